@@ -1,0 +1,56 @@
+# Every set-up step lives here: a fresh machine needs Python >= 3.11 and a network, nothing else.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SOURCES := protocol storage channels gateway clients/python tests bench
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format schema lock chaos bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.installed ## make .venv with the locked dependencies and the product in it
+
+# One stamp file: it is newer than everything it was made from, or the environment is brought up to date.
+$(VENV)/.installed: requirements-dev.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: setup ## the gateway with the demo agent and a Telegram emulator, on loopback
+	@exec $(BIN)/threadgate demo
+
+test: setup check ## everything a change must pass
+	$(BIN)/pytest
+
+check: setup ## format, lint, types, import contracts, generated files: under a minute
+	$(BIN)/ruff format --check --quiet $(SOURCES)
+	$(BIN)/ruff check --quiet $(SOURCES)
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m protocol.schema --check
+
+format: setup ## rewrite formatting and the fixable lint findings
+	$(BIN)/ruff check --quiet --fix $(SOURCES) || true
+	$(BIN)/ruff format --quiet $(SOURCES)
+
+schema: setup ## regenerate the published schemas from the method table
+	$(BIN)/python -m protocol.schema --write
+
+chaos: setup ## the long crash loop (CI runs a short form of it)
+	$(BIN)/python -m tests.chaos.crash_loop --kills 1000
+
+bench: setup ## measure; results go to bench/results
+	$(BIN)/python -m bench
+
+lock: ## pin the dependencies again, with hashes and without registry addresses
+	test -x .lock-venv/bin/uv || { $(PYTHON) -m venv .lock-venv && .lock-venv/bin/pip install --quiet uv==0.13.8; }
+	.lock-venv/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --universal \
+	  --python-version 3.11 --custom-compile-command "make lock" pyproject.toml -o requirements.txt
+	.lock-venv/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --universal \
+	  --python-version 3.11 --custom-compile-command "make lock" --extra dev pyproject.toml -o requirements-dev.txt
+
+clean: ## remove everything that was built
+	rm -rf $(VENV) .lock-venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

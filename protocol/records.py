@@ -1,0 +1,232 @@
+"""The things that cross the wire as objects: threads, messages, runs, agents, channels, tokens, audit entries.
+
+Shapes only. Events and other notifications are in `events.py`, the params and results of methods in
+`methods.py`. Unknown fields are ignored on both sides (PROTOCOL.md §2), so every model may grow.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from protocol import limits
+
+
+class Record(BaseModel):
+    """Base of every wire object: immutable, strict about types, indifferent to unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+Instant = Annotated[
+    str,
+    Field(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
+        description="RFC 3339, UTC, exactly three decimals: instants compare as strings.",
+        examples=["2026-11-21T09:30:00.000Z"],
+    ),
+]
+Seq = Annotated[int, Field(ge=0, le=2**53 - 1, description="Place in a thread's event log; the first event is 1.")]
+Offset = Annotated[int, Field(ge=0, le=2**53 - 1, description="Place in the log of the whole store.")]
+Id = Annotated[str, Field(min_length=1, max_length=64)]
+LAX = Field(strict=False)
+"""For enum fields: strict validation would refuse the strings that JSON brings."""
+Text = Annotated[str, Field(max_length=limits.TEXT_CHARS)]
+Title = Annotated[str, Field(max_length=limits.TITLE_CHARS)]
+
+
+class ActorKind(StrEnum):
+    """Who can act. `person` is somebody in a chat network who is not (yet) linked to a user."""
+
+    USER = "user"
+    PERSON = "person"
+    DEVICE = "device"
+    AGENT = "agent"
+    SERVICE = "service"
+    SYSTEM = "system"
+
+
+class Actor(Record):
+    """Who did something, as shown to people. `id` is immutable; `name` is decoration and never identity."""
+
+    id: str
+    kind: Annotated[ActorKind, LAX]
+    name: str
+
+
+class TextPart(Record):
+    """Text in CommonMark."""
+
+    type: Literal["text"] = "text"
+    text: Text
+
+
+class BlobPart(Record):
+    """A file, by the id its upload returned."""
+
+    type: Literal["blob"] = "blob"
+    blob_id: Id
+
+
+Part = Annotated[TextPart | BlobPart, Field(discriminator="type")]
+Content = Annotated[list[Part], Field(min_length=1, max_length=limits.PARTS)]
+
+
+class ThreadStatus(StrEnum):
+    """A deleted thread keeps its id, so that nothing else can ever take it; its content is gone."""
+
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+    DELETED = "deleted"
+
+
+class Origin(Record):
+    """Where a thread began: a client of this protocol, or a room of a chat network."""
+
+    kind: Literal["client", "channel"]
+    channel: str | None = None
+    account: str | None = None
+    room: str | None = None
+
+
+class Thread(Record):
+    """A conversation."""
+
+    id: Id
+    title: Title | None
+    status: Annotated[ThreadStatus, LAX]
+    agent_id: str
+    head_seq: Seq
+    created_at: Instant
+    updated_at: Instant
+    origin: Origin
+
+
+class Message(Record):
+    """What was said."""
+
+    id: Id
+    role: Literal["user", "assistant", "system"]
+    content: list[Part]
+    author: Actor
+    run_id: str | None = None
+
+
+class RunState(StrEnum):
+    """The states of a run; the transitions are in `gateway/rules/run_states.py`."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+class RunError(Record):
+    """Why a run did not complete. `kind` is stable, `message` is safe to show."""
+
+    kind: str
+    message: str
+
+
+class Usage(Record):
+    """What a run consumed. Money is in millionths of a US dollar."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_microusd: int = 0
+
+
+class Run(Record):
+    """One execution of an agent."""
+
+    id: Id
+    thread_id: Id
+    agent_id: str
+    state: Annotated[RunState, LAX]
+    attempt: int
+    queued_at: Instant
+    started_at: Instant | None = None
+    ended_at: Instant | None = None
+    error: RunError | None = None
+    usage: Usage = Usage()
+
+
+class Agent(Record):
+    """Somebody who answers."""
+
+    id: str
+    name: str
+    kind: str
+    state: Literal["draft", "released", "suspended"]
+    description: str
+
+
+class ChannelState(StrEnum):
+    """The health light of a channel account."""
+
+    STARTING = "starting"
+    CONNECTED = "connected"
+    DEGRADED = "degraded"
+    STOPPED = "stopped"
+
+
+class Channel(Record):
+    """One account of a chat network and how it fares."""
+
+    id: str
+    kind: str
+    account: str
+    state: Annotated[ChannelState, LAX]
+    detail: str | None = None
+    last_event_at: Instant | None = None
+    deliveries_waiting: int = 0
+    deliveries_uncertain: int = 0
+
+
+class Role(StrEnum):
+    """Named sets of scopes; `gateway/rules/scopes.py` says which."""
+
+    OWNER = "owner"
+    OPERATOR = "operator"
+    VIEWER = "viewer"
+
+
+class Principal(Record):
+    """Who is connected."""
+
+    id: str
+    kind: Annotated[ActorKind, LAX]
+    name: str
+
+
+class Token(Record):
+    """A credential without its secret, which is shown once and stored only as a hash."""
+
+    id: Id
+    name: str
+    role: Annotated[Role, LAX]
+    created_at: Instant
+    expires_at: Instant | None = None
+    revoked_at: Instant | None = None
+
+
+class AuditEntry(Record):
+    """One entry of the audit log.
+
+    `body` is the canonical text that was sealed: `hash` is SHA-256 of a zero byte and its UTF-8 bytes
+    (an RFC 6962 leaf), and the body names its predecessor's hash as `prev`. The other fields repeat what
+    the body says, for reading.
+    """
+
+    seq: int
+    at: Instant
+    actor: Actor
+    action: str
+    outcome: Literal["success", "failure"]
+    subject: dict[str, str]
+    detail: dict[str, Any]
+    hash: str
+    body: str

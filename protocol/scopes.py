@@ -1,0 +1,20 @@
+"""The scopes of v1: what a method may require. Which role holds which is `gateway/rules/scopes.py`."""
+
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """`resource.verb`, a closed list."""
+
+    SERVER_READ = "server.read"
+    THREAD_READ = "thread.read"
+    THREAD_WRITE = "thread.write"
+    THREAD_DELETE = "thread.delete"
+    MESSAGE_SEND = "message.send"
+    RUN_READ = "run.read"
+    RUN_CONTROL = "run.control"
+    AGENT_READ = "agent.read"
+    CHANNEL_READ = "channel.read"
+    TOKEN_READ = "token.read"
+    TOKEN_WRITE = "token.write"
+    AUDIT_READ = "audit.read"
