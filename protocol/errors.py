@@ -37,7 +37,9 @@ class ErrorKind(StrEnum):
     INTERNAL = "internal"
 
 
-RETRYABLE: Final = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.BUSY, ErrorKind.UNAVAILABLE, ErrorKind.INTERNAL})
+RETRYABLE: Final = frozenset(
+    {ErrorKind.RATE_LIMITED, ErrorKind.BUSY, ErrorKind.UNAVAILABLE, ErrorKind.INTERNAL}
+)
 """Kinds where the same request may succeed later without a change by the caller."""
 
 HTTP_STATUS: Final[Mapping[str, int]] = {

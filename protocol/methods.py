@@ -7,438 +7,58 @@ A method without a scope cannot be declared. `hello` is part of the handshake an
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from protocol import limits
 from protocol.errors import invalid_params
-from protocol.events import Event, ServerIdentity
-from protocol.records import (
-    LAX,
-    Agent,
-    AuditEntry,
-    Channel,
-    Content,
-    Id,
-    Offset,
-    Principal,
-    Record,
-    Role,
-    Run,
-    RunState,
-    Seq,
-    Thread,
-    Title,
-    Token,
+from protocol.records import Record
+from protocol.requests import (
+    AgentListResult,
+    AgentParams,
+    AgentResult,
+    AuditListParams,
+    AuditListResult,
+    ChannelListResult,
+    ChannelParams,
+    ChannelResult,
+    EmptyResult,
+    InboxSubscribeParams,
+    InboxSubscribeResult,
+    MessageSendParams,
+    MessageSendResult,
+    Mutation,
+    NoParams,
+    Page,
+    RunCancelParams,
+    RunListParams,
+    RunListResult,
+    RunParams,
+    RunResult,
+    RunRetryParams,
+    ServerInfoResult,
+    ThreadChangeParams,
+    ThreadCreateParams,
+    ThreadHistoryParams,
+    ThreadHistoryResult,
+    ThreadListParams,
+    ThreadListResult,
+    ThreadParams,
+    ThreadResult,
+    ThreadSearchParams,
+    ThreadSearchResult,
+    ThreadSubscribeParams,
+    ThreadSubscribeResult,
+    ThreadUpdateParams,
+    TokenCreateParams,
+    TokenCreateResult,
+    TokenListResult,
+    TokenParams,
+    TokenResult,
 )
 from protocol.scopes import Scope
 
 R = TypeVar("R", bound=Record)
-Key = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=limits.IDEMPOTENCY_KEY_CHARS,
-        description="The same key with the same params returns the stored result for at least 24 h.",
-    ),
-]
-Limit = Annotated[int, Field(ge=1, le=limits.PAGE_MAX)]
-Cursor = Annotated[str, Field(max_length=limits.CURSOR_CHARS, description="Opaque; from `next_cursor`.")]
-
-
-class Mutation(Record):
-    """Params of every method that changes something."""
-
-    idempotency_key: Key | None = None
-
-
-class Page(Record):
-    """Params of every list."""
-
-    limit: Limit = limits.PAGE_DEFAULT
-    cursor: Cursor | None = None
-
-
-# --- handshake ------------------------------------------------------------------------------------------------
-
-
-class ClientIdentity(Record):
-    """What connects; shown to operators, never trusted."""
-
-    name: Annotated[str, Field(max_length=limits.NAME_CHARS)]
-    version: Annotated[str, Field(max_length=limits.NAME_CHARS)] = ""
-    platform: Annotated[str, Field(max_length=limits.NAME_CHARS)] = ""
-
-
-class DeviceProof(Record):
-    """Ed25519 proof of a device's key (PROTOCOL.md §3)."""
-
-    public_key: Annotated[str, Field(max_length=64)]
-    signed_at: int
-    signature: Annotated[str, Field(max_length=128)]
-
-
-class Credentials(Record):
-    """One of: a token, a device's proof, or nothing (only with a console session)."""
-
-    token: Annotated[str, Field(max_length=512)] | None = None
-    device: DeviceProof | None = None
-
-
-class ResumePoint(Record):
-    """A subscription to restore: the cursor and what the subscription asked for."""
-
-    thread_id: Id
-    epoch: str
-    after_seq: Seq
-    deltas: bool = True
-    kinds: list[str] | None = None
-
-
-class HelloParams(Record):
-    """What a client says first."""
-
-    minor: int
-    client: ClientIdentity
-    role: Literal["client", "device", "agent"] = "client"
-    auth: Credentials
-    capabilities: Annotated[list[str], Field(max_length=64)] = []
-    resume: Annotated[list[ResumePoint], Field(max_length=limits.SUBSCRIPTIONS)] = []
-    last_close_code: int | None = None
-
-
-class ConnectionLimits(Record):
-    """What this connection may use."""
-
-    frame_bytes: int
-    subscriptions: int
-    inflight: int
-    queue_bytes: int
-
-
-class Resumed(Record):
-    """What became of one resume point."""
-
-    thread_id: Id
-    state: Literal["replaying", "reset"]
-    reason: str | None = None
-
-
-class HelloResult(Record):
-    """The connection as the server sees it. Scopes come from the server's records alone."""
-
-    connection_id: str
-    principal: Principal
-    scopes: list[str]
-    minor: int
-    capabilities: list[str]
-    epoch: str
-    heartbeat_s: int
-    limits: ConnectionLimits
-    auth_expires_at: str | None = None
-    resumed: list[Resumed]
-
-
-# --- server, agents, channels ----------------------------------------------------------------------------------
-
-
-class NoParams(Record):
-    """The method takes nothing."""
-
-
-class ServerInfoResult(Record):
-    """Who answers and how."""
-
-    server: ServerIdentity
-    epoch: str
-    minors: list[int]
-    limits: ConnectionLimits
-    default_agent_id: str
-    started_at: str
-
-
-class AgentParams(Record):
-    """Which agent."""
-
-    agent_id: str
-
-
-class AgentResult(Record):
-    """One agent."""
-
-    agent: Agent
-
-
-class AgentListResult(Record):
-    """All agents."""
-
-    agents: list[Agent]
-
-
-class ChannelParams(Record):
-    """Which channel account."""
-
-    channel_id: str
-
-
-class ChannelResult(Record):
-    """One channel account."""
-
-    channel: Channel
-
-
-class ChannelListResult(Record):
-    """All channel accounts."""
-
-    channels: list[Channel]
-
-
-# --- threads ---------------------------------------------------------------------------------------------------
-
-
-class ThreadCreateParams(Mutation):
-    """A new, empty thread; without `agent_id` the default agent answers in it."""
-
-    title: Title | None = None
-    agent_id: str | None = None
-
-
-class ThreadParams(Record):
-    """Which thread."""
-
-    thread_id: Id
-
-
-class ThreadChangeParams(Mutation):
-    """Which thread to change."""
-
-    thread_id: Id
-
-
-class ThreadUpdateParams(Mutation):
-    """Only the fields that are present change."""
-
-    thread_id: Id
-    title: Title | None = None
-    agent_id: str | None = None
-
-
-class ThreadResult(Record):
-    """One thread."""
-
-    thread: Thread
-
-
-class ThreadListParams(Page):
-    """Newest change first."""
-
-    status: Literal["active", "archived", "all"] = "active"
-
-
-class ThreadListResult(Record):
-    """A page of threads."""
-
-    threads: list[Thread]
-    next_cursor: str | None = None
-
-
-class ThreadHistoryParams(Record):
-    """A page of events after or before a place; without either, the newest page."""
-
-    thread_id: Id
-    after_seq: Seq | None = None
-    before_seq: Seq | None = None
-    limit: Limit = limits.PAGE_DEFAULT
-    kinds: Annotated[list[str], Field(max_length=64)] | None = None
-
-
-class ThreadHistoryResult(Record):
-    """Events in `seq` order. `more` says whether the asked direction goes on."""
-
-    events: list[Event]
-    first_seq: Seq
-    head_seq: Seq
-    more: bool
-
-
-class ThreadSearchParams(Page):
-    """Full text of messages, newest first; every word must occur, the last one may be a beginning."""
-
-    query: Annotated[str, Field(min_length=1, max_length=200)]
-    thread_id: Id | None = None
-
-
-class SearchMatch(Record):
-    """One message that matches, with the words marked by `**`."""
-
-    thread_id: Id
-    title: str | None
-    message_id: Id
-    seq: Seq
-    at: str
-    snippet: str
-
-
-class ThreadSearchResult(Record):
-    """A page of matches."""
-
-    matches: list[SearchMatch]
-    next_cursor: str | None = None
-
-
-class CursorPosition(Record):
-    """A place in a thread's log as a client remembers it."""
-
-    epoch: str
-    after_seq: Seq
-
-
-class ThreadSubscribeParams(Record):
-    """Every event after a place, then live ones."""
-
-    thread_id: Id
-    from_: Annotated[Literal["tail", "start"] | CursorPosition, Field(alias="from")] = "tail"
-    deltas: bool = True
-    kinds: Annotated[list[str], Field(max_length=64)] | None = None
-
-
-class ThreadSubscribeResult(Record):
-    """The log as it stands; the events follow as notifications."""
-
-    epoch: str
-    first_seq: Seq
-    head_seq: Seq
-
-
-class EmptyResult(Record):
-    """Done."""
-
-
-class InboxSubscribeParams(Record):
-    """Heads of all threads that changed after `after_offset`, then live; without it only live ones."""
-
-    after_offset: Offset | None = None
-
-
-class InboxSubscribeResult(Record):
-    """Where the store stood when the subscription opened."""
-
-    epoch: str
-    offset: Offset
-
-
-# --- messages and runs -----------------------------------------------------------------------------------------
-
-
-class MessageSendParams(Mutation):
-    """Say something. Without `thread_id` a thread is made for it."""
-
-    thread_id: Id | None = None
-    agent_id: str | None = None
-    content: Content
-    on_busy: Literal["queue", "reject", "interrupt", "steer"] = "queue"
-
-
-class MessageSendResult(Record):
-    """Durably accepted; progress comes as events. `queue_position` counts runs ahead of this one."""
-
-    thread_id: Id
-    message_id: Id
-    seq: Seq
-    run_id: Id
-    run_state: Annotated[RunState, LAX]
-    queue_position: int
-
-
-class RunParams(Record):
-    """Which run."""
-
-    run_id: Id
-
-
-class RunCancelParams(Mutation):
-    """Stop a run, whatever it is doing."""
-
-    run_id: Id
-    reason: Annotated[str, Field(max_length=200)] = ""
-
-
-class RunRetryParams(Mutation):
-    """A new run with the same input."""
-
-    run_id: Id
-
-
-class RunResult(Record):
-    """One run."""
-
-    run: Run
-
-
-class RunListParams(Page):
-    """Newest first."""
-
-    thread_id: Id | None = None
-    state: Annotated[RunState, LAX] | None = None
-
-
-class RunListResult(Record):
-    """A page of runs."""
-
-    runs: list[Run]
-    next_cursor: str | None = None
-
-
-# --- tokens and audit ------------------------------------------------------------------------------------------
-
-
-class TokenCreateParams(Mutation):
-    """A new token; without `ttl_s` it does not expire."""
-
-    role: Annotated[Role, LAX]
-    name: Annotated[str, Field(max_length=limits.NAME_CHARS)] = ""
-    ttl_s: Annotated[int, Field(ge=1, le=10 * 365 * 24 * 3600)] | None = None
-
-
-class TokenCreateResult(Record):
-    """`secret` is shown this once; a repeated request with the same key gets it as null."""
-
-    token: Token
-    secret: str | None
-
-
-class TokenParams(Mutation):
-    """Which token."""
-
-    token_id: Id
-
-
-class TokenResult(Record):
-    """One token."""
-
-    token: Token
-
-
-class TokenListResult(Record):
-    """A page of tokens, newest first."""
-
-    tokens: list[Token]
-    next_cursor: str | None = None
-
-
-class AuditListParams(Page):
-    """Entries in order after `after_seq`, all or of one action."""
-
-    after_seq: Annotated[int, Field(ge=0)] = 0
-    action: Annotated[str, Field(max_length=64)] | None = None
-
-
-class AuditListResult(Record):
-    """A page of audit entries."""
-
-    entries: list[AuditEntry]
-    next_cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,15 +82,33 @@ _ROWS: Final = (
     Method("thread.create", ThreadCreateParams, ThreadResult, Scope.THREAD_WRITE, "Make an empty thread"),
     Method("thread.get", ThreadParams, ThreadResult, Scope.THREAD_READ, "Read one thread"),
     Method("thread.list", ThreadListParams, ThreadListResult, Scope.THREAD_READ, "Page through threads"),
-    Method("thread.update", ThreadUpdateParams, ThreadResult, Scope.THREAD_WRITE, "Rename, or change the agent"),
+    Method(
+        "thread.update", ThreadUpdateParams, ThreadResult, Scope.THREAD_WRITE, "Rename, or change the agent"
+    ),
     Method("thread.archive", ThreadChangeParams, ThreadResult, Scope.THREAD_WRITE, "Put a thread away"),
-    Method("thread.restore", ThreadChangeParams, ThreadResult, Scope.THREAD_WRITE, "Bring an archived thread back"),
-    Method("thread.delete", ThreadChangeParams, ThreadResult, Scope.THREAD_DELETE, "Erase a thread's content"),
-    Method("thread.history", ThreadHistoryParams, ThreadHistoryResult, Scope.THREAD_READ, "Page through events"),
-    Method("thread.search", ThreadSearchParams, ThreadSearchResult, Scope.THREAD_READ, "Find messages by words"),
-    Method("thread.subscribe", ThreadSubscribeParams, ThreadSubscribeResult, Scope.THREAD_READ, "Follow a thread"),
+    Method(
+        "thread.restore",
+        ThreadChangeParams,
+        ThreadResult,
+        Scope.THREAD_WRITE,
+        "Bring an archived thread back",
+    ),
+    Method(
+        "thread.delete", ThreadChangeParams, ThreadResult, Scope.THREAD_DELETE, "Erase a thread's content"
+    ),
+    Method(
+        "thread.history", ThreadHistoryParams, ThreadHistoryResult, Scope.THREAD_READ, "Page through events"
+    ),
+    Method(
+        "thread.search", ThreadSearchParams, ThreadSearchResult, Scope.THREAD_READ, "Find messages by words"
+    ),
+    Method(
+        "thread.subscribe", ThreadSubscribeParams, ThreadSubscribeResult, Scope.THREAD_READ, "Follow a thread"
+    ),
     Method("thread.unsubscribe", ThreadParams, EmptyResult, Scope.THREAD_READ, "Stop following a thread"),
-    Method("inbox.subscribe", InboxSubscribeParams, InboxSubscribeResult, Scope.THREAD_READ, "Follow all heads"),
+    Method(
+        "inbox.subscribe", InboxSubscribeParams, InboxSubscribeResult, Scope.THREAD_READ, "Follow all heads"
+    ),
     Method("inbox.unsubscribe", NoParams, EmptyResult, Scope.THREAD_READ, "Stop following heads"),
     Method("message.send", MessageSendParams, MessageSendResult, Scope.MESSAGE_SEND, "Say something"),
     Method("run.get", RunParams, RunResult, Scope.RUN_READ, "Read one run"),
@@ -480,7 +118,9 @@ _ROWS: Final = (
     Method("agent.list", NoParams, AgentListResult, Scope.AGENT_READ, "All agents"),
     Method("agent.get", AgentParams, AgentResult, Scope.AGENT_READ, "Read one agent"),
     Method("channel.list", NoParams, ChannelListResult, Scope.CHANNEL_READ, "All channel accounts"),
-    Method("channel.status", ChannelParams, ChannelResult, Scope.CHANNEL_READ, "How one channel account fares"),
+    Method(
+        "channel.status", ChannelParams, ChannelResult, Scope.CHANNEL_READ, "How one channel account fares"
+    ),
     Method("token.create", TokenCreateParams, TokenCreateResult, Scope.TOKEN_WRITE, "Make a token"),
     Method("token.list", Page, TokenListResult, Scope.TOKEN_READ, "Page through tokens"),
     Method("token.revoke", TokenParams, TokenResult, Scope.TOKEN_WRITE, "Revoke a token, at once"),

@@ -1,4 +1,4 @@
-"""The things that cross the wire as objects: threads, messages, runs, agents, channels, tokens, audit entries.
+"""The things that cross the wire as objects: threads, messages, runs, agents, channels, tokens, audit.
 
 Shapes only. Events and other notifications are in `events.py`, the params and results of methods in
 `methods.py`. Unknown fields are ignored on both sides (PROTOCOL.md §2), so every model may grow.
@@ -26,7 +26,9 @@ Instant = Annotated[
         examples=["2026-11-21T09:30:00.000Z"],
     ),
 ]
-Seq = Annotated[int, Field(ge=0, le=2**53 - 1, description="Place in a thread's event log; the first event is 1.")]
+Seq = Annotated[
+    int, Field(ge=0, le=2**53 - 1, description="Place in a thread's event log; the first event is 1.")
+]
 Offset = Annotated[int, Field(ge=0, le=2**53 - 1, description="Place in the log of the whole store.")]
 Id = Annotated[str, Field(min_length=1, max_length=64)]
 LAX = Field(strict=False)
