@@ -76,9 +76,9 @@ class Event(Record):
 
 
 class ThreadCreatedData(Record):
-    """`title` is null until somebody names the thread or its first message does."""
+    """`title` is empty until somebody names the thread or its first message does."""
 
-    title: str | None
+    title: str
     agent_id: str
     origin: Origin
 
@@ -124,9 +124,9 @@ class RunWaitingData(Record):
 
 
 class RunCompletedData(Record):
-    """`message_id` is the answer; null when the agent had nothing to say."""
+    """`message_id` is the answer; absent when the agent had nothing to say."""
 
-    message_id: str | None
+    message_id: str | None = None
     usage: Usage
 
 

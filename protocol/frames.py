@@ -143,3 +143,18 @@ def encode_request(request_id: RequestId, method: str, params: Result) -> bytes:
         orjson.dumps(method),
         to_json(params),
     )
+
+
+def event_json(
+    *, thread_id: str, seq: int, kind: str, at: str, actor: bytes, run_id: str | None, data: bytes
+) -> RawJson:
+    """The params of an `event` notification, from columns as the store keeps them.
+
+    `actor` and `data` are JSON already. The same columns always give the same bytes (PROTOCOL.md §5), whether
+    the event is live, replayed or paged; ids and kinds are ours and need no escaping.
+    """
+    run = b'"run_id":"%b",' % run_id.encode() if run_id else b""
+    return RawJson(
+        b'{"thread_id":"%b","seq":%d,"kind":"%b","at":"%b","actor":%b,%b"data":%b}'
+        % (thread_id.encode(), seq, kind.encode(), at.encode(), actor, run, data)
+    )

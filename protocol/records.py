@@ -89,13 +89,14 @@ class Origin(Record):
     channel: str | None = None
     account: str | None = None
     room: str | None = None
+    topic: str | None = None
 
 
 class Thread(Record):
-    """A conversation."""
+    """A conversation. `title` is empty until somebody names the thread or its first message does."""
 
     id: Id
-    title: Title | None
+    title: Title
     status: Annotated[ThreadStatus, LAX]
     agent_id: str
     head_seq: Seq

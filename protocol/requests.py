@@ -266,7 +266,7 @@ class SearchMatch(Record):
     """One message that matches, with the words marked by `**`."""
 
     thread_id: Id
-    title: str | None
+    title: str
     message_id: Id
     seq: Seq
     at: str
@@ -395,10 +395,10 @@ class TokenCreateParams(Mutation):
 
 
 class TokenCreateResult(Record):
-    """`secret` is shown this once; a repeated request with the same key gets it as null."""
+    """`secret` is shown this once: the answer to a repeated request with the same key has none."""
 
     token: Token
-    secret: str | None
+    secret: str | None = None
 
 
 class TokenParams(Mutation):

@@ -1,0 +1,149 @@
+"""The inbox of channels: what a network delivered becomes durable together with what follows from it.
+
+One batch is one transaction, with the account's cursor in it; only then may the adapter acknowledge. A
+delivery seen before finds its row and changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import orjson
+
+from storage import messages
+from storage.engine import Engine, Reader, Transaction
+from storage.ports import Delivered, OutboxChanged
+from storage.queries import Queries
+
+_SQL = Queries("channels")
+_THREADS = Queries("threads")
+
+
+class Inbox:
+    """`storage.ports.InboxStore` on the engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def cursor(self, org_id: str, channel: str, account: str) -> str | None:
+        return await self._engine.read(_cursor, org_id, channel, account)
+
+    async def commit(
+        self,
+        org_id: str,
+        channel: str,
+        account: str,
+        deliveries: Sequence[Delivered],
+        cursor: str | None,
+        now_ms: int,
+    ) -> int:
+        return await self._engine.write(
+            _commit, _Account(org_id, channel, account), deliveries, cursor, now_ms
+        )
+
+
+class _Account(dict[str, str]):
+    """The three columns that every statement about one account shares."""
+
+    def __init__(self, org_id: str, channel: str, account: str) -> None:
+        super().__init__(org_id=org_id, channel=channel, account=account)
+
+
+def _cursor(tx: Reader, org_id: str, channel: str, account: str) -> str | None:
+    cursor: str | None = tx.value(_SQL.cursor, org_id=org_id, channel=channel, account=account)
+    return cursor
+
+
+def _commit(
+    tx: Transaction, account: _Account, deliveries: Sequence[Delivered], cursor: str | None, now_ms: int
+) -> int:
+    new = 0
+    for delivery in deliveries:
+        inserted = tx.run(
+            _SQL.insert_delivery,
+            **account,
+            delivery_id=delivery.delivery_id,
+            outcome=delivery.outcome,
+            reason=delivery.reason,
+            sender_id=delivery.sender_id,
+            received_at=now_ms,
+        )
+        if inserted:
+            new += 1
+            _follow_up(tx, account, delivery, now_ms)
+    if cursor is not None:
+        tx.run(_SQL.set_cursor, **account, cursor=cursor, now=now_ms)
+    return new
+
+
+def _follow_up(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int) -> None:
+    if delivery.message is not None and delivery.act is not None:
+        _accept(tx, account, delivery)
+    elif delivery.hint is not None:
+        _hint(tx, account, delivery, now_ms)
+
+
+def _accept(tx: Transaction, account: _Account, delivery: Delivered) -> None:
+    assert delivery.message is not None and delivery.act is not None
+    thread_id = _known_thread(tx, account, delivery)
+    answer = orjson.loads(
+        bytes(messages.accept(tx, delivery.act, replace(delivery.message, thread_id=thread_id)))
+    )
+    if thread_id is None and delivery.thread_key is not None:
+        tx.run(_THREADS.link, **account, thread_key=delivery.thread_key, thread_id=answer["thread_id"])
+    tx.run(
+        _THREADS.remember_platform_message,
+        **account,
+        room=delivery.room,
+        ref=delivery.ref,
+        thread_id=answer["thread_id"],
+    )
+    tx.run(
+        _SQL.settle_delivery,
+        **account,
+        delivery_id=delivery.delivery_id,
+        outcome="accepted",
+        thread_id=answer["thread_id"],
+        message_id=answer["message_id"],
+    )
+
+
+def _known_thread(tx: Reader, account: _Account, delivery: Delivered) -> str | None:
+    thread_id: str | None = None
+    if delivery.thread_key is not None:
+        thread_id = tx.value(_THREADS.linked_thread, **account, thread_key=delivery.thread_key)
+    elif delivery.reply_to is not None:
+        thread_id = tx.value(
+            _THREADS.thread_of_platform_message, **account, room=delivery.room, ref=delivery.reply_to
+        )
+    return thread_id
+
+
+def _hint(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int) -> None:
+    """Tell a stranger how to be allowed, but not again and again: two bots would talk for ever."""
+    assert delivery.hint is not None
+    since = now_ms - delivery.hint_interval_ms
+    if tx.one(_SQL.hinted_since, **account, sender_id=delivery.sender_id, since=since) is not None:
+        return
+    tx.run(
+        _SQL.settle_delivery,
+        **account,
+        delivery_id=delivery.delivery_id,
+        outcome="hinted",
+        thread_id=None,
+        message_id=None,
+    )
+    tx.run(
+        _SQL.insert_outbound,
+        **account,
+        id=delivery.hint.delivery_id,
+        room=delivery.room,
+        topic=delivery.topic,
+        thread_id=None,
+        run_id=None,
+        part=1,
+        phase="idle",
+        content=delivery.hint.content,
+        attempt=0,
+        now=now_ms,
+    )
+    tx.emit(OutboxChanged(account["channel"], account["account"], delivery.room))

@@ -1,0 +1,174 @@
+"""The outbox: what we owe chat networks, one row per platform message.
+
+A row's content is written where runs end (`run_ends.py`), its phase only here, by the one service that
+delivers. Which steps exist is decided by `gateway/rules/delivery_states.py` and comes in as a `DeliveryStep`.
+"""
+
+from protocol.errors import ErrorKind, Fault
+from protocol.events import EventKind
+from protocol.records import ThreadStatus
+from storage import run_ends
+from storage.engine import Engine, Reader, Row, Transaction, from_text
+from storage.event_log import Fact, Tail, append
+from storage.ports import ClaimedRun, DeliveryCounts, DeliveryStep, OutboxChanged, OutboxRow
+from storage.queries import Queries
+
+_SQL = Queries("channels")
+_THREADS = Queries("threads")
+
+
+class Outbox:
+    """`storage.ports.OutboxStore` on the engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def open_live(self, run: ClaimedRun, delivery_id: str, now_ms: int) -> OutboxRow:
+        return await self._engine.write(_open_live, run, delivery_id, now_ms)
+
+    async def doubt_interrupted_sends(self, now_ms: int) -> int:
+        return await self._engine.write(_doubt, now_ms)
+
+    async def pending_rooms(self) -> list[OutboxChanged]:
+        return await self._engine.read(_pending_rooms)
+
+    async def next_in_room(self, room: OutboxChanged) -> OutboxRow | None:
+        return await self._engine.read(_next_in_room, room)
+
+    async def step(self, delivery_id: str, step: DeliveryStep, now_ms: int) -> OutboxRow:
+        return await self._engine.write(_step, delivery_id, step, now_ms)
+
+    async def counts(self) -> dict[tuple[str, str], DeliveryCounts]:
+        return await self._engine.read(_counts)
+
+
+def _open_live(tx: Transaction, run: ClaimedRun, delivery_id: str, now_ms: int) -> OutboxRow:
+    row = run_ends.owned(tx, run.org_id, run.id, run.fence)
+    live = tx.one(_SQL.live_outbound, run_id=row["id"])
+    if live is not None:
+        return _row(live)
+    thread = tx.one(_THREADS.find, org_id=run.org_id, id=run.thread_id)
+    origin = from_text(thread["origin"]) if thread is not None else {}
+    tx.run(
+        _SQL.insert_outbound,
+        id=delivery_id,
+        org_id=run.org_id,
+        channel=origin["channel"],
+        account=origin["account"],
+        room=origin["room"],
+        topic=origin.get("topic"),
+        thread_id=run.thread_id,
+        run_id=run.id,
+        part=1,
+        phase="sending",
+        content=None,
+        attempt=1,
+        now=now_ms,
+    )
+    return _find(tx, delivery_id)
+
+
+def _doubt(tx: Transaction, now_ms: int) -> int:
+    return tx.run(_SQL.doubt_interrupted_sends, now=now_ms)
+
+
+def _pending_rooms(tx: Reader) -> list[OutboxChanged]:
+    return [OutboxChanged(row["channel"], row["account"], row["room"]) for row in tx.all(_SQL.pending_rooms)]
+
+
+def _next_in_room(tx: Reader, room: OutboxChanged) -> OutboxRow | None:
+    row = tx.one(_SQL.next_in_room, channel=room.channel, account=room.account, room=room.room)
+    return _row(row) if row is not None else None
+
+
+def _step(tx: Transaction, delivery_id: str, step: DeliveryStep, now_ms: int) -> OutboxRow:
+    row = tx.one(_SQL.find_outbound, id=delivery_id)
+    if row is None or row["phase"] not in step.sources:
+        phase = row["phase"] if row is not None else "gone"
+        raise Fault(ErrorKind.INVALID_STATE, f"The delivery is {phase} and cannot become {step.target}")
+    ref = None if step.drop_ref else step.ref or row["ref"]
+    tx.run(
+        _SQL.update_outbound,
+        id=delivery_id,
+        phase=step.target,
+        ref=ref,
+        attempt=row["attempt"] + (step.target == "sending"),
+        uncertain=row["uncertain"] + step.uncertain,
+        next_attempt_at=step.next_attempt_at_ms,
+        last_error=step.error,
+        now=now_ms,
+    )
+    if ref is not None and row["thread_id"] is not None:
+        tx.run(
+            _THREADS.remember_platform_message,
+            org_id=row["org_id"],
+            channel=row["channel"],
+            account=row["account"],
+            room=row["room"],
+            ref=ref,
+            thread_id=row["thread_id"],
+        )
+    kind = _event_kind(step)
+    if kind is not None:
+        _tell(tx, row, ref, step, kind, now_ms)
+    return _find(tx, delivery_id)
+
+
+def _event_kind(step: DeliveryStep) -> EventKind | None:
+    if step.uncertain:
+        return EventKind.DELIVERY_UNCERTAIN
+    return {"sent": EventKind.DELIVERY_SENT, "failed": EventKind.DELIVERY_FAILED}.get(step.target)
+
+
+def _tell(
+    tx: Transaction, row: Row, ref: str | None, step: DeliveryStep, kind: EventKind, now_ms: int
+) -> None:
+    if row["thread_id"] is None:
+        return  # a hint to a stranger belongs to no thread
+    thread = tx.one(_THREADS.find, org_id=row["org_id"], id=row["thread_id"])
+    if thread is None or thread["status"] == ThreadStatus.DELETED:
+        return
+    data = {
+        "delivery_id": row["id"],
+        "channel": row["channel"],
+        "account": row["account"],
+        "room": row["room"],
+        "part": row["part"],
+    }
+    if ref is not None:
+        data["ref"] = ref
+    if step.error is not None:
+        data["reason"] = step.error
+    append(tx, Tail.of(thread), now_ms, [Fact(kind, data, run_id=row["run_id"])])
+
+
+def _counts(tx: Reader) -> dict[tuple[str, str], DeliveryCounts]:
+    return {
+        (row["channel"], row["account"]): DeliveryCounts(row["waiting"], row["uncertain"])
+        for row in tx.all(_SQL.counts)
+    }
+
+
+def _find(tx: Reader, delivery_id: str) -> OutboxRow:
+    row = tx.one(_SQL.find_outbound, id=delivery_id)
+    assert row is not None, "the row was written in this transaction"
+    return _row(row)
+
+
+def _row(row: Row) -> OutboxRow:
+    return OutboxRow(
+        id=row["id"],
+        org_id=row["org_id"],
+        channel=row["channel"],
+        account=row["account"],
+        room=row["room"],
+        topic=row["topic"],
+        thread_id=row["thread_id"],
+        run_id=row["run_id"],
+        part=row["part"],
+        phase=row["phase"],
+        content=row["content"],
+        ref=row["ref"],
+        attempt=row["attempt"],
+        next_attempt_at_ms=row["next_attempt_at"],
+    )

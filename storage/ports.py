@@ -1,0 +1,550 @@
+"""What services may ask of the store, and the plain values that go in and come out.
+
+Every method of every port is one transaction: a coroutine that never blocks the loop, is durable when it
+returns, and has no effect when it raises. Reads see one consistent snapshot. Raising: `Fault` for a refusal
+the caller should pass on, `StoreUnavailable` when the disk did not take it, `StaleFence` when a run is no
+longer the caller's. Methods that take an `Act` with a `Claim` are idempotent: the same key with the same
+params returns the stored answer and changes nothing. Times are milliseconds since 1970, given by the caller.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from protocol.frames import RawJson
+from protocol.records import Actor, AuditEntry, Origin, Role, Run, RunState, Thread, Token, Usage
+from protocol.requests import SearchMatch
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An idempotency key as one principal used it for one method; `params_hash` tells equal requests apart."""
+
+    principal_id: str
+    method: str
+    key: str
+    params_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Who does something, from where, when. Becomes the actor of events and of the audit entry."""
+
+    org_id: str
+    actor: Actor
+    via: str
+    at_ms: int
+    claim: Claim | None = None
+
+
+# --- signals: what commit hooks are told, in commit order ------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedEvent:
+    """A durable event, ready to be sent: `params` are the bytes of its notification's params."""
+
+    thread_id: str
+    seq: int
+    offset: int
+    kind: str
+    at_ms: int
+    run_id: str | None
+    preview: str
+    params: RawJson
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadDeleted:
+    """A thread's content is gone."""
+
+    thread_id: str
+    seq: int
+    offset: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxChanged:
+    """A room has something to deliver."""
+
+    channel: str
+    account: str
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRevoked:
+    """Connections that authenticated with this token must end."""
+
+    token_id: str
+
+
+# --- threads and messages ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NewThread:
+    """A thread to make."""
+
+    id: str
+    agent_id: str
+    title: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What to show in a room when a run ends without an answer: one frozen platform message."""
+
+    delivery_id: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to accept, with the ids to use for what it makes.
+
+    `new_thread` is used when `thread_id` is None. `text` is the searchable text, `title` names an untitled
+    thread. `interrupt` is how on_busy="interrupt" ends the runs that are ahead; its notice is shown once.
+    """
+
+    message_id: str
+    run_id: str
+    thread_id: str | None
+    new_thread: NewThread
+    agent_id: str | None
+    content: list[dict[str, Any]]
+    text: str
+    title: str
+    queue_max: int
+    interrupt: "Ending"
+    on_busy: Literal["queue", "reject", "interrupt", "steer"] = "queue"
+    restore_archived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One event of the log as replay needs it."""
+
+    seq: int
+    kind: str
+    params: RawJson
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Events of a thread in order, and its log's bounds in the same snapshot. `more` in the asked direction."""
+
+    events: list[StoredEvent]
+    first_seq: int
+    head_seq: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message as agents read it."""
+
+    seq: int
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadHead:
+    """The newest change of a thread, for the inbox."""
+
+    thread_id: str
+    seq: int
+    offset: int
+    kind: str
+    at_ms: int
+    preview: str
+
+
+class ThreadStore(Protocol):
+    """Threads, their logs and what was said in them."""
+
+    async def create(self, act: Act, thread: NewThread) -> RawJson:
+        """Make a thread; returns the JSON of a ThreadResult."""
+        ...
+
+    async def get(self, org_id: str, thread_id: str) -> Thread:
+        """One thread. Raises Fault not_found, also for a deleted one."""
+        ...
+
+    async def page(
+        self, org_id: str, status: str, limit: int, cursor: str | None
+    ) -> tuple[list[Thread], str | None]:
+        """A page, newest change first, and the cursor of the next."""
+        ...
+
+    async def update(self, act: Act, thread_id: str, title: str | None, agent_id: str | None) -> RawJson:
+        """Change what is not None; returns a ThreadResult. No event when nothing changes."""
+        ...
+
+    async def archive(self, act: Act, thread_id: str) -> RawJson:
+        """Put away; archiving an archived thread changes nothing. Returns a ThreadResult."""
+        ...
+
+    async def restore(self, act: Act, thread_id: str) -> RawJson:
+        """Bring back; restoring an active thread changes nothing. Returns a ThreadResult."""
+        ...
+
+    async def delete(self, act: Act, thread_id: str) -> RawJson:
+        """Cancel its runs and erase its content, for good. Returns a ThreadResult."""
+        ...
+
+    async def history(
+        self,
+        org_id: str,
+        thread_id: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int,
+        kinds: frozenset[str] | None = None,
+    ) -> LogPage:
+        """Events after or before a place, in order; without a place the newest. Raises Fault not_found."""
+        ...
+
+    async def replay(self, org_id: str, thread_id: str, after: int, limit: int, limit_bytes: int) -> LogPage:
+        """The next events after a place, bounded in number and size (one at least, if there is one)."""
+        ...
+
+    async def search(
+        self, org_id: str, query: str, thread_id: str | None, limit: int, cursor: str | None
+    ) -> tuple[list[SearchMatch], str | None]:
+        """Messages that contain every word, newest first."""
+        ...
+
+    async def heads(self, org_id: str, after_offset: int, limit: int) -> list[ThreadHead]:
+        """Threads that changed after a place in the store's log, in that order; deleted ones too."""
+        ...
+
+    async def said(self, thread_id: str, upto_seq: int, limit: int) -> list[Said]:
+        """The last messages up to a place, oldest first."""
+        ...
+
+    async def accept(self, act: Act, message: NewMessage) -> RawJson:
+        """Store a message and its run, in a thread that may be new; returns a MessageSendResult.
+
+        Raises Fault: not_found, invalid_state (archived), busy (on_busy="reject", or the queue is full).
+        """
+        ...
+
+
+# --- runs ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A transition of the run table: from any of `sources` to `target`."""
+
+    sources: frozenset[RunState]
+    target: RunState
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedRun:
+    """A run that is the caller's until its fence is raised, with what a turn needs to know.
+
+    `reply_id` is the id of the answer's message, the same in every attempt; `partial` is what the journal
+    holds of it. `route` is where the thread lives on a chat network.
+    """
+
+    id: str
+    org_id: str
+    thread_id: str
+    agent_id: str
+    attempt: int
+    fence: int
+    message_text: str
+    message_seq: int
+    reply_id: str
+    partial: str
+    thread_title: str
+    origin: Origin
+    recovered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """One platform message to deliver; `content` is the frozen rendering as JSON text."""
+
+    id: str
+    part: int
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ends without an answer."""
+
+    move: Move
+    reason: str
+    error_kind: str | None = None
+    will_retry: bool = False
+    notice: Notice | None = None
+
+
+class RunStore(Protocol):
+    """Runs and their journal."""
+
+    async def get(self, org_id: str, run_id: str) -> Run:
+        """One run. Raises Fault not_found."""
+        ...
+
+    async def page(
+        self, org_id: str, thread_id: str | None, state: RunState | None, limit: int, cursor: str | None
+    ) -> tuple[list[Run], str | None]:
+        """A page, newest first."""
+        ...
+
+    async def waiting_threads(self, limit: int) -> list[str]:
+        """Threads that have queued runs (a hint for the scheduler, in no particular order)."""
+        ...
+
+    async def claim(
+        self, thread_id: str, owner: str, now_ms: int, lease_until_ms: int, reply_id: str
+    ) -> ClaimedRun | None:
+        """Start the thread's next queued run; None when it has none or one is active already."""
+        ...
+
+    async def abandoned(self, owner: str, now_ms: int) -> list[Run]:
+        """Running runs that no living owner holds."""
+        ...
+
+    async def take_over(
+        self, run_id: str, owner: str, now_ms: int, lease_until_ms: int, reason: str
+    ) -> ClaimedRun | None:
+        """Continue an abandoned run (event run.resumed); None when it is not running any more."""
+        ...
+
+    async def renew_leases(self, owner: str, lease_until_ms: int) -> None:
+        """Keep what `owner` holds."""
+        ...
+
+    async def checkpoint(self, run_id: str, fence: int, text: str) -> None:
+        """Journal the answer as far as it is known. Raises StaleFence."""
+        ...
+
+    async def complete(
+        self, run: ClaimedRun, move: Move, now_ms: int, text: str, usage: Usage, parts: Sequence[Outbound]
+    ) -> None:
+        """The answer, its deliveries, usage and audit entry in one. Raises StaleFence."""
+        ...
+
+    async def end(self, run: ClaimedRun, ending: Ending, now_ms: int, retry_id: str | None = None) -> None:
+        """A run that fails or is interrupted; `retry_id` queues its repetition. Raises StaleFence."""
+        ...
+
+    async def cancel(self, act: Act, run_id: str, ending: Ending) -> RawJson:
+        """Cancel whatever the run is doing; a run that ended already is invalid_state. Returns a RunResult."""
+        ...
+
+    async def retry(self, act: Act, run_id: str, new_run_id: str, queue_max: int) -> RawJson:
+        """Queue a new run with the same input; only for a run that ended. Returns a RunResult."""
+        ...
+
+    async def count_by_state(self) -> dict[str, int]:
+        """Runs per state, for metrics."""
+        ...
+
+
+# --- channels --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One inbound delivery, judged: `message` is None unless it is accepted.
+
+    `thread_key` names the conversation, or `reply_to` the platform message whose conversation it continues;
+    `key` is used for a conversation that begins here. `hint` answers a stranger, at most once per
+    `hint_interval_ms`.
+    """
+
+    delivery_id: str
+    outcome: Literal["accepted", "ambient", "ignored", "refused"]
+    reason: str | None
+    sender_id: str | None
+    room: str = ""
+    topic: str | None = None
+    ref: str = ""
+    thread_key: str | None = None
+    reply_to: str | None = None
+    act: Act | None = None
+    message: NewMessage | None = None
+    hint: Notice | None = None
+    hint_interval_ms: int = 0
+
+
+class InboxStore(Protocol):
+    """What chat networks delivered."""
+
+    async def cursor(self, org_id: str, channel: str, account: str) -> str | None:
+        """The cursor of the last commit."""
+        ...
+
+    async def commit(
+        self,
+        org_id: str,
+        channel: str,
+        account: str,
+        deliveries: Sequence[Delivered],
+        cursor: str | None,
+        now_ms: int,
+    ) -> int:
+        """Store the batch, what follows from it and the cursor; returns how many were new. Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One delivery as the dispatcher sees it. `content` None: the answer is still being written."""
+
+    id: str
+    org_id: str
+    channel: str
+    account: str
+    room: str
+    topic: str | None
+    thread_id: str | None
+    run_id: str | None
+    part: int
+    phase: str
+    content: str | None
+    ref: str | None
+    attempt: int
+    next_attempt_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryStep:
+    """A transition of the delivery table, from any of `sources` to `target`, and what it records.
+
+    `ref` None keeps the one that is known; `drop_ref` forgets it (the message is gone on the platform).
+    """
+
+    sources: frozenset[str]
+    target: str
+    ref: str | None = None
+    drop_ref: bool = False
+    uncertain: bool = False
+    next_attempt_at_ms: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryCounts:
+    """Deliveries of one account that are not over, and sends whose outcome nobody could find out."""
+
+    waiting: int
+    uncertain: int
+
+
+class OutboxStore(Protocol):
+    """What we owe chat networks.
+
+    A row's content is written by the run that answers, its phase by the one service that delivers: the two
+    never touch the same column. The phases are those of `gateway/rules/delivery_states.py`.
+    """
+
+    async def open_live(self, run: ClaimedRun, delivery_id: str, now_ms: int) -> OutboxRow:
+        """The live message of a run: the one it has from an earlier attempt, or a new one, being sent.
+
+        Raises StaleFence.
+        """
+        ...
+
+    async def doubt_interrupted_sends(self, now_ms: int) -> int:
+        """At start: every send that was in flight has an unknown outcome. Returns how many."""
+        ...
+
+    async def pending_rooms(self) -> list[OutboxChanged]:
+        """Rooms with something to deliver or to reconcile."""
+        ...
+
+    async def next_in_room(self, room: OutboxChanged) -> OutboxRow | None:
+        """The delivery whose turn it is. An answer that is still being written does not block the room."""
+        ...
+
+    async def step(self, delivery_id: str, step: DeliveryStep, now_ms: int) -> OutboxRow:
+        """Record a transition; emits delivery.sent, .failed or .uncertain in the thread.
+
+        Returns the row after it. Raises Fault invalid_state when the row is in none of the sources.
+        """
+        ...
+
+    async def counts(self) -> dict[tuple[str, str], DeliveryCounts]:
+        """Per (channel, account)."""
+        ...
+
+
+# --- identities and audit --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Whom a valid token speaks for."""
+
+    token_id: str
+    org_id: str
+    actor: Actor
+    role: Role
+    expires_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token to make; the secret stays with the caller. Its principal is made with it."""
+
+    id: str
+    principal_id: str
+    name: str
+    role: Role
+    secret_hash: str
+    expires_at_ms: int | None
+
+
+class IdentityStore(Protocol):
+    """Tokens and the principals they speak for."""
+
+    async def authenticate(self, secret_hash: str, now_ms: int) -> Bearer:
+        """Whom the secret speaks for. Raises Fault unauthorized (unknown, revoked) or expired."""
+        ...
+
+    async def create_token(self, act: Act, token: NewToken) -> tuple[Token, bool]:
+        """Make a token; False when an identical request made it before (its secret cannot be shown again)."""
+        ...
+
+    async def list_tokens(
+        self, org_id: str, limit: int, cursor: str | None
+    ) -> tuple[list[Token], str | None]:
+        """A page, newest first."""
+        ...
+
+    async def revoke_token(self, act: Act, token_id: str) -> RawJson:
+        """Revoke, at once; revoking again changes nothing. Returns a TokenResult."""
+        ...
+
+    async def forget_answers(self, before_ms: int) -> int:
+        """Drop stored answers older than `before_ms`, a bounded number at once; returns how many."""
+        ...
+
+
+class AuditStore(Protocol):
+    """The audit log, for reading; entries are written by the acts themselves."""
+
+    async def page(
+        self, org_id: str, after_seq: int, action: str | None, limit: int
+    ) -> tuple[list[AuditEntry], str | None]:
+        """Entries in order after a place."""
+        ...
+
+    async def record(
+        self, act: Act, action: str, subject: dict[str, str], outcome: str, detail: dict[str, Any]
+    ) -> None:
+        """An entry for an act that changes nothing else (a refused login, say)."""
+        ...

@@ -1,0 +1,68 @@
+-- The inbox of channels (what was delivered to us) and the outbox (what we owe them).
+
+-- name: insert_delivery
+INSERT INTO inbox (org_id, channel, account, delivery_id, outcome, reason, sender_id, thread_id, message_id, received_at)
+VALUES (:org_id, :channel, :account, :delivery_id, :outcome, :reason, :sender_id, NULL, NULL, :received_at)
+ON CONFLICT (org_id, channel, account, delivery_id) DO NOTHING;
+
+-- name: settle_delivery
+UPDATE inbox SET outcome = :outcome, thread_id = :thread_id, message_id = :message_id
+WHERE org_id = :org_id AND channel = :channel AND account = :account AND delivery_id = :delivery_id;
+
+-- name: hinted_since
+SELECT 1 FROM inbox
+WHERE org_id = :org_id AND channel = :channel AND account = :account AND sender_id = :sender_id
+  AND outcome = 'hinted' AND received_at > :since LIMIT 1;
+
+-- name: cursor
+SELECT cursor FROM cursors WHERE org_id = :org_id AND channel = :channel AND account = :account;
+
+-- name: set_cursor
+INSERT INTO cursors (org_id, channel, account, cursor, updated_at)
+VALUES (:org_id, :channel, :account, :cursor, :now)
+ON CONFLICT (org_id, channel, account) DO UPDATE SET cursor = excluded.cursor, updated_at = excluded.updated_at;
+
+-- name: insert_outbound
+INSERT INTO outbox (id, org_id, channel, account, room, topic, thread_id, run_id, part, phase, content, attempt,
+  created_at, updated_at)
+VALUES (:id, :org_id, :channel, :account, :room, :topic, :thread_id, :run_id, :part, :phase, :content, :attempt,
+  :now, :now);
+
+-- name: find_outbound
+SELECT * FROM outbox WHERE id = :id;
+
+-- name: live_outbound
+-- The message that shows a run's answer while it is written.
+SELECT * FROM outbox WHERE run_id = :run_id AND part = 1 AND phase NOT IN ('sent', 'failed') AND content IS NULL;
+
+-- name: update_outbound
+UPDATE outbox SET phase = :phase, ref = :ref, attempt = :attempt, uncertain = :uncertain,
+  next_attempt_at = :next_attempt_at, last_error = :last_error, updated_at = :now
+WHERE id = :id;
+
+-- name: write_outbound
+UPDATE outbox SET content = :content, updated_at = :now WHERE id = :id;
+
+-- name: next_in_room
+-- The oldest delivery of a room that is not over; later ones wait behind it. Unwritten answers do not block.
+SELECT * FROM outbox
+WHERE channel = :channel AND account = :account AND room = :room AND phase IN ('idle', 'unknown') AND content IS NOT NULL
+ORDER BY id LIMIT 1;
+
+-- name: pending_rooms
+SELECT DISTINCT channel, account, room FROM outbox WHERE phase IN ('idle', 'unknown') AND content IS NOT NULL;
+
+-- name: doubt_interrupted_sends
+-- After a crash nobody knows whether a send that was in flight arrived.
+UPDATE outbox SET phase = 'unknown', updated_at = :now WHERE phase = 'sending';
+
+-- name: counts
+SELECT channel, account, sum(CASE WHEN phase IN ('sent', 'failed') THEN 0 ELSE 1 END) AS waiting, sum(uncertain) AS uncertain
+FROM outbox GROUP BY channel, account;
+
+-- name: abandon_thread
+UPDATE outbox SET phase = 'failed', content = NULL, last_error = 'the thread was deleted', updated_at = :now
+WHERE thread_id = :thread_id AND phase NOT IN ('sent', 'failed');
+
+-- name: erase_thread
+UPDATE outbox SET content = NULL WHERE thread_id = :thread_id;

@@ -1,0 +1,45 @@
+-- The store itself, organizations, principals, tokens, and the answers kept for idempotency keys.
+
+-- name: store
+SELECT * FROM store WHERE id = 1;
+
+-- name: insert_store
+INSERT INTO store (id, epoch, audit_log_id, created_at) VALUES (1, :epoch, :audit_log_id, :now);
+
+-- name: insert_organization
+INSERT INTO organizations (id, name, created_at) VALUES (:id, :name, :now);
+
+-- name: insert_principal
+INSERT INTO principals (id, org_id, kind, name, role, created_at)
+VALUES (:id, :org_id, :kind, :name, :role, :now);
+
+-- name: insert_token
+INSERT INTO tokens (id, org_id, principal_id, name, role, secret_hash, created_at, expires_at)
+VALUES (:id, :org_id, :principal_id, :name, :role, :secret_hash, :now, :expires_at);
+
+-- name: find_token
+SELECT * FROM tokens WHERE org_id = :org_id AND id = :id;
+
+-- name: token_by_secret
+SELECT t.*, p.kind AS principal_kind, p.name AS principal_name, p.disabled_at
+FROM tokens t JOIN principals p ON p.id = t.principal_id
+WHERE t.secret_hash = :secret_hash;
+
+-- name: page_tokens
+SELECT * FROM tokens WHERE org_id = :org_id AND id < :before ORDER BY id DESC LIMIT :limit;
+
+-- name: revoke_token
+UPDATE tokens SET revoked_at = :now WHERE id = :id;
+
+-- name: stored_answer
+SELECT params_hash, result FROM idempotency WHERE claim = :claim;
+
+-- name: store_answer
+INSERT INTO idempotency (org_id, claim, params_hash, result, created_at)
+VALUES (:org_id, :claim, :params_hash, :result, :now);
+
+-- name: oldest_answers
+SELECT number, created_at FROM idempotency ORDER BY number LIMIT :limit;
+
+-- name: forget_answers
+DELETE FROM idempotency WHERE number <= :upto;

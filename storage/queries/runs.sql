@@ -1,0 +1,78 @@
+-- Runs, their journal and their usage.
+
+-- name: insert
+INSERT INTO runs (id, org_id, thread_id, agent_id, state, queue_key, message_id, message_seq, retry_of,
+  requested_by, queued_at)
+VALUES (:id, :org_id, :thread_id, :agent_id, 'queued', :queue_key, :message_id, :message_seq, :retry_of,
+  :requested_by, :queued_at);
+
+-- name: find
+SELECT * FROM runs WHERE org_id = :org_id AND id = :id;
+
+-- name: page
+SELECT * FROM runs
+WHERE org_id = :org_id AND id < :before AND (:thread_id IS NULL OR thread_id = :thread_id)
+  AND (:state IS NULL OR state = :state)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: unfinished
+-- What a thread still has to do, in the order it will.
+SELECT * FROM runs WHERE thread_id = :thread_id AND state IN ('queued', 'running', 'waiting')
+ORDER BY state = 'queued', queue_key;
+
+-- name: count_unfinished
+SELECT (SELECT count(*) FROM runs WHERE thread_id = :thread_id AND state = 'queued')
+  + (SELECT count(*) FROM runs WHERE thread_id = :thread_id AND state IN ('running', 'waiting'));
+
+-- name: active
+SELECT * FROM runs WHERE thread_id = :thread_id AND state IN ('running', 'waiting');
+
+-- name: next_queued
+SELECT * FROM runs WHERE thread_id = :thread_id AND state = 'queued' ORDER BY queue_key LIMIT 1;
+
+-- name: threads_with_queued
+SELECT DISTINCT thread_id FROM runs WHERE state = 'queued' LIMIT :limit;
+
+-- name: start
+UPDATE runs SET state = 'running', attempt = attempt + 1, started_at = coalesce(started_at, :now),
+  lease_owner = :owner, lease_until = :lease_until, fence = fence + 1
+WHERE id = :id;
+
+-- name: take_over
+UPDATE runs SET attempt = attempt + 1, lease_owner = :owner, lease_until = :lease_until, fence = fence + 1
+WHERE id = :id;
+
+-- name: finish
+UPDATE runs SET state = :state, ended_at = :now, error = :error, usage = :usage, lease_owner = NULL,
+  lease_until = NULL, fence = fence + 1
+WHERE id = :id;
+
+-- name: renew_leases
+UPDATE runs SET lease_until = :lease_until WHERE lease_owner = :owner AND state IN ('running', 'waiting');
+
+-- name: abandoned
+-- Runs whose owner is not alive: of another boot (the data directory is ours alone), or with a lease run out.
+SELECT * FROM runs WHERE state = 'running' AND (lease_owner <> :owner OR lease_until < :now) ORDER BY queue_key;
+
+-- name: count_by_state
+SELECT state, count(*) AS runs FROM runs GROUP BY state;
+
+-- name: open_step
+INSERT INTO journal_steps (org_id, run_id, step, kind, request, opened_at)
+VALUES (:org_id, :run_id, :step, :kind, :request, :now);
+
+-- name: find_step
+SELECT * FROM journal_steps WHERE run_id = :run_id AND step = :step;
+
+-- name: checkpoint_step
+UPDATE journal_steps SET partial = :partial WHERE run_id = :run_id AND step = :step AND closed_at IS NULL;
+
+-- name: close_step
+UPDATE journal_steps SET partial = NULL, result = :result, closed_at = :now WHERE run_id = :run_id AND step = :step;
+
+-- name: delete_steps
+DELETE FROM journal_steps WHERE run_id IN (SELECT id FROM runs WHERE thread_id = :thread_id);
+
+-- name: insert_usage
+INSERT INTO usage (org_id, run_id, attempt, agent_id, input_tokens, output_tokens, cost_microusd, at)
+VALUES (:org_id, :run_id, :attempt, :agent_id, :input_tokens, :output_tokens, :cost_microusd, :at);

@@ -1,0 +1,183 @@
+"""How runs end: the one place where a run's last row, events, journal, deliveries and audit entry are written.
+
+Used by the runs' repository (complete, fail, interrupt, cancel), by messages that interrupt, and by the
+deletion of a thread. Which transitions exist is decided by `gateway/rules/run_states.py` and comes in as a
+`Move`; that nobody writes for a run he has lost is checked here, by the fence.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from protocol.errors import ErrorKind, Fault
+from protocol.events import EventKind
+from protocol.records import Message, RunState, Usage
+from storage import audit_log
+from storage.engine import Row, Transaction, from_text, to_text
+from storage.errors import StaleFence
+from storage.event_log import Fact, Tail, append, message_fact
+from storage.ports import Act, Ending, Move, Outbound, OutboxChanged
+from storage.queries import Queries
+
+_SQL = Queries("runs")
+_THREADS = Queries("threads")
+_CHANNELS = Queries("channels")
+REPLY_STEP = 1
+"""The journal step that holds the answer of a run."""
+
+
+def owned(tx: Transaction, org_id: str, run_id: str, fence: int) -> Row:
+    """The row of a run whose fence is still `fence`. Raises StaleFence."""
+    row = tx.one(_SQL.find, org_id=org_id, id=run_id)
+    if row is None or row["fence"] != fence:
+        raise StaleFence(f"run {run_id} is owned by somebody else now")
+    return row
+
+
+def complete(
+    tx: Transaction,
+    act: Act,
+    run: Row,
+    move: Move,
+    answer: Message | None,
+    usage: Usage,
+    parts: Sequence[Outbound],
+) -> None:
+    """End with an answer: message, events, deliveries, usage and audit entry."""
+    _check(run, move)
+    facts = [message_fact(answer)] if answer is not None else []
+    data: dict[str, Any] = {"usage": usage.model_dump()}
+    if answer is not None:
+        data["message_id"] = answer.id
+    _append(tx, act, run, [*facts, Fact(EventKind.RUN_COMPLETED, data, act.actor, run["id"])])
+    close(tx, run, move.target, act.at_ms, usage=usage)
+    tx.run(
+        _SQL.insert_usage,
+        org_id=run["org_id"],
+        run_id=run["id"],
+        attempt=run["attempt"],
+        agent_id=run["agent_id"],
+        at=act.at_ms,
+        **usage.model_dump(),
+    )
+    _deliver(tx, run, parts, act.at_ms)
+    audit_log.append(tx, act, "run.complete", _subject(run))
+
+
+def end(tx: Transaction, act: Act, run: Row, ending: Ending) -> None:
+    """End without an answer: failed, cancelled or interrupted."""
+    _check(run, ending.move)
+    kind, data = _ending_fact(ending)
+    _append(tx, act, run, [Fact(kind, data, act.actor, run["id"])])
+    error = None
+    if ending.error_kind is not None:
+        error = {"kind": ending.error_kind, "message": ending.reason}
+    close(tx, run, ending.move.target, act.at_ms, error=error)
+    if ending.notice is not None:
+        _deliver(tx, run, [Outbound(ending.notice.delivery_id, 1, ending.notice.content)], act.at_ms)
+    elif not ending.will_retry:
+        _drop_live(tx, run, act.at_ms)
+    action = kind.value.replace("completed", "complete")
+    audit_log.append(tx, act, action, _subject(run), detail={"reason": ending.reason})
+
+
+def close(
+    tx: Transaction,
+    run: Row,
+    state: RunState,
+    at_ms: int,
+    *,
+    usage: Usage | None = None,
+    error: dict[str, str] | None = None,
+) -> None:
+    """The run's own rows: its last state, a raised fence, a closed journal. No event and no audit entry."""
+    tx.run(
+        _SQL.finish,
+        id=run["id"],
+        state=state.value,
+        now=at_ms,
+        error=to_text(error) if error else None,
+        usage=to_text(usage.model_dump()) if usage else run["usage"],
+    )
+    tx.run(
+        _SQL.close_step, run_id=run["id"], step=REPLY_STEP, result=to_text({"state": state.value}), now=at_ms
+    )
+
+
+def _check(run: Row, move: Move) -> None:
+    if RunState(run["state"]) not in move.sources:
+        raise Fault(
+            ErrorKind.INVALID_STATE,
+            f"The run is {run['state']} and cannot become {move.target.value}",
+            state=run["state"],
+        )
+
+
+def _ending_fact(ending: Ending) -> tuple[EventKind, dict[str, Any]]:
+    match ending.move.target:
+        case RunState.FAILED:
+            error = {"kind": ending.error_kind or "agent_error", "message": ending.reason}
+            return EventKind.RUN_FAILED, {"error": error}
+        case RunState.CANCELLED:
+            return EventKind.RUN_CANCELLED, {"reason": ending.reason}
+        case RunState.INTERRUPTED:
+            return EventKind.RUN_INTERRUPTED, {"reason": ending.reason, "will_retry": ending.will_retry}
+        case other:
+            raise ValueError(f"{other} is not an ending without an answer")
+
+
+def _append(tx: Transaction, act: Act, run: Row, facts: list[Fact]) -> None:
+    thread = tx.one(_THREADS.find, org_id=run["org_id"], id=run["thread_id"])
+    assert thread is not None, "a run belongs to a thread"
+    append(tx, Tail.of(thread), act.at_ms, facts)
+
+
+def _deliver(tx: Transaction, run: Row, parts: Sequence[Outbound], at_ms: int) -> None:
+    """Owe the thread's room these messages; the first one goes into the live message if there is one."""
+    if not parts:
+        return _drop_live(tx, run, at_ms)
+    thread = tx.one(_THREADS.find, org_id=run["org_id"], id=run["thread_id"])
+    origin = from_text(thread["origin"]) if thread is not None else {}
+    live = tx.one(_CHANNELS.live_outbound, run_id=run["id"])
+    for part in parts:
+        if live is not None and part.part == 1:
+            tx.run(_CHANNELS.write_outbound, id=live["id"], content=part.content, now=at_ms)
+            continue
+        tx.run(
+            _CHANNELS.insert_outbound,
+            id=part.id,
+            org_id=run["org_id"],
+            channel=origin["channel"],
+            account=origin["account"],
+            room=origin["room"],
+            topic=origin.get("topic"),
+            thread_id=run["thread_id"],
+            run_id=run["id"],
+            part=part.part,
+            phase="idle",
+            content=part.content,
+            attempt=0,
+            now=at_ms,
+        )
+    tx.emit(OutboxChanged(origin["channel"], origin["account"], origin["room"]))
+    return None
+
+
+def _drop_live(tx: Transaction, run: Row, at_ms: int) -> None:
+    """A live message that nothing will be written into any more: give it up, as failed."""
+    live = tx.one(_CHANNELS.live_outbound, run_id=run["id"])
+    if live is not None:
+        tx.run(
+            _CHANNELS.update_outbound,
+            id=live["id"],
+            phase="failed",
+            ref=live["ref"],
+            attempt=live["attempt"],
+            uncertain=live["uncertain"],
+            next_attempt_at=0,
+            last_error="the run ended without an answer",
+            now=at_ms,
+        )
+
+
+def _subject(run: Row) -> dict[str, str]:
+    return {"run_id": run["id"], "thread_id": run["thread_id"], "agent_id": run["agent_id"]}

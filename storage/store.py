@@ -1,0 +1,84 @@
+"""The store as a whole: one engine, its repositories, and what a new store begins with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from storage.audit_chain import Break, Link, Sealed, verify
+from storage.audit_log import AuditLog
+from storage.engine import Engine, Reader, Transaction, open_snapshot
+from storage.identities import Identities
+from storage.inbox import Inbox
+from storage.outbox import Outbox
+from storage.queries import Queries
+from storage.runs import Runs
+from storage.threads import Threads
+
+_SQL = Queries("identities")
+DEFAULT_ORG: Final = "org_default"
+"""The one organization of a store, until more are made."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreIdentity:
+    """What tells this store from any other, and whether it was made just now."""
+
+    epoch: str
+    is_new: bool
+
+
+class Store:
+    """Repositories over one engine. Open with `await Store.open(...)`, close with `await close()`."""
+
+    def __init__(self, engine: Engine, identity: StoreIdentity) -> None:
+        self.engine = engine
+        self.identity = identity
+        self.threads = Threads(engine)
+        self.runs = Runs(engine)
+        self.inbox = Inbox(engine)
+        self.outbox = Outbox(engine)
+        self.identities = Identities(engine)
+        self.audit = AuditLog(engine)
+
+    @classmethod
+    async def open(cls, directory: Path, *, new_epoch: str, new_log_id: str, now_ms: int) -> "Store":
+        """Open the store of a data directory; a new one gets the given ids. Raises StoreError."""
+        engine = await Engine.open(directory)
+        identity = await engine.write(_identify, new_epoch, new_log_id, now_ms)
+        return cls(engine, identity)
+
+    async def close(self) -> None:
+        """Finish what waits and close the files."""
+        await self.engine.close()
+
+    async def position(self) -> int:
+        """The newest place in the log of the whole store."""
+        return await self.engine.read(_position)
+
+
+def _identify(tx: Transaction, new_epoch: str, new_log_id: str, now_ms: int) -> StoreIdentity:
+    row = tx.one(_SQL.store)
+    if row is not None:
+        return StoreIdentity(row["epoch"], is_new=False)
+    tx.run(_SQL.insert_store, epoch=new_epoch, audit_log_id=new_log_id, now=now_ms)
+    tx.run(_SQL.insert_organization, id=DEFAULT_ORG, name="Default", now=now_ms)
+    return StoreIdentity(new_epoch, is_new=True)
+
+
+def _position(tx: Reader) -> int:
+    position: int = tx.value("SELECT coalesce(max(head_offset), 0) FROM threads")
+    return position
+
+
+def verify_audit(directory: Path) -> tuple[Link, Break | None]:
+    """Verify the audit chain of a data directory, offline or beside a running gateway.
+
+    Returns the last good place and the first break, if any. Raises StoreDamaged when there is no store.
+    """
+    connection = open_snapshot(directory)
+    try:
+        (log_id,) = connection.execute("SELECT audit_log_id FROM store WHERE id = 1").fetchone()
+        rows = connection.execute("SELECT seq, body, hash FROM audit_entries ORDER BY seq")
+        return verify((Sealed(row["seq"], row["body"], row["hash"]) for row in rows), Link.start(log_id))
+    finally:
+        connection.close()
