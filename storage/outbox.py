@@ -108,6 +108,8 @@ def _step(tx: Transaction, delivery_id: str, step: DeliveryStep, now_ms: int) ->
             ref=ref,
             thread_id=row["thread_id"],
         )
+    if row["content"] is not None and step.target in ("idle", "unknown"):
+        tx.emit(OutboxChanged(row["channel"], row["account"], row["room"]))
     kind = _event_kind(step)
     if kind is not None:
         _tell(tx, row, ref, step, kind, now_ms)

@@ -1,0 +1,125 @@
+"""The demo agent: the offline default, deterministic, without any network.
+
+Commands: `say TEXT`, `stream N [RATE]`, `sleep S`, `fail`, `long N`, `approve TEXT`; anything else is answered
+with what the gateway knows of the thread. Because it is deterministic it can always continue: the pieces an
+earlier attempt said are skipped.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Final
+
+from gateway.agents.port import AgentFailure, AgentOutput, AgentText, RunContext
+from protocol.records import Agent
+
+STREAM_RATE: Final = 50.0
+"""Words per second of `stream` unless told: about a fast model."""
+HELP_RATE: Final = 200.0
+LONG_RATE: Final = 100.0
+"""Pieces per second of the other answers: visibly streamed, soon over."""
+RATE_MAX: Final = 10_000.0
+"""Words per second; the loop's timers cannot do more."""
+AT_ONCE: Final = 1e9
+WORDS_MAX: Final = 20_000
+PARAGRAPHS_MAX: Final = 200
+SLEEP_MAX_S: Final = 3600.0
+"""Bounds, so that a demo cannot be asked for gigabytes or for days."""
+HISTORY: Final = 20
+"""Messages the help text looks back on."""
+
+_PIECE: Final = re.compile(r"\S+\s*|\s+")
+
+
+class DemoAgent:
+    """`gateway.agents.port.AgentAdapter` for kind="demo"."""
+
+    def __init__(self, record: Agent, *, retries_interrupted: bool) -> None:
+        self.record = record
+        self.can_continue = True
+        self.retries_interrupted = retries_interrupted
+
+    async def answer(self, context: RunContext) -> AsyncIterator[AgentOutput]:
+        pieces, rate = await _compose(context)
+        async for piece in _at_rate(_behind(pieces, context.partial), rate):
+            yield AgentText(piece)
+
+
+async def _compose(context: RunContext) -> tuple[Iterator[str], float]:
+    """The pieces of the answer and how many of them to say per second."""
+    command, _, rest = context.text.strip().partition(" ")
+    rest = rest.strip()
+    match command.lower().lstrip("/"):
+        case "say":
+            return iter([rest]), AT_ONCE
+        case "stream":
+            count_text, _, rate_text = rest.partition(" ")
+            count = int(_number(count_text, "stream N [RATE]", WORDS_MAX))
+            rate = _number(rate_text, "stream N [RATE]", RATE_MAX) if rate_text else STREAM_RATE
+            return (f"word-{n}" + (" " if n < count else "") for n in range(1, count + 1)), rate
+        case "sleep":
+            seconds = _number(rest, "sleep S", SLEEP_MAX_S)
+            await asyncio.sleep(seconds)
+            return iter([f"Slept {seconds:g} s."]), AT_ONCE
+        case "fail":
+            raise AgentFailure("agent_error", "The demo agent was asked to fail, and it did.")
+        case "long":
+            return _paragraphs(int(_number(rest, "long N", PARAGRAPHS_MAX))), LONG_RATE
+        case "approve":
+            raise AgentFailure("unsupported", "Approvals are not part of this version yet.")
+        case _:
+            return iter(_PIECE.findall(await _help(context))), HELP_RATE
+
+
+def _number(text: str, usage: str, largest: float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 < number <= largest:
+        raise AgentFailure("bad_command", f"Use `{usage}` with a number between 0 and {largest:g}.")
+    return number
+
+
+def _behind(pieces: Iterator[str], said: str) -> Iterator[str]:
+    """What of `pieces` was not said yet by an earlier attempt."""
+    for piece in pieces:
+        if said.startswith(piece):
+            said = said[len(piece) :]
+        else:
+            yield piece.removeprefix(said)
+            said = ""
+
+
+async def _at_rate(pieces: Iterator[str], rate: float) -> AsyncIterator[str]:
+    """Give pieces out at `rate` per second by the clock, not by naps, so that delays do not add up."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for number, piece in enumerate(pieces):
+        ahead = began + number / rate - loop.time()
+        if ahead > 0:
+            await asyncio.sleep(ahead)
+        yield piece
+
+
+def _paragraphs(count: int) -> Iterator[str]:
+    yield f"# {count} paragraphs\n\n"
+    for number in range(1, count + 1):
+        yield (
+            f"**Paragraph {number}.** The gate keeps what was said, in order, and says it once; "
+            f"this is *sentence two* of paragraph {number}, with `inline code` and a "
+            "[link](https://example.org/).\n\n"
+        )
+    yield "| step | what happens |\n|---|---|\n| 1 | a message is stored |\n| 2 | a run answers |\n\n"
+    yield '```python\ndef answer(text: str) -> str:\n    return f"you said {text!r}"\n```\n'
+
+
+async def _help(context: RunContext) -> str:
+    said = await context.said(HISTORY)
+    mine = sum(message.role == "assistant" for message in said)
+    title = f"“{context.thread_title}”" if context.thread_title else "not named yet"
+    return (
+        f"I am the demo agent. This thread is {title}, it came from {context.origin}, and of its last "
+        f"{len(said)} messages {mine} are mine.\n\n"
+        "Try `say hello`, `stream 40`, `long 3`, `sleep 2` or `fail`."
+    )

@@ -1,0 +1,78 @@
+"""The agent port: what a turn gives an agent, and what an agent may give back.
+
+An agent is a pure-looking coroutine over a context: it knows nothing of the store, the hub or channels. It may
+be cancelled at any await and must then end at once.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocol.records import Agent, Usage
+from storage.ports import Said
+
+
+@dataclass(frozen=True, slots=True)
+class AgentText:
+    """The next piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentUsage:
+    """What the answer has cost since the last time; added up by the turn."""
+
+    usage: Usage
+
+
+AgentOutput = AgentText | AgentUsage
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What one attempt of a run works with.
+
+    `partial` is what earlier attempts said already; an agent with `can_continue` goes on behind it, and its
+    pieces are appended to it. `said` reads the last messages of the thread, up to the one to answer.
+    """
+
+    run_id: str
+    thread_id: str
+    thread_title: str
+    attempt: int
+    text: str
+    partial: str
+    origin: str
+    said: Callable[[int], Awaitable[list[Said]]]
+
+
+class AgentFailure(Exception):
+    """The agent cannot answer. `kind` is stable, the text is shown to people."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class AgentAdapter(Protocol):
+    """One agent of the configuration."""
+
+    @property
+    def record(self) -> Agent:
+        """How it is listed."""
+        ...
+
+    @property
+    def can_continue(self) -> bool:
+        """Whether it can go on behind the partial text of an earlier attempt."""
+        ...
+
+    @property
+    def retries_interrupted(self) -> bool:
+        """Whether a run of it that was interrupted by a restart is queued again."""
+        ...
+
+    def answer(self, context: RunContext) -> AsyncIterator[AgentOutput]:
+        """Answer. Raises AgentFailure; anything else that escapes is an internal failure of the run."""
+        ...

@@ -1,0 +1,89 @@
+"""Answers being written: deltas rolled up to one per 40 ms, snapshots for those who join in the middle.
+
+A stream holds the whole text so far; what is durable of it (checkpoints, the final message) is the turn's
+business. One thread has at most one active run and therefore at most one stream.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.hub.notes import Note
+from protocol import limits
+from protocol.events import Delta, Snapshot
+
+
+class Stream:
+    """One message being written."""
+
+    def __init__(
+        self,
+        thread_id: str,
+        run_id: str,
+        message_id: str,
+        text: str,
+        publish: Callable[["Stream", Note], None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.thread_id = thread_id
+        self.run_id = run_id
+        self.message_id = message_id
+        self._published = text
+        self._waiting: list[str] = []
+        self._next_index = 1 if text else 0
+        self._sent_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._publish = publish
+        self._loop = loop
+
+    @property
+    def text(self) -> str:
+        """Everything said so far."""
+        return self._published + "".join(self._waiting)
+
+    def push(self, text: str) -> None:
+        """Say more. The first piece goes out at once, later ones at most every 40 ms."""
+        self._waiting.append(text)
+        if self._timer is not None:
+            return
+        due = self._sent_at + limits.DELTA_INTERVAL_S
+        if self._loop.time() >= due:
+            self.flush()
+        else:
+            self._timer = self._loop.call_at(due, self.flush)
+
+    def flush(self) -> None:
+        """Send what waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._waiting:
+            return
+        text = "".join(self._waiting)
+        self._waiting.clear()
+        index, self._next_index = self._next_index, self._next_index + 1
+        self._published += text
+        self._sent_at = self._loop.time()
+        delta = Delta(
+            thread_id=self.thread_id, run_id=self.run_id, message_id=self.message_id, index=index, text=text
+        )
+        self._publish(self, Note("delta", delta))
+
+    def snapshot(self) -> Note | None:
+        """What a follower needs to join now; None when nothing was sent yet."""
+        if not self._published:
+            return None
+        snapshot = Snapshot(
+            thread_id=self.thread_id,
+            run_id=self.run_id,
+            message_id=self.message_id,
+            next_index=self._next_index,
+            text=self._published,
+        )
+        return Note("snapshot", snapshot)
+
+    def discard(self) -> None:
+        """Stop without sending what waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._waiting.clear()

@@ -1,0 +1,27 @@
+"""Token buckets as values: how many requests a principal has left, and when there is one again."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class TokenBucket:
+    """A bucket of `burst` requests, refilled with `per_s` requests a second. Times are monotonic seconds."""
+
+    per_s: float
+    burst: int
+    level: float
+    filled_at: float
+
+    @classmethod
+    def full(cls, per_s: float, burst: int, now: float) -> "TokenBucket":
+        """A new principal has the whole burst."""
+        return cls(per_s, burst, float(burst), now)
+
+    def take(self, now: float) -> float:
+        """Take one; return 0, or the seconds to wait when there is none (nothing is taken then)."""
+        self.level = min(float(self.burst), self.level + (now - self.filled_at) * self.per_s)
+        self.filled_at = now
+        if self.level >= 1.0:
+            self.level -= 1.0
+            return 0.0
+        return (1.0 - self.level) / self.per_s

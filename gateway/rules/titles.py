@@ -1,0 +1,17 @@
+"""A thread's title from its first message."""
+
+from typing import Final
+
+TITLE_CHARS: Final = 60
+"""About one line of a list on a phone."""
+
+
+def title_from(text: str) -> str:
+    """The first line with words in it, cut between words; empty when there are none."""
+    line = next((" ".join(line.split()) for line in text.splitlines() if line.strip()), "").lstrip("#>*- ")
+    if len(line) <= TITLE_CHARS:
+        return line
+    cut = line[: TITLE_CHARS - 1]
+    head, _, _ = cut.rpartition(" ")
+    # A line without spaces is cut where it must be; otherwise at the last space that leaves most of it.
+    return (head if len(head) > TITLE_CHARS // 2 else cut).rstrip(" ,;:.") + "…"

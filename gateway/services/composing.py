@@ -1,0 +1,81 @@
+"""Composing what the store accepts: a message with the ids, title and endings that belong to it.
+
+Both ways in use it, so that a message from a chat network and one from a client are the same thing.
+"""
+
+from typing import Any, Literal
+
+from channels.messages import Rendered
+from gateway.clock import Clock
+from gateway.rules.run_states import TRANSITIONS, RunEvent
+from gateway.rules.titles import title_from
+from gateway.services.channels import Channels, freeze
+from protocol.ids import IdPrefix
+from protocol.records import Origin
+from storage.ports import Ending, NewMessage, NewThread, Notice
+
+OnBusy = Literal["queue", "reject", "interrupt", "steer"]
+
+
+class Composer:
+    """Makes `NewMessage`s and endings. Holds only what they are made with."""
+
+    def __init__(self, clock: Clock, channels: Channels, default_agent_id: str, queue_max: int) -> None:
+        self._clock = clock
+        self._channels = channels
+        self._default_agent_id = default_agent_id
+        self.queue_max = queue_max
+
+    def message(
+        self,
+        content: list[dict[str, Any]],
+        origin: Origin,
+        *,
+        thread_id: str | None = None,
+        agent_id: str | None = None,
+        on_busy: OnBusy = "queue",
+        restore_archived: bool = False,
+    ) -> NewMessage:
+        """A message of a person; `origin` is used when it begins a thread, and to reach its room."""
+        text = "\n".join(part["text"] for part in content if part["type"] == "text")
+        title = title_from(text)
+        new_id = self._clock.new_id
+        agent = agent_id or self._default_agent_id
+        return NewMessage(
+            message_id=new_id(IdPrefix.MESSAGE),
+            run_id=new_id(IdPrefix.RUN),
+            thread_id=thread_id,
+            new_thread=NewThread(new_id(IdPrefix.THREAD), agent, title, origin),
+            agent_id=agent_id,
+            content=content,
+            text=text,
+            title=title,
+            queue_max=self.queue_max,
+            interrupt=self.cancelled("a newer message took its place", origin),
+            on_busy=on_busy,
+            restore_archived=restore_archived,
+        )
+
+    def cancelled(self, reason: str, origin: Origin) -> Ending:
+        """A run that somebody stopped."""
+        notice = self.notice("*Stopped.*", origin)
+        return Ending(TRANSITIONS[RunEvent.CANCEL], reason, notice=notice)
+
+    def failed(self, kind: str, reason: str, origin: Origin) -> Ending:
+        """A run that cannot be answered; the room is told why."""
+        notice = self.notice(f"This did not work: {reason}", origin)
+        return Ending(TRANSITIONS[RunEvent.FAIL], reason, error_kind=kind, notice=notice)
+
+    def interrupted(self, reason: str, origin: Origin, *, will_retry: bool) -> Ending:
+        """A run that the gateway lost; the room is told unless it is tried again."""
+        notice = None if will_retry else self.notice("The answer was interrupted. Please ask again.", origin)
+        return Ending(TRANSITIONS[RunEvent.INTERRUPT], reason, will_retry=will_retry, notice=notice)
+
+    def notice(self, markdown: str, origin: Origin) -> Notice | None:
+        """What the thread's room shows instead of an answer; None when the thread has no room."""
+        place = self._channels.of(origin)
+        if place is None:
+            return None
+        adapter, room = place
+        content: Rendered = adapter.render(markdown, room)[0]
+        return Notice(self._clock.new_id(IdPrefix.DELIVERY), freeze(content))

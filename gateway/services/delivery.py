@@ -1,0 +1,218 @@
+"""The dispatcher: brings what the outbox owes to its rooms, in order per room, and records what came of it.
+
+One worker per room with something to deliver. Adapters report and never retry; here it is decided when to try
+again, and after a crash or a lost answer the platform is asked before anything is said again. What to do for
+a row follows from the table in `rules/delivery_states.py`.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+from weakref import WeakValueDictionary
+
+import structlog
+
+from channels.errors import AuthLost, ChannelError, Gone, Permanent, RateLimited, UnknownOutcome
+from channels.messages import Finding, Operation, RoomRef
+from channels.port import Adapter
+from gateway.clock import Clock
+from gateway.rules import delivery_states as states
+from gateway.rules.delivery_states import Todo, decide
+from gateway.rules.retry import DELIVERY_ATTEMPTS, backoff_s
+from gateway.services.channels import Channels, thaw
+from storage.errors import StoreUnavailable
+from storage.ports import DeliveryStep, OutboxChanged, OutboxRow, OutboxStore
+
+log = structlog.get_logger()
+
+AUTH_RETRY_S: Final = 60.0
+"""Pause while an account's credential does not work: an operator must act."""
+STORE_RETRY_S: Final = 1.0
+"""Pause before reading the outbox again when the store failed."""
+
+
+class Deliveries:
+    """Owns all sending to rooms."""
+
+    def __init__(self, outbox: OutboxStore, channels: Channels, clock: Clock) -> None:
+        self._outbox = outbox
+        self._channels = channels
+        self._clock = clock
+        self._workers: dict[OutboxChanged, asyncio.Task[None]] = {}
+        self._woken: set[OutboxChanged] = set()
+        self._locks: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
+        self._is_stopping = False
+
+    async def start(self) -> None:
+        """Doubt what a crash interrupted, and go on with everything owed."""
+        doubted = await self._outbox.doubt_interrupted_sends(self._clock.now_ms())
+        if doubted:
+            log.warning("sends were interrupted", action="sends_doubted", count=doubted)
+        for room in await self._outbox.pending_rooms():
+            self._wake(room)
+
+    def on_commit(self, signals: Sequence[object]) -> None:
+        """The store's commit hook: a room has something to deliver."""
+        for signal in signals:
+            if isinstance(signal, OutboxChanged):
+                self._wake(signal)
+
+    async def stop(self, deadline_s: float) -> None:
+        """Begin nothing more; let calls in flight end until the deadline."""
+        self._is_stopping = True
+        workers = tuple(self._workers.values())
+        if workers:
+            await asyncio.wait(workers, timeout=deadline_s)
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+    def room_lock(self, adapter: Adapter, room: RoomRef) -> asyncio.Lock:
+        """Held during every call that changes a room: a late live edit must not overtake the final text."""
+        key = (adapter.kind, adapter.account, room.room)
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        return lock
+
+    def operation(self, row: OutboxRow) -> Operation:
+        """The adapter's name for one attempt of a row."""
+        return Operation(row.id, row.attempt)
+
+    async def reserve(self, adapter: Adapter, room: RoomRef, row: OutboxRow) -> OutboxRow:
+        """Put a placeholder for `row` on the platform; the caller holds the room's lock.
+
+        Returns the row with its reference. Raises ChannelError after recording what is known.
+        """
+        if row.phase == states.UNKNOWN:
+            row = await self._reconcile(adapter, room, row)
+            if row.ref is not None:
+                return row
+        if row.phase == states.IDLE:
+            row = await self._step(row, states.BEGIN_SEND)
+        try:
+            receipt = await adapter.send(self.operation(row), room, adapter.placeholder(room))
+        except ChannelError as error:
+            await self._record_failed_send(row, error, failures=1)
+            raise
+        return await self._step(row, states.confirmed(receipt.ref))
+
+    # --- workers ------------------------------------------------------------------------------
+
+    def _wake(self, room: OutboxChanged) -> None:
+        if self._is_stopping:
+            return
+        if room in self._workers:
+            self._woken.add(room)
+            return
+        worker = asyncio.create_task(
+            self._work(room), name=f"deliver {room.channel}:{room.account} {room.room}"
+        )
+        self._workers[room] = worker
+        worker.add_done_callback(lambda done: self._done(room, done))
+
+    def _done(self, room: OutboxChanged, worker: "asyncio.Task[None]") -> None:
+        self._workers.pop(room, None)
+        if not worker.cancelled() and worker.exception() is not None:
+            log.error("a delivery worker broke", action="delivery_broke", exc_info=worker.exception())
+        if room in self._woken:
+            self._woken.discard(room)
+            self._wake(room)
+
+    async def _work(self, room: OutboxChanged) -> None:
+        adapter = self._channels.find(room.channel, room.account)
+        if adapter is None:
+            log.warning(
+                "deliveries wait for a channel that is not configured",
+                action="delivery_waits",
+                room=room.room,
+            )
+            return
+        failures = 0
+        while not self._is_stopping:
+            self._woken.discard(room)
+            try:
+                row = await self._outbox.next_in_room(room)
+                if row is None:
+                    return
+                wait_ms = row.next_attempt_at_ms - self._clock.now_ms()
+                if wait_ms > 0:
+                    await asyncio.sleep(wait_ms / 1000)
+                failures = 0 if await self._advance(adapter, row, failures + 1) else failures + 1
+            except StoreUnavailable as error:
+                log.warning("the outbox waits for the store", action="outbox_waits", error=str(error))
+                await asyncio.sleep(STORE_RETRY_S)
+
+    async def _advance(self, adapter: Adapter, row: OutboxRow, failures: int) -> bool:
+        """Do the one thing that is next for `row`; False when it failed for now."""
+        room = RoomRef(row.room, row.topic)
+        assert row.content is not None, "only rows with a content have their turn"
+        content = thaw(row.content)
+        async with self.room_lock(adapter, room):
+            try:
+                match decide(row, adapter.capabilities(room)):
+                    case Todo.RECONCILE:
+                        await self._reconcile(adapter, room, row)
+                    case Todo.RESERVE:
+                        await self.reserve(adapter, room, row)
+                    case Todo.SEND:
+                        row = await self._step(row, states.BEGIN_SEND)
+                        receipt = await adapter.send(self.operation(row), room, content)
+                        await self._step(row, states.delivered(receipt.ref))
+                    case Todo.EDIT:
+                        assert row.ref is not None
+                        receipt = await adapter.edit(self.operation(row), room, row.ref, content)
+                        await self._step(row, states.delivered(receipt.ref))
+            except ChannelError as error:
+                await self._record_failure(row, error, failures)
+                return False
+        return True
+
+    async def _reconcile(self, adapter: Adapter, room: RoomRef, row: OutboxRow) -> OutboxRow:
+        content = thaw(row.content) if row.content is not None else adapter.placeholder(room)
+        result = await adapter.reconcile(self.operation(row), room, content)
+        if result.finding is Finding.FOUND and result.receipt is not None:
+            return await self._step(row, states.found(result.receipt.ref))
+        if result.finding is Finding.ABSENT:
+            return await self._step(row, states.ABSENT)
+        log.warning("a send may have happened twice", action="delivery_uncertain", delivery_id=row.id)
+        return await self._step(row, states.UNKNOWABLE)
+
+    # --- failures -----------------------------------------------------------------------------
+
+    async def _record_failure(self, row: OutboxRow, error: ChannelError, failures: int) -> None:
+        if row.phase == states.IDLE and row.ref is not None:
+            await self._record_failed_edit(row, error, failures)
+        elif row.phase == states.SENDING:
+            await self._record_failed_send(row, error, failures)
+        # A placeholder that failed has recorded itself in `reserve`; a failed question changes nothing.
+
+    async def _record_failed_edit(self, row: OutboxRow, error: ChannelError, failures: int) -> None:
+        if isinstance(error, Gone):
+            await self._step(row, states.RETRACTED)
+        elif isinstance(error, Permanent) or failures >= DELIVERY_ATTEMPTS:
+            await self._step(row, states.refused(str(error)))
+        else:
+            await self._step(row, states.held(self._next_attempt(error, failures), str(error)))
+
+    async def _record_failed_send(self, row: OutboxRow, error: ChannelError, failures: int) -> None:
+        if isinstance(error, UnknownOutcome):
+            await self._step(row, states.DOUBTED)
+        elif isinstance(error, Permanent) or row.attempt >= DELIVERY_ATTEMPTS:
+            await self._step(row, states.refused(str(error)))
+        else:
+            await self._step(
+                row, states.held(self._next_attempt(error, max(failures, row.attempt)), str(error))
+            )
+
+    def _next_attempt(self, error: ChannelError, failures: int) -> int:
+        if isinstance(error, RateLimited):
+            wait_s = error.after_s
+        elif isinstance(error, AuthLost):
+            wait_s = AUTH_RETRY_S
+        else:
+            wait_s = backoff_s(failures, self._clock.chance())
+        return self._clock.now_ms() + round(wait_s * 1000)
+
+    async def _step(self, row: OutboxRow, step: DeliveryStep) -> OutboxRow:
+        return await self._outbox.step(row.id, step, self._clock.now_ms())

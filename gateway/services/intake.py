@@ -1,0 +1,108 @@
+"""Intake: what an adapter delivers → durable message and run. The channels' way in.
+
+One per account. Judging a delivery (is it for us, may this person speak) is pure and happens before the one
+transaction that stores everything; the adapter acknowledges to its platform only after `commit` returns.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from channels.messages import Addressed, Ignored, Inbound
+from channels.port import Adapter
+from gateway.clock import Clock
+from gateway.services.channels import freeze
+from gateway.services.composing import Composer
+from protocol.ids import IdPrefix
+from protocol.records import Actor, ActorKind, Origin
+from storage.ports import Act, Delivered, InboxStore, Notice
+from storage.store import DEFAULT_ORG
+
+HINT_INTERVAL_MS: Final = 10 * 60 * 1000
+"""A stranger is told how to be allowed at most every ten minutes: two bots must not talk for ever."""
+
+DmPolicy = Literal["pairing", "allowlist", "open"]
+
+
+class Intake:
+    """`channels.port.InboxSink` for one account."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        inbox: InboxStore,
+        composer: Composer,
+        clock: Clock,
+        *,
+        dm_policy: DmPolicy,
+        allow: frozenset[str],
+    ) -> None:
+        self._adapter = adapter
+        self._inbox = inbox
+        self._composer = composer
+        self._clock = clock
+        self._dm_policy = dm_policy
+        self._allow = allow
+
+    async def cursor(self) -> str | None:
+        return await self._inbox.cursor(DEFAULT_ORG, self._adapter.kind, self._adapter.account)
+
+    async def commit(self, batch: Sequence[Inbound | Ignored], cursor: str | None) -> None:
+        deliveries = [self._judge(delivery) for delivery in batch]
+        await self._inbox.commit(
+            DEFAULT_ORG, self._adapter.kind, self._adapter.account, deliveries, cursor, self._clock.now_ms()
+        )
+
+    def _judge(self, delivery: Inbound | Ignored) -> Delivered:
+        if isinstance(delivery, Ignored):
+            return Delivered(delivery.delivery_id, "ignored", delivery.reason, sender_id=None)
+        if delivery.addressed is Addressed.AMBIENT:
+            return self._not_taken(delivery, "ambient", "not addressed to the bot")
+        if self._dm_policy != "open" and delivery.sender.id not in self._allow:
+            return self._not_taken(delivery, "refused", "the sender is not allowed")
+        return self._accepted(delivery)
+
+    def _not_taken(self, delivery: Inbound, outcome: Literal["ambient", "refused"], reason: str) -> Delivered:
+        hint = None
+        if outcome == "refused" and delivery.is_direct and self._dm_policy == "pairing":
+            hint = self._hint(delivery)
+        return Delivered(
+            delivery.delivery_id,
+            outcome,
+            reason,
+            delivery.sender.id,
+            room=delivery.room.room,
+            topic=delivery.room.topic,
+            hint=hint,
+            hint_interval_ms=HINT_INTERVAL_MS,
+        )
+
+    def _hint(self, delivery: Inbound) -> Notice:
+        markdown = (
+            "You are not allowed to talk to this agent yet. Your id is "
+            f"`{delivery.sender.id}`: ask an operator of this gateway to add it to `allow` of the channel "
+            f"`{self._adapter.kind}:{self._adapter.account}`."
+        )
+        content = self._adapter.render(markdown, delivery.room)[0]
+        return Notice(self._clock.new_id(IdPrefix.DELIVERY), freeze(content))
+
+    def _accepted(self, delivery: Inbound) -> Delivered:
+        kind, account = self._adapter.kind, self._adapter.account
+        actor = Actor(id=f"{kind}:{delivery.sender.id}", kind=ActorKind.PERSON, name=delivery.sender.name)
+        room, topic = delivery.room.room, delivery.room.topic
+        origin = Origin(kind="channel", channel=kind, account=account, room=room, topic=topic)
+        message = self._composer.message(
+            [{"type": "text", "text": delivery.text}], origin, restore_archived=True
+        )
+        return Delivered(
+            delivery.delivery_id,
+            "accepted",
+            None,
+            delivery.sender.id,
+            room=room,
+            topic=topic,
+            ref=delivery.message_ref,
+            thread_key=delivery.thread_key,
+            reply_to=delivery.reply_to,
+            act=Act(DEFAULT_ORG, actor, f"{kind}:{account}", self._clock.now_ms()),
+            message=message,
+        )

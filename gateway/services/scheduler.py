@@ -1,0 +1,185 @@
+"""The scheduler: which run goes next. One active run per thread, fair across threads, bounded in total.
+
+Rows decide, memory only hints: `_line` holds the threads that may have something to do, each once and in the
+order they asked, so a thread with a hundred queued runs gets its next turn after everybody else who waits.
+Claiming is a transaction that finds out the truth. Hints that got lost are found again by a sweep.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final
+
+import structlog
+
+from gateway.clock import Clock
+from protocol.events import RUN_ENDINGS, EventKind
+from protocol.ids import IdPrefix
+from storage.errors import StoreUnavailable
+from storage.ports import ClaimedRun, CommittedEvent, RunStore, ThreadDeleted
+
+log = structlog.get_logger()
+
+LEASE_S: Final = 30.0
+"""A run whose owner is silent this long may be taken over."""
+RENEW_S: Final = 10.0
+"""Three chances to renew before a lease runs out."""
+SWEEP_LIMIT: Final = 1000
+"""Threads one sweep puts in line: the next sweep finds the rest."""
+STORE_RETRY_S: Final = 1.0
+"""Pause before claiming again when the store did not take it."""
+
+
+class Scheduler:
+    """Claims runs and drives them, each in a task of its own."""
+
+    def __init__(
+        self,
+        runs: RunStore,
+        drive: Callable[[ClaimedRun], Awaitable[None]],
+        clock: Clock,
+        *,
+        owner: str,
+        concurrent: int,
+    ) -> None:
+        self._runs = runs
+        self._drive = drive
+        self._clock = clock
+        self._owner = owner
+        self._concurrent = concurrent
+        self._line: deque[str] = deque()
+        self._in_line: set[str] = set()
+        self._queued: dict[str, int] = {}
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._driving: dict[str, asyncio.Task[None]] = {}
+        self._keeper: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    @property
+    def active(self) -> int:
+        """Threads being worked on."""
+        return len(self._busy)
+
+    async def start(self) -> None:
+        """Take over what an earlier process left, put waiting threads in line, keep the leases."""
+        now_ms = self._clock.now_ms()
+        for run in await self._runs.abandoned(self._owner, now_ms):
+            log.info("taking over a run", action="run_taken_over", run_id=run.id, thread_id=run.thread_id)
+            self._spawn(run.thread_id, self._take_over(run.id, run.thread_id))
+        await self._sweep()
+        self._keeper = asyncio.create_task(self._keep(), name="scheduler leases")
+
+    def on_commit(self, signals: Sequence[object]) -> None:
+        """The store's commit hook: runs that were queued, ended or cancelled."""
+        for signal in signals:
+            if isinstance(signal, CommittedEvent):
+                self._note(signal)
+            elif isinstance(signal, ThreadDeleted):
+                self._queued.pop(signal.thread_id, None)
+                task = self._busy.get(signal.thread_id)
+                if task is not None:
+                    task.cancel()
+
+    async def stop(self, deadline_s: float) -> None:
+        """Take no more; let turns finish until the deadline, then park the rest for the next start."""
+        self._is_stopping = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+        if self._busy:
+            await asyncio.wait(tuple(self._busy.values()), timeout=deadline_s)
+        for task in tuple(self._busy.values()):
+            task.cancel()
+        await asyncio.gather(*self._busy.values(), *filter(None, [self._keeper]), return_exceptions=True)
+
+    # --- hints --------------------------------------------------------------------------------
+
+    def _note(self, event: CommittedEvent) -> None:
+        thread_id = event.thread_id
+        if event.kind == EventKind.RUN_QUEUED:
+            self._queued[thread_id] = self._queued.get(thread_id, 0) + 1
+            self._ask(thread_id)
+        elif event.kind == EventKind.RUN_CANCELLED and event.run_id in self._driving:
+            self._driving[event.run_id].cancel()
+        elif event.kind in RUN_ENDINGS and thread_id in self._queued:
+            self._ask(thread_id)
+
+    def _ask(self, thread_id: str) -> None:
+        if thread_id in self._in_line or thread_id in self._busy:
+            return
+        self._in_line.add(thread_id)
+        self._line.append(thread_id)
+        self._pump()
+
+    def _pump(self) -> None:
+        while self._line and len(self._busy) < self._concurrent and not self._is_stopping:
+            thread_id = self._line.popleft()
+            self._in_line.discard(thread_id)
+            self._spawn(thread_id, self._work(thread_id))
+
+    def _spawn(self, thread_id: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=f"turn {thread_id}")
+        self._busy[thread_id] = task
+        task.add_done_callback(lambda done: self._done(thread_id, done))
+
+    def _done(self, thread_id: str, task: "asyncio.Task[None]") -> None:
+        del self._busy[thread_id]
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a turn broke", action="turn_broke", thread_id=thread_id, exc_info=task.exception())
+        if self._is_stopping:
+            return
+        if thread_id in self._queued:
+            self._ask(thread_id)
+        self._pump()
+
+    # --- work ---------------------------------------------------------------------------------
+
+    async def _work(self, thread_id: str) -> None:
+        """One turn of a thread: claim its next run, if it has one, and drive it to its end."""
+        try:
+            reply_id = self._clock.new_id(IdPrefix.MESSAGE)
+            run = await self._runs.claim(thread_id, self._owner, *self._lease(), reply_id)
+        except StoreUnavailable:
+            await asyncio.sleep(STORE_RETRY_S)
+            return
+        if run is None:
+            self._queued.pop(thread_id, None)
+            return
+        remaining = self._queued.get(thread_id, 1) - 1
+        if remaining > 0:
+            self._queued[thread_id] = remaining
+        else:
+            self._queued.pop(thread_id, None)
+        await self._drive_run(run)
+
+    async def _take_over(self, run_id: str, thread_id: str) -> None:
+        run = await self._runs.take_over(run_id, self._owner, *self._lease(), "the gateway was restarted")
+        if run is not None:
+            await self._drive_run(run)
+
+    async def _drive_run(self, run: ClaimedRun) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._driving[run.id] = task
+        try:
+            await self._drive(run)
+        finally:
+            del self._driving[run.id]
+
+    def _lease(self) -> tuple[int, int]:
+        now_ms = self._clock.now_ms()
+        return now_ms, now_ms + round(LEASE_S * 1000)
+
+    async def _keep(self) -> None:
+        """Renew the leases and repair the hints, for as long as the scheduler lives."""
+        while True:
+            await asyncio.sleep(RENEW_S)
+            try:
+                await self._runs.renew_leases(self._owner, self._lease()[1])
+                await self._sweep()
+            except StoreUnavailable as error:
+                log.warning("leases could not be renewed", action="lease_renewal_failed", error=str(error))
+
+    async def _sweep(self) -> None:
+        for thread_id in await self._runs.waiting_threads(SWEEP_LIMIT):
+            self._queued.setdefault(thread_id, 1)
+            self._ask(thread_id)

@@ -1,0 +1,219 @@
+"""The configuration: one model, from a TOML file and the environment (`THREADGATE_…`), validated as a whole.
+
+The environment wins over the file. Nested keys use two underscores (`THREADGATE_RUNS__CONCURRENT=8`). A bad
+value is reported with its key, where it came from and what is allowed. Channel settings are validated by the
+channel that owns them; `channels` here only carries them.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings import (
+    SettingsError as SettingsSourceError,
+)
+
+from protocol import limits
+
+ENV_PREFIX = "THREADGATE_"
+CLIENT_VARIABLES = frozenset({"CONFIG", "TOKEN", "URL"})
+"""Variables of the same prefix that the command line reads, not the gateway."""
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; the text names every key that is wrong and what is allowed."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class RunSettings(_Section):
+    """How runs are scheduled."""
+
+    concurrent: Annotated[int, Field(ge=1, le=10_000)] = 64
+    """Runs at the same time, over all threads (one per thread)."""
+    queue_max: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Unfinished runs one thread may have; more messages are refused with `busy`."""
+    attempts_max: Annotated[int, Field(ge=1, le=100)] = 5
+    """Attempts of one run, counting those that a restart of the gateway ended."""
+    turn_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 3600.0
+    """The longest one attempt may take before the run fails."""
+    shutdown_s: Annotated[float, Field(ge=0, le=600)] = 5.0
+    """Time that running turns get to finish when the gateway stops; the rest resume at the next start."""
+
+
+class LimitSettings(_Section):
+    """What one principal and one connection may use."""
+
+    requests_per_s: Annotated[float, Field(gt=0)] = limits.REQUESTS_PER_S
+    """Requests per second and principal, over all its connections."""
+    request_burst: Annotated[int, Field(ge=1)] = limits.REQUEST_BURST
+    """Requests a principal may make at once after a pause."""
+    frame_bytes: Annotated[int, Field(ge=limits.PRE_HELLO_FRAME_BYTES, le=64 * limits.MIB)] = (
+        limits.FRAME_BYTES
+    )
+    """Largest WebSocket frame and HTTP body taken, in bytes."""
+    connections: Annotated[int, Field(ge=1)] = 20_000
+    """WebSocket and SSE connections at the same time."""
+
+
+class AgentSettings(_Section):
+    """One agent. `[[agents]]` in the file."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+    """The name that threads and clients use."""
+    kind: Literal["demo"] = "demo"
+    """What answers."""
+    name: Annotated[str, Field(max_length=limits.NAME_CHARS)] = ""
+    """How people see it; the id when empty."""
+    description: Annotated[str, Field(max_length=500)] = ""
+    """One sentence for lists."""
+    retry_interrupted: bool = True
+    """Whether a run that a restart interrupted is queued again, when the agent cannot continue it."""
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8787
+    """Port to listen on; 0 takes a free one."""
+    data_dir: Path = Path()
+    """Directory of the store; `$XDG_DATA_HOME/threadgate` unless told."""
+    behind_tls_proxy: bool = False
+    """Declares that a proxy in front ends TLS; needed for any address that is not loopback."""
+    allowed_origins: tuple[str, ...] = ()
+    """Browser origins besides the gateway's own, like `https://console.example.org`, matched exactly."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host headers besides the gateway's own, like `gate.example.org`, matched exactly."""
+    compression: bool = False
+    """Offer permessage-deflate to WebSocket clients: less traffic for triple memory and double CPU."""
+    default_agent: str = ""
+    """The agent of threads that name none; the first one when empty."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe records to log."""
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """`auto` is console on a terminal and JSON elsewhere."""
+    runs: RunSettings = RunSettings()
+    limits: LimitSettings = LimitSettings()
+    agents: Annotated[tuple[AgentSettings, ...], Field(min_length=1)] = (AgentSettings(id="demo"),)
+    """Who answers; the demo agent unless told."""
+    channels: tuple[dict[str, Any], ...] = ()
+    """Chat networks, each with `kind`, `account` and what its kind needs."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Settings":
+        ids = [agent.id for agent in self.agents]
+        if len(set(ids)) != len(ids):
+            raise ValueError("agents: every id may occur once")
+        if self.default_agent and self.default_agent not in ids:
+            raise ValueError(
+                f"default_agent: {self.default_agent!r} is none of the agents ({', '.join(ids)})"
+            )
+        if self.host not in LOOPBACK and not self.behind_tls_proxy:
+            raise ValueError(
+                f"host: {self.host!r} can be reached from elsewhere and the gateway itself speaks no TLS. "
+                "Listen on 127.0.0.1, or set behind_tls_proxy = true when a proxy in front ends TLS"
+            )
+        return self
+
+    @property
+    def default_agent_id(self) -> str:
+        """The agent of threads that name none."""
+        return self.default_agent or self.agents[0].id
+
+
+def default_config_path(environ: Mapping[str, str]) -> Path:
+    """Where the configuration is looked for unless told (XDG Base Directory specification)."""
+    home = Path(environ.get("HOME", "~")).expanduser()
+    return Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "threadgate" / "config.toml"
+
+
+def default_data_dir(environ: Mapping[str, str]) -> Path:
+    """Where the store lives unless told (XDG Base Directory specification)."""
+    home = Path(environ.get("HOME", "~")).expanduser()
+    return Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "threadgate"
+
+
+def load(config: Path | None, overrides: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    """Read and validate the configuration.
+
+    `config` None means the default path, which may be missing; `overrides` are command-line options and win
+    over everything. Raises SettingsError with every key that is wrong.
+    """
+    path = config if config is not None else default_config_path(environ)
+    if config is not None and not path.is_file():
+        raise SettingsError(f"There is no configuration file {path}")
+    _refuse_unknown_variables(environ)
+
+    class Loaded(Settings):
+        """`Settings` bound to one file."""
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+
+    given = {key: value for key, value in overrides.items() if value is not None}
+    try:
+        settings = Loaded(**given)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from None
+    except SettingsSourceError as error:
+        raise SettingsError(f"{error}: {error.__cause__}") from None
+    except ValidationError as error:
+        raise SettingsError(_explain(error, path, given, environ)) from None
+    if "data_dir" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"data_dir": default_data_dir(environ)})
+    return settings
+
+
+def _explain(error: ValidationError, path: Path, given: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    lines = ["The configuration cannot be used:"]
+    for found in error.errors(include_url=False, include_input=False):
+        key = ".".join(str(step) for step in found["loc"])
+        top = str(found["loc"][0]) if found["loc"] else ""
+        message = found["msg"].removeprefix("Value error, ")
+        if top in given:
+            source = "the command line"
+        elif any(name.upper().startswith(f"{ENV_PREFIX}{top}".upper()) for name in environ if top):
+            source = "the environment"
+        else:
+            source = str(path)
+        lines.append(f"  {key + ': ' if key else ''}{message} (from {source})")
+    return "\n".join(lines)
+
+
+def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    known = {name.upper() for name in Settings.model_fields} | CLIENT_VARIABLES
+    for name in environ:
+        if name.startswith(ENV_PREFIX) and name.removeprefix(ENV_PREFIX).split("__")[0] not in known:
+            raise SettingsError(
+                f"The environment variable {name} is not a setting. Known: "
+                + ", ".join(f"{ENV_PREFIX}{key}" for key in sorted(known))
+            )
