@@ -1,0 +1,136 @@
+"""From a request to its answer: table → scope → rate → params → handler → result or fault. One place for all.
+
+Both ways in use it, so that WebSocket and HTTP cannot differ. Every failure becomes a `Fault` here; what is
+not one is `internal`: the caller gets an incident id, the log gets the story.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+import structlog
+
+from gateway.clock import Clock
+from gateway.edge.authentication import Caller
+from gateway.hub.receiver import Receiver
+from gateway.metrics import Metrics
+from gateway.rules.rate import TokenBucket
+from gateway.rules.scopes import require
+from gateway.settings import LimitSettings
+from protocol.errors import ErrorKind, Fault, method_not_found
+from protocol.frames import Result
+from protocol.ids import IdPrefix
+from protocol.methods import METHODS, Method, params_of
+from protocol.records import Record
+from protocol.requests import Mutation
+from storage.errors import StoreUnavailable
+from storage.ports import Act, Claim
+
+log = structlog.get_logger()
+
+STORE_RETRY_MS = 1000
+"""Hint when the store does not take writes: it may be back when somebody freed the disk."""
+BUCKETS_MAX = 10_000
+"""Principals whose rate is remembered; a full bucket that is forgotten changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, and what to begin once it was written (a replay must not overtake it)."""
+
+    result: Result
+    then: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as a handler sees it. `receiver` is None when there is no connection to notify."""
+
+    method: Method
+    caller: Caller
+    act: Act
+    receiver: Receiver | None
+
+
+class Handler(Protocol):
+    """What answers one method. Raises Fault to refuse."""
+
+    def __call__(self, call: Call, params: Any, /) -> Awaitable[Result | Reply]: ...
+
+
+class Dispatcher:
+    """The table of handlers behind the table of methods."""
+
+    def __init__(
+        self, handlers: Mapping[str, Handler], clock: Clock, limits: LimitSettings, metrics: Metrics
+    ) -> None:
+        missing, unknown = METHODS.keys() - handlers.keys(), handlers.keys() - METHODS.keys()
+        if missing or unknown:
+            raise RuntimeError(
+                f"methods without a handler: {sorted(missing)}; handlers without: {sorted(unknown)}"
+            )
+        self._handlers = handlers
+        self._clock = clock
+        self._limits = limits
+        self._metrics = metrics
+        self._buckets: dict[str, TokenBucket] = {}
+
+    async def call(
+        self, caller: Caller, name: str, params: Mapping[str, Any], receiver: Receiver | None = None
+    ) -> Reply:
+        """Answer one request. Raises Fault, and nothing else but cancellation."""
+        method = METHODS.get(name)
+        try:
+            if method is None:
+                raise method_not_found(name)
+            require(caller.scopes, method.scope)
+            self._take(caller.bearer.actor.id)
+            values = params_of(method, params)
+            act = caller.act(self._clock.now_ms(), _claim(caller, method, values))
+            outcome = await self._handlers[name](Call(method, caller, act, receiver), values)
+        except Fault as fault:
+            self._metrics.requests.labels(method.name if method else "unknown", fault.data["kind"]).inc()
+            raise
+        except StoreUnavailable as error:
+            log.warning("the store did not answer", action="store_unavailable", method=name, error=str(error))
+            raise Fault(
+                ErrorKind.UNAVAILABLE, "The store does not take this now", retry_after_ms=STORE_RETRY_MS
+            ) from error
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            incident = self._clock.new_id(IdPrefix.INCIDENT)
+            log.exception("a request broke", action="request_broke", method=name, incident=incident)
+            raise Fault(ErrorKind.INTERNAL, "Something went wrong here", incident=incident) from error
+        self._metrics.requests.labels(method.name, "ok").inc()
+        return outcome if isinstance(outcome, Reply) else Reply(outcome)
+
+    def _take(self, principal_id: str) -> None:
+        now = self._clock.monotonic()
+        bucket = self._buckets.get(principal_id)
+        if bucket is None:
+            if len(self._buckets) >= BUCKETS_MAX:
+                self._buckets.pop(next(iter(self._buckets)))
+            bucket = TokenBucket.full(self._limits.requests_per_s, self._limits.request_burst, now)
+            self._buckets[principal_id] = bucket
+        wait_s = bucket.take(now)
+        if wait_s:
+            raise Fault(
+                ErrorKind.RATE_LIMITED,
+                f"More than {self._limits.requests_per_s:g} requests a second",
+                retry_after_ms=max(1, round(wait_s * 1000)),
+            )
+
+
+def _claim(caller: Caller, method: Method, params: Record) -> Claim | None:
+    if not isinstance(params, Mutation) or params.idempotency_key is None:
+        return None
+    meaning = orjson.dumps(
+        params.model_dump(mode="json", exclude={"idempotency_key"}), option=orjson.OPT_SORT_KEYS
+    )
+    return Claim(
+        caller.bearer.actor.id, method.name, params.idempotency_key, hashlib.sha256(meaning).hexdigest()[:32]
+    )

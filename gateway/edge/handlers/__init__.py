@@ -1,0 +1,43 @@
+"""Handlers: one function per method, listed in one table. They translate; use cases are in `services/`."""
+
+from collections.abc import Mapping
+
+from gateway.edge.dispatch import Handler
+from gateway.edge.handlers.conversations import Conversational
+from gateway.edge.handlers.operations import Operational
+from gateway.edge.handlers.subscriptions import Subscriptions
+
+
+def table(
+    conversational: Conversational, operational: Operational, subscriptions: Subscriptions
+) -> Mapping[str, Handler]:
+    """Method → handler, all of them; the dispatcher refuses to start when one is missing."""
+    return {
+        "server.info": operational.server_info,
+        "agent.list": operational.agent_list,
+        "agent.get": operational.agent_get,
+        "channel.list": operational.channel_list,
+        "channel.status": operational.channel_status,
+        "token.create": operational.token_create,
+        "token.list": operational.token_list,
+        "token.revoke": operational.token_revoke,
+        "audit.list": operational.audit_list,
+        "thread.create": conversational.thread_create,
+        "thread.get": conversational.thread_get,
+        "thread.list": conversational.thread_list,
+        "thread.update": conversational.thread_update,
+        "thread.archive": conversational.thread_archive,
+        "thread.restore": conversational.thread_restore,
+        "thread.delete": conversational.thread_delete,
+        "thread.history": conversational.thread_history,
+        "thread.search": conversational.thread_search,
+        "message.send": conversational.message_send,
+        "run.get": conversational.run_get,
+        "run.list": conversational.run_list,
+        "run.cancel": conversational.run_cancel,
+        "run.retry": conversational.run_retry,
+        "thread.subscribe": subscriptions.thread_subscribe,
+        "thread.unsubscribe": subscriptions.thread_unsubscribe,
+        "inbox.subscribe": subscriptions.inbox_subscribe,
+        "inbox.unsubscribe": subscriptions.inbox_unsubscribe,
+    }

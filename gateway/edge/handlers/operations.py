@@ -1,0 +1,65 @@
+"""Handlers of the server itself, agents, channels, tokens and the audit log."""
+
+from gateway.agents.registry import Agents
+from gateway.edge.dispatch import Call
+from gateway.services.channels import Channels
+from gateway.services.tokens import Tokens
+from protocol import requests as wire
+from protocol.errors import ErrorKind, Fault
+from protocol.frames import Result
+from storage.ports import AuditStore, IdentityStore
+
+
+class Operational:
+    """What operators do."""
+
+    def __init__(
+        self,
+        info: wire.ServerInfoResult,
+        agents: Agents,
+        channels: Channels,
+        tokens: Tokens,
+        identities: IdentityStore,
+        audit: AuditStore,
+    ) -> None:
+        self._info = info
+        self._agents = agents
+        self._channels = channels
+        self._tokens = tokens
+        self._identities = identities
+        self._audit = audit
+
+    async def server_info(self, call: Call, params: wire.NoParams) -> Result:
+        return self._info
+
+    async def agent_list(self, call: Call, params: wire.NoParams) -> Result:
+        return wire.AgentListResult(agents=self._agents.records())
+
+    async def agent_get(self, call: Call, params: wire.AgentParams) -> Result:
+        return wire.AgentResult(agent=self._agents.get(params.agent_id).record)
+
+    async def channel_list(self, call: Call, params: wire.NoParams) -> Result:
+        return wire.ChannelListResult(channels=await self._channels.statuses())
+
+    async def channel_status(self, call: Call, params: wire.ChannelParams) -> Result:
+        return wire.ChannelResult(channel=await self._channels.status(params.channel_id))
+
+    async def token_create(self, call: Call, params: wire.TokenCreateParams) -> Result:
+        issued = await self._tokens.create(call.act, params.role, params.name, params.ttl_s)
+        return wire.TokenCreateResult(token=issued.token, secret=issued.secret)
+
+    async def token_list(self, call: Call, params: wire.Page) -> Result:
+        tokens, cursor = await self._identities.list_tokens(call.act.org_id, params.limit, params.cursor)
+        return wire.TokenListResult(tokens=tokens, next_cursor=cursor)
+
+    async def token_revoke(self, call: Call, params: wire.TokenParams) -> Result:
+        return await self._identities.revoke_token(call.act, params.token_id)
+
+    async def audit_list(self, call: Call, params: wire.AuditListParams) -> Result:
+        if params.cursor is not None and not params.cursor.isdecimal():
+            raise Fault(
+                ErrorKind.CONFLICT, "The cursor is not one of ours", hint="Use next_cursor as it came"
+            )
+        after = int(params.cursor) if params.cursor is not None else params.after_seq
+        entries, cursor = await self._audit.page(call.act.org_id, after, params.action, params.limit)
+        return wire.AuditListResult(entries=entries, next_cursor=cursor)
