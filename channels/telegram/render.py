@@ -1,9 +1,11 @@
 """The document model -> Telegram messages: text with entities at exact UTF-16 offsets. No parse modes.
 
-Headings are bold, tables are aligned monospaced blocks, nested lists are indented. Mentions in the text stay
-text: no mention entity is made, and links that would become one are shown as text. Pure.
+Headings are bold, tables are aligned monospaced blocks, nested lists are indented. No mention is ever made:
+the server finds `@name` in any text and calls that person, so an invisible character keeps it from being one,
+and links that stand for a person are shown as text. Pure.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,6 +47,10 @@ EMPTY_ANSWER = "(empty answer)"
 RULE_TEXT = "———"
 _BULLET = "• "
 _NESTED_QUOTE = "> "
+# An @ that begins a word, or may turn out to when the next span follows; `name@host` begins none.
+_MENTION = re.compile(r"(?<!\w)@(?=\w|\Z)")
+# WORD JOINER: takes no room, allows no line break, and is no letter of a username.
+_NO_MENTION = "@\u2060"
 _LITERAL = frozenset({"code", "pre"})
 _LINK_SCHEMES = frozenset({"http", "https", "tg", "mailto"})
 # Columns of a table wider than this are not padded: on a phone such a line wraps anyway.
@@ -242,7 +248,7 @@ class _Writer:
     def span(self, span: Inline) -> None:
         match span:
             case Text(text):
-                self.write(text)
+                self.words(text)
             case Code(text):
                 self.code(text)
             case LineBreak():
@@ -259,6 +265,10 @@ class _Writer:
             case Link():
                 self.link(span)
 
+    def words(self, text: str) -> None:
+        """Text in which nobody is mentioned."""
+        self.write(_MENTION.sub(_NO_MENTION, text))
+
     def code(self, text: str) -> None:
         """Code cannot be a link as well; where it would be, the address matters more than the look."""
         if any(mark.type == "text_link" for mark in self.marks):
@@ -274,7 +284,7 @@ class _Writer:
             return
         self.spans(link.children)
         if link.url and plain_text(link.children) != link.url:
-            self.write(f" ({link.url})")
+            self.words(f" ({link.url})")
 
 
 def _is_allowed(url: str) -> bool:
