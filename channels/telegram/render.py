@@ -192,7 +192,8 @@ class _Writer:
     def blocks(self, blocks: Blocks, separator: str) -> None:
         for number, block in enumerate(blocks):
             if number:
-                self.new_line(separator)
+                # Literal lines start at the margin: the indentation would look like theirs.
+                self.write(separator) if _is_literal(block) else self.new_line(separator)
             self.block(block)
 
     def block(self, block: Block) -> None:
@@ -237,7 +238,7 @@ class _Writer:
                 self.new_line(separator)
             marker = _BULLET if block.start is None else f"{block.start + number}. "
             if not (block.continued and number == 0):
-                self.write(marker)
+                self.write(marker + "\n" if item and _is_literal(item[0]) else marker)
             with self.indented(" " * len(marker)):
                 self.blocks(item, separator)
 
@@ -285,6 +286,10 @@ class _Writer:
         self.spans(link.children)
         if link.url and plain_text(link.children) != link.url:
             self.words(f" ({link.url})")
+
+
+def _is_literal(block: Block) -> bool:
+    return isinstance(block, CodeBlock | Table)
 
 
 def _is_allowed(url: str) -> bool:
