@@ -1,0 +1,61 @@
+"""`python -m channels.emulators.telegram`: the emulator as its own process, for chaos tests and play."""
+
+import argparse
+import asyncio
+import os
+import signal
+
+from channels.emulators.telegram.emulator import TelegramEmulator
+from channels.emulators.telegram.flood import NO_FLOOD_LIMITS, FloodLimits
+from channels.emulators.telegram.records import BotAccount
+
+TOKEN_VARIABLE = "THREADGATE_EMULATOR_TOKEN"
+
+
+def read_arguments() -> argparse.Namespace:
+    """The command line. A token there is visible to other users of the machine; these tokens open nothing."""
+    parser = argparse.ArgumentParser(
+        prog="python -m channels.emulators.telegram",
+        description="A Telegram Bot API emulator on loopback, with a chat page at /.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
+    parser.add_argument("--port", type=int, default=8081, help="0 takes a free one and prints it")
+    parser.add_argument(
+        "--token",
+        default=os.environ.get(TOKEN_VARIABLE),
+        help=f"the bot's token, <number>:<secret>; default: ${TOKEN_VARIABLE}",
+    )
+    parser.add_argument("--username", default="threadgate_bot")
+    parser.add_argument("--name", default="Threadgate")
+    parser.add_argument("--no-privacy", action="store_true", help="the bot sees everything said in groups")
+    parser.add_argument("--no-flood-limits", action="store_true", help="never answer 429 by itself")
+    arguments = parser.parse_args()
+    if not arguments.token or not arguments.token.partition(":")[0].isdecimal():
+        parser.error("--token must look like 123456:secret")
+    return arguments
+
+
+async def run(arguments: argparse.Namespace) -> None:
+    """Serve until a signal asks to stop."""
+    bot = BotAccount(
+        token=arguments.token,
+        id=int(arguments.token.partition(":")[0]),
+        username=arguments.username,
+        first_name=arguments.name,
+        privacy_mode=not arguments.no_privacy,
+    )
+    limits = NO_FLOOD_LIMITS if arguments.no_flood_limits else FloodLimits()
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    emulator = TelegramEmulator([bot], flood_limits=limits)
+    await emulator.start(arguments.host, arguments.port)
+    # The one line that a parent process waits for and parses.
+    print(f"listening on {emulator.url}", flush=True)
+    await stopping.wait()
+    await emulator.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(run(read_arguments()))
