@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
+from math import ceil
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -47,6 +48,8 @@ EMPTY_ANSWER = "(empty answer)"
 RULE_TEXT = "———"
 _BULLET = "• "
 _NESTED_QUOTE = "> "
+# So that ENTITIES_MAX of them fill a message.
+_ENTITY_WEIGHT = ceil(TEXT_MAX_UTF16 / ENTITIES_MAX)
 # An @ that begins a word, or may turn out to when the next span follows; `name@host` begins none.
 _MENTION = re.compile(r"(?<!\w)@(?=\w|\Z)")
 # WORD JOINER: takes no room, allows no line break, and is no letter of a username.
@@ -99,7 +102,7 @@ def render_document(document: Document) -> Rendered:
 def message_size(document: Document) -> int:
     """What the document takes of TEXT_MAX_UTF16; entities count too, as the platform limits their number."""
     text, runs = _write(document)
-    return max(utf16_length(text), len(runs) * (TEXT_MAX_UTF16 // ENTITIES_MAX))
+    return max(utf16_length(text), len(runs) * _ENTITY_WEIGHT)
 
 
 def _utf16_offsets(text: str) -> list[int]:

@@ -34,7 +34,7 @@ class TelegramSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["telegram"] = Field(description="The chat network of this table.")
-    account: Annotated[str, StringConstraints(pattern=r"\A[a-z0-9_-]{1,32}\Z")] = Field(
+    account: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,32}$")] = Field(
         description="Your name for this bot, unique among the channels: 1 to 32 of a-z, 0-9, _ and -. "
         "It is stored with every message, so keep it when the token changes."
     )
@@ -52,7 +52,7 @@ class TelegramSettings(BaseModel):
         description="Who may write to the bot in private. pairing: unknown people get a code that an "
         "operator confirms; allowlist: only the people in allow, others get silence; open: everyone.",
     )
-    allow: list[Annotated[str, StringConstraints(pattern=r"\A[1-9][0-9]{0,18}\Z")]] = Field(
+    allow: list[Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,18}$")]] = Field(
         default_factory=list,
         description="Telegram user ids (numbers as strings) that may always write. Usernames do not work: "
         "they can change hands.",
