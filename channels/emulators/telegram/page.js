@@ -147,7 +147,7 @@ function item(message) {
     made.textContent = `Topic “${message.topic_created}” created`;
     return made;
   }
-  const isMine = !message.from.is_bot;
+  const isMine = message.from.id === writer().id;
   made.className = `message${isMine ? " mine" : ""}${message.deleted ? " deleted" : ""}`;
   if (groups.has(roomId)) made.append(element("div", "who", message.from.first_name));
   const quoted = messages.get(message.reply_to);
@@ -223,7 +223,8 @@ async function send() {
   const group = groups.get(roomId);
   const body = { bot: botName, chat_id: roomId, text, user: writer(), reply_to: replyTo };
   if (group) Object.assign(body, { chat_type: group.type, chat_title: group.title });
-  if (group && byId("topic").value) body.message_thread_id = Number(byId("topic").value);
+  const topic = messages.get(replyTo)?.message_thread_id ?? byId("topic").value;
+  if (group && topic) body.message_thread_id = Number(topic);
   await ask("/control/messages", body);
   byId("text").value = "";
   replyTo = null;
@@ -281,13 +282,13 @@ function listen() {
   stream.addEventListener("open", () => {
     status.textContent = "live";
     status.className = "live";
-    guarded(loadEverything);
+    observed(loadEverything);
   });
   stream.addEventListener("error", () => {
     status.textContent = "connecting";
     status.className = "";
   });
-  stream.addEventListener("message", (event) => guarded(() => changed(JSON.parse(event.data))));
+  stream.addEventListener("message", (event) => observed(() => changed(JSON.parse(event.data))));
 }
 
 function showError(text) {
@@ -295,9 +296,14 @@ function showError(text) {
   byId("error").hidden = !text;
 }
 
-async function guarded(action) {
+// What the person at the page does replaces an old error; what merely happens does not.
+function guarded(action) {
+  showError("");
+  return observed(action);
+}
+
+async function observed(action) {
   try {
-    showError("");
     await action();
   } catch (error) {
     showError(error.message);
@@ -330,6 +336,8 @@ byId("reply-cancel").addEventListener("click", () => {
   replyTo = null;
   showReply();
 });
+byId("as").addEventListener("change", showMessages);
+byId("ask-cancel").addEventListener("click", () => byId("ask").close("cancel"));
 byId("bot").addEventListener("change", () => {
   botName = byId("bot").value;
   guarded(() => openRoom(roomId));

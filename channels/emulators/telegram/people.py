@@ -43,6 +43,8 @@ def say(world: World, bot: BotAccount, words: Words) -> Said:
         raise ControlError(f"supergroup ids are {SUPERGROUP_ID_MAX} and below, basic group ids above that")
     if kind == "private" and words.chat_id != words.user.id:
         raise ControlError("a private chat has the id of its user")
+    if words.message_thread_id is not None and kind != "supergroup":
+        raise ControlError("only a supergroup has topics")
     text, entities = _checked(words.text)
     chat = world.open_chat(words.chat_id, bot, kind, words.chat_title, words.user)
     if words.reply_to is not None:

@@ -109,7 +109,14 @@ async def read_arguments(request: web.Request) -> dict[str, str]:
             if not isinstance(field, str):
                 raise bad_request("file uploads: not emulated yet")
             values[name] = field
+    if not all(_is_utf8(value) for value in values.values()):
+        raise bad_request("strings must be encoded in UTF-8")
     return values
+
+
+def _is_utf8(text: str) -> bool:
+    # Half of a character, as cutting a text in UTF-16 units leaves behind; only JSON can carry it.
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _refuse_by(fault: Fault) -> None:

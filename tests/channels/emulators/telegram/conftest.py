@@ -11,6 +11,12 @@ from telegram_emulator_cast import GATE, NOSY, READ_TIMEOUT_S, Clock, Connect
 from channels.emulators.telegram import NO_FLOOD_LIMITS, BotAccount, TelegramEmulator
 
 
+@pytest.fixture(autouse=True)
+def library_of_tomorrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits are durations; without this the library warns with every 429, and warnings are errors here."""
+    monkeypatch.setenv("PTB_TIMEDELTA", "1")
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()

@@ -4,11 +4,12 @@ import asyncio
 import json
 import re
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
-from telegram import Bot
+from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup
 from telegram.error import BadRequest, NetworkError, RetryAfter, TimedOut
 from telegram_emulator_cast import FORUM, GATE, GROUP
 
@@ -28,7 +29,7 @@ async def test_a_scripted_429_has_no_effect(bot: Bot, emulator: TelegramEmulator
     emulator.faults.add("429", "sendMessage", retry_after_s=7)
     with pytest.raises(RetryAfter) as refused:
         await bot.send_message(ADA, "one")
-    assert refused.value._retry_after.total_seconds() == 7
+    assert refused.value.retry_after == timedelta(seconds=7)
     await bot.send_message(ADA, "two")
     assert await texts(emulator) == ["hello", "two"]
 
@@ -127,6 +128,26 @@ async def test_senseless_control_requests_are_refused(
         assert answer.status == 400
         assert (await answer.json())["error"]
     assert emulator.pending_updates() == []
+
+
+async def test_editing_and_pressing_over_http(
+    bot: Bot, emulator: TelegramEmulator, http: ClientSession
+) -> None:
+    said = emulator.say("helo")
+    keys = InlineKeyboardMarkup([[InlineKeyboardButton("Yes", callback_data="y")]])
+    sent = await bot.send_message(ADA, "Really?", reply_markup=keys)
+    edit = {"chat_id": ADA, "message_id": said.message_id, "text": "hello"}
+    async with http.post(f"{emulator.url}/control/edits", json=edit) as answer:
+        edited = await answer.json()
+    ada = {"id": ADA, "first_name": "Ada"}
+    press = {"chat_id": ADA, "message_id": sent.message_id, "data": "y", "user": ada}
+    async with http.post(f"{emulator.url}/control/presses", json=press) as answer:
+        pressed = await answer.json()
+    update, last = emulator.pending_updates()[-2:]
+    assert (update.id, update.kind) == (edited["update_id"], "edited_message")
+    assert (last.kind, last.payload["id"]) == ("callback_query", pressed["callback_query_id"])
+    async with http.post(f"{emulator.url}/control/presses", json={**press, "data": "n"}) as answer:
+        assert (answer.status, await answer.json()) == (400, {"error": "there is no such button"})
 
 
 async def test_faults_are_scripted_over_http(emulator: TelegramEmulator, http: ClientSession) -> None:
@@ -253,6 +274,10 @@ async def test_stopping_answers_who_waits_and_starting_again_keeps_everything(
     polling = asyncio.create_task(bot.get_updates(offset=emulator.pending_updates()[0].id + 1, timeout=40))
     async with http.get(f"{emulator.url}/control/events") as stream:
         await stream.content.readline()
+        for _ in range(100):
+            if emulator.calls.select("getUpdates"):
+                break
+            await asyncio.sleep(0.01)
         await asyncio.wait_for(emulator.stop(), 1.5)
     assert await polling == ()
     await emulator.start()

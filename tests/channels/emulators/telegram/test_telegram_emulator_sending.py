@@ -1,5 +1,7 @@
 """Sending, editing, deleting, buttons and reactions: what the network allows and how it refuses."""
 
+from datetime import timedelta
+
 import pytest
 from telegram import (
     Bot,
@@ -7,6 +9,7 @@ from telegram import (
     InlineKeyboardButton,
     InlineKeyboardMarkup,
     MessageEntity,
+    ReactionTypeEmoji,
     ReplyParameters,
 )
 from telegram.constants import ReactionEmoji
@@ -84,8 +87,8 @@ async def test_an_empty_message_is_refused(bot: Bot, text: str) -> None:
     ("offset", "length", "reason"),
     [
         (0, 5, "ends after the end of the text"),
-        (1, 2, "begins in a middle of a UTF-16 symbol"),
-        (0, 1, "ends in a middle of a UTF-16 symbol"),
+        (1, 2, "begins in a middle of a utf-16 symbol"),
+        (0, 1, "ends in a middle of a utf-16 symbol"),
         (-1, 2, "incorrect offset"),
     ],
 )
@@ -174,8 +177,8 @@ async def test_button_payloads_are_limited_in_bytes(bot: Bot) -> None:
     await bot.send_message(ADA, "ok", reply_markup=keyboard("ä" * 32))
     with pytest.raises(BadRequest, match=r"(?i)button_data_invalid"):
         await bot.send_message(ADA, "no", reply_markup=keyboard("ä" * 32 + "a"))
-    with pytest.raises(BadRequest, match="Text buttons are unallowed"):
-        await bot.send_message(ADA, "no", reply_markup=keyboard(""))
+    with pytest.raises(BadRequest, match="text buttons are unallowed"):
+        await bot.send_message(ADA, "no", reply_markup={"inline_keyboard": [[{"text": "x"}]]})  # type: ignore[arg-type]
 
 
 async def test_a_pressed_button_is_answered_once_and_in_time(
@@ -205,7 +208,7 @@ async def test_reactions_are_idempotent_and_from_the_list(
         await bot.set_message_reaction(ADA, ada_said_hello, "👀")
     assert emulator.messages(ADA)[0].reactions == {GATE.id: ["👀"]}
     with pytest.raises(BadRequest, match=r"(?i)reaction_invalid"):
-        await bot.set_message_reaction(ADA, ada_said_hello, "🧮")
+        await bot.set_message_reaction(ADA, ada_said_hello, ReactionTypeEmoji("🧮"))
     await bot.set_message_reaction(ADA, ada_said_hello)
     assert emulator.messages(ADA)[0].reactions == {}
 
@@ -288,12 +291,12 @@ async def test_flood_limits_are_part_of_the_rules(clock: Clock, connect: Connect
         await bot.edit_message_text("edits count too", ADA, sent.message_id)
         with pytest.raises(RetryAfter) as refused:
             await bot.send_message(ADA, "three")
-        assert refused.value._retry_after.total_seconds() == 1
+        assert refused.value.retry_after == timedelta(seconds=1)
         clock.now += 1
         await bot.send_message(ADA, "three")
         for number in range(3):
             await bot.send_message(GROUP, str(number))
         with pytest.raises(RetryAfter) as refused:
             await bot.send_message(GROUP, "four")
-        assert refused.value._retry_after.total_seconds() == 20
+        assert refused.value.retry_after == timedelta(seconds=20)
         assert len(emulator.messages(GROUP)) == 4
