@@ -47,17 +47,10 @@ _parser = MarkdownIt("commonmark", {"maxNesting": _BLOCK_DEPTH_MAX}).enable(["ta
 def parse_markdown(text: str) -> Document:
     """The document that `text` describes. Text nested too deep to follow becomes one plain paragraph."""
     text = well_formed(text)
-    try:
-        tokens = _parser.parse(text)
-    except RecursionError:  # markdown-it-py recurses for every image inside an image's description
-        return _unparsed(text)
+    tokens = _parser.parse(text)
     if any(token.level >= _BLOCK_DEPTH_MAX - 1 for token in tokens):
-        return _unparsed(text)
+        return Document((Paragraph(_lines(text.strip())),))
     return Document(_read_blocks(iter(tokens), closing=None))
-
-
-def _unparsed(text: str) -> Document:
-    return Document((Paragraph(_lines(text.strip())),))
 
 
 def _read_blocks(tokens: Iterator[Token], closing: str | None) -> Blocks:

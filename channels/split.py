@@ -192,22 +192,15 @@ def _cut_list(block: ListBlock, fits: _Fits, forced: bool) -> _Cut:
     items = block.items
     count = _most(len(items), lambda n: fits((replace(block, items=items[:n]),)))
     if count:
-        return (replace(block, items=items[:count]),), (_list_after(block, count),)
+        start = None if block.start is None else block.start + count
+        rest = replace(block, items=items[count:], start=start, continued=False)
+        return (replace(block, items=items[:count]),), (rest,)
     if not forced:
         return (), (block,)
     head, tail = _take(items[0], lambda blocks: fits((replace(block, items=(blocks,)),)), forced)
     if not head:
         return (), (block,)
-    started = replace(block, items=(head,))
-    if tail:
-        return (started,), (replace(block, items=(tail, *items[1:]), continued=True),)
-    return (started,), ((_list_after(block, 1),) if len(items) > 1 else ())
-
-
-def _list_after(block: ListBlock, count: int) -> ListBlock:
-    """The list without its first `count` items, numbered on."""
-    start = None if block.start is None else block.start + count
-    return replace(block, items=block.items[count:], start=start, continued=False)
+    return (replace(block, items=(head,)),), (replace(block, items=(tail, *items[1:]), continued=True),)
 
 
 def _cut_table(block: Table, fits: _Fits, forced: bool) -> _Cut:
@@ -265,8 +258,6 @@ def _text_end(text: str, length: int) -> int:
 def _cluster_start(text: str, end: int) -> int:
     """The nearest cut at or before `end` that leaves accents and joined emoji with their base."""
     for cut in range(end, max(end - _CLUSTER_MAX, 0), -1):
-        if cut == len(text):
-            return cut
         if not (unicodedata.combining(text[cut]) or text[cut] in _JOINERS or text[cut - 1] in _JOINERS):
             return cut
     return end
@@ -296,7 +287,7 @@ def _cut_span(span: Inline, start: int, end: int) -> Inline:
             return Text(text[start:end])
         case Code(text):
             return Code(text[start:end])
-        case LineBreak():
+        case LineBreak():  # one character, so there is nothing to cut
             return span
         case Strong(children) | Emphasis(children) | Strike(children):
             return type(span)(_slice(children, start, end))

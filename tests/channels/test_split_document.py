@@ -9,6 +9,7 @@ from channels.document import (
     Alignment,
     Block,
     Blocks,
+    Code,
     CodeBlock,
     Document,
     Heading,
@@ -176,6 +177,76 @@ def test_a_frame_too_deep_for_its_content_gives_way() -> None:
         block = Quote((block,))
     text = "".join(shown(part) for part in split(block))
     assert text.replace("> ", "").replace(" ", "") == words(20).replace(" ", "")
+
+
+def test_a_long_heading_goes_on_as_a_heading() -> None:
+    parts = split(Heading((Text(words(30)),), 2))
+    assert all(isinstance(block, Heading) and block.level == 2 for part in parts for block in part)
+    assert " ".join(shown(part) for part in parts) == words(30)
+
+
+def test_a_long_quote_goes_on_as_a_quote() -> None:
+    parts = split(Quote((paragraph(words(5)), paragraph(words(30)))))
+    assert len(parts) > 2
+    assert all(isinstance(block, Quote) for part in parts for block in part)
+
+
+def test_literal_characters_in_a_line_are_cut_as_literal_characters() -> None:
+    parts = split(Paragraph((Code("x" * 250),)))
+    assert "".join(plain_text(block.children) for part in parts for block in part) == "x" * 250
+    assert all(isinstance(span, Code) for part in parts for block in part for span in block.children)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        CodeBlock("\n".join(["c" * 80] * 3)),
+        ListBlock(((paragraph("i" * 80),), (paragraph("j" * 80),))),
+        Table(((Text("h"),),), ((((Text("r" * 80)),),),) * 3, (Alignment.LEFT,)),
+        paragraph("w" * 150),
+    ],
+)
+def test_what_cannot_be_cut_gently_starts_in_a_part_of_its_own(block: Block) -> None:
+    before = paragraph("b" * 60)
+    assert split(before, block)[0] == (before,)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        CodeBlock("one\ntwo"),
+        ListBlock(((paragraph("one"),), (paragraph("two"),))),
+        Table(((Text("one"),),), (((Text("two"),),),), (Alignment.LEFT,)),
+        Quote((paragraph("one"), paragraph("two"))),
+        Heading((Text("one"), LineBreak(), Text("two")), 1),
+        Paragraph((Strong((Text("one"), LineBreak(), Text("two"))),)),
+    ],
+)
+def test_a_frame_heavier_than_a_part_leaves_its_words(block: Block) -> None:
+    def without_frames(document: Document) -> int:
+        plain = all(
+            isinstance(block, Paragraph)
+            and all(isinstance(span, Text | LineBreak) for span in block.children)
+            for block in document.blocks
+        )
+        return measure(document) if plain else LIMIT + 1
+
+    parts = split_document(Document((block,)), LIMIT, without_frames)
+    assert " ".join(shown(part.blocks) for part in parts).split() == ["one", "two"]
+
+
+def test_a_rule_heavier_than_a_part_is_left_out() -> None:
+    parts = split_document(
+        Document((paragraph("a"), Rule(), paragraph("b"))),
+        LIMIT,
+        lambda document: LIMIT + 1 if Rule() in document.blocks else measure(document),
+    )
+    assert [shown(part.blocks) for part in parts] == ["a", "b"]
+
+
+def test_a_tower_of_accents_is_cut_all_the_same() -> None:
+    text = "a" + "\u0301" * 300
+    assert "".join(shown(part) for part in split(paragraph(text))) == text
 
 
 def test_a_limit_below_reason_is_refused() -> None:

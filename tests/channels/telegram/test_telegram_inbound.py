@@ -170,6 +170,12 @@ def test_a_message_that_cannot_be_read_is_accounted_for() -> None:
     assert to_inbound(update, BOT) == Ignored(str(update["update_id"]), "unreadable message: chat: missing")
 
 
+def test_a_chat_of_a_kind_we_do_not_know_is_ignored() -> None:
+    update = payload("private_text")
+    update["message"]["chat"]["type"] = "channel"
+    assert to_inbound(update, BOT) == Ignored(str(update["update_id"]), "chat type channel")
+
+
 @pytest.mark.parametrize(("field", "reason"), [("from", "no sender"), ("text", "no text")])
 def test_a_message_without_a_sender_or_text(field: str, reason: str) -> None:
     update = payload("private_text")

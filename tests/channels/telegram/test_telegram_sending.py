@@ -1,8 +1,10 @@
 """Sending and editing against the emulator: what arrives, and what each failure tells the caller."""
 
 import pytest
+from telegram.request import HTTPXRequest
 from telegram_stage import ADA, GATE, MemorySink, make_adapter, make_emulator
 
+from channels.capabilities import TextUnit
 from channels.emulators.telegram import FaultKind, Message, TelegramEmulator
 from channels.errors import (
     AuthLost,
@@ -15,6 +17,7 @@ from channels.errors import (
 )
 from channels.messages import Finding, Operation, Receipt, Reconciled, Rendered, RoomRef
 from channels.telegram.adapter import TelegramAdapter
+from channels.text import utf16_length
 
 OPERATION = Operation("dlv_1", attempt=1)
 FORUM = -1_000_000_000_500
@@ -172,6 +175,17 @@ async def test_a_text_telegram_refuses_will_never_be_taken(adapter: TelegramAdap
     assert not isinstance(raised.value, Gone)
 
 
+async def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(
+    emulator: TelegramEmulator, adapter: TelegramAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(*_: object, **__: object) -> tuple[int, bytes]:
+        return 200, b'{"ok": true, "result": {"message_id": 1}}'
+
+    monkeypatch.setattr(HTTPXRequest, "do_request", answer)
+    with pytest.raises(UnknownOutcome, match="unreadable answer"):
+        await post(adapter)
+
+
 async def test_a_stopped_adapter_sends_nothing_for_certain(
     emulator: TelegramEmulator, adapter: TelegramAdapter
 ) -> None:
@@ -187,6 +201,13 @@ async def test_sending_works_while_a_long_poll_waits(
     await adapter.start(sink)
     await post(adapter)
     assert len(from_bot(emulator)) == 1
+
+
+async def test_every_part_of_an_answer_is_within_the_limit_of_its_room(adapter: TelegramAdapter) -> None:
+    limits = adapter.capabilities(ADA)
+    parts = adapter.render("😀" * 5000, ADA)
+    assert limits.text_unit is TextUnit.UTF16
+    assert [utf16_length(part.text) <= limits.text_max for part in parts] == [True] * 3
 
 
 async def test_what_became_of_a_send_cannot_be_known(adapter: TelegramAdapter) -> None:
