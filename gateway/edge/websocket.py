@@ -6,6 +6,7 @@ idle connection costs its handler's coroutine and one timer, no task of its own.
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -45,6 +46,7 @@ from protocol.requests import (
 )
 from protocol.scopes import Scope
 from storage.errors import StoreUnavailable
+from storage.ports import TokenRevoked
 
 log = structlog.get_logger()
 
@@ -59,7 +61,7 @@ TIMER_SLACK_S: Final = 0.01
 
 @dataclass(slots=True)
 class EdgeContext:
-    """What connections share. Made once by `server.py`."""
+    """What connections share. Made once by `app.py`."""
 
     clock: Clock
     authenticator: Authenticator
@@ -87,6 +89,15 @@ class _Socket(web.WebSocketResponse):
             self.session.refuse_frame(WSCloseCode(code))
             code = CloseCode.BAD_FRAME
         return await super().close(code=code, message=message, drain=drain)
+
+
+def on_commit(context: EdgeContext, signals: Sequence[object]) -> None:
+    """The store's commit hook: a revoked token ends its connections at once."""
+    for signal in signals:
+        if isinstance(signal, TokenRevoked):
+            for session in tuple(context.sessions):
+                if session.token_id == signal.token_id:
+                    session.close(CloseCode.UNAUTHORIZED, "the token was revoked")
 
 
 async def serve(context: EdgeContext, request: web.Request) -> web.StreamResponse:
@@ -233,13 +244,13 @@ class Session:
                 raise Fault(ErrorKind.FORBIDDEN, "Devices and agents cannot connect to this version yet")
             caller = await self._context.authenticator.authenticate(params.auth.token, "websocket")
             openings = [await self._resume(caller, point) for point in params.resume]
-        except Fault as fault:
-            forbidden = fault.kind is ErrorKind.FORBIDDEN
-            self._connection.refuse(fault, CloseCode.FORBIDDEN if forbidden else CloseCode.UNAUTHORIZED)
+        except Fault as refusal:
+            forbidden = refusal.kind is ErrorKind.FORBIDDEN
+            self._connection.refuse(refusal, CloseCode.FORBIDDEN if forbidden else CloseCode.UNAUTHORIZED)
             return
         except StoreUnavailable:
-            fault = Fault(ErrorKind.UNAVAILABLE, "The store cannot be read now")
-            self._connection.refuse(fault, CloseCode.STORE_NOT_WRITABLE)
+            unreadable = Fault(ErrorKind.UNAVAILABLE, "The store cannot be read now")
+            self._connection.refuse(unreadable, CloseCode.STORE_NOT_WRITABLE)
             return
         self._caller = caller
         self._connection.accept(self._hello_result(caller, params, openings))
