@@ -1,0 +1,162 @@
+"""Python client of the Threadgate protocol: threads that resume without gaps.
+
+    import asyncio
+    from threadgate_client import Client
+
+    async def main() -> None:
+        async with Client("http://127.0.0.1:8787", token="tg_…", name="example") as client:
+            async for chunk in client.ask("What is on today?"):
+                print(chunk, end="", flush=True)
+
+    asyncio.run(main())
+
+Everything public is named here; modules are an implementation detail, but for `errors`, which shows the tree.
+"""
+
+from threadgate_client.answers import (
+    ConnectionLimits,
+    CreatedToken,
+    Head,
+    Hello,
+    HistoryPage,
+    Page,
+    Principal,
+    SearchMatch,
+    SendResult,
+    ServerInfo,
+)
+from threadgate_client.client import Client
+from threadgate_client.closing import RetryVerdict
+from threadgate_client.errors import (
+    ApprovalRequired,
+    BudgetExceeded,
+    Busy,
+    ClientClosed,
+    Conflict,
+    ConnectionClosed,
+    ConnectionRefused,
+    DeadlineExceeded,
+    Expired,
+    Forbidden,
+    IdempotencyConflict,
+    Internal,
+    InvalidParams,
+    InvalidRequest,
+    InvalidState,
+    MethodNotFound,
+    NotFound,
+    PairingRequired,
+    PolicyDenied,
+    ProtocolViolation,
+    RateLimited,
+    RequestRefused,
+    RunCancelled,
+    RunEnded,
+    RunFailed,
+    RunInterrupted,
+    SubscriptionReset,
+    ThreadgateError,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
+from threadgate_client.items import Cursor, Lagging, Live, Reset, TextUpdate
+from threadgate_client.outputs import Item
+from threadgate_client.records import (
+    RUN_ENDINGS,
+    Actor,
+    Agent,
+    AuditEntry,
+    BlobPart,
+    Channel,
+    Event,
+    EventKind,
+    Message,
+    Origin,
+    Part,
+    Run,
+    RunError,
+    TextPart,
+    Thread,
+    Token,
+    UnknownPart,
+    Usage,
+)
+from threadgate_client.replies import ReplyStream
+from threadgate_client.streams import Events, Inbox, Subscription
+from threadgate_client.version import VERSION as __version__
+
+__all__ = [
+    "RUN_ENDINGS",
+    "Actor",
+    "Agent",
+    "ApprovalRequired",
+    "AuditEntry",
+    "BlobPart",
+    "BudgetExceeded",
+    "Busy",
+    "Channel",
+    "Client",
+    "ClientClosed",
+    "Conflict",
+    "ConnectionClosed",
+    "ConnectionLimits",
+    "ConnectionRefused",
+    "CreatedToken",
+    "Cursor",
+    "DeadlineExceeded",
+    "Event",
+    "EventKind",
+    "Events",
+    "Expired",
+    "Forbidden",
+    "Head",
+    "Hello",
+    "HistoryPage",
+    "IdempotencyConflict",
+    "Inbox",
+    "Internal",
+    "InvalidParams",
+    "InvalidRequest",
+    "InvalidState",
+    "Item",
+    "Lagging",
+    "Live",
+    "Message",
+    "MethodNotFound",
+    "NotFound",
+    "Origin",
+    "Page",
+    "PairingRequired",
+    "Part",
+    "PolicyDenied",
+    "Principal",
+    "ProtocolViolation",
+    "RateLimited",
+    "ReplyStream",
+    "RequestRefused",
+    "Reset",
+    "RetryVerdict",
+    "Run",
+    "RunCancelled",
+    "RunEnded",
+    "RunError",
+    "RunFailed",
+    "RunInterrupted",
+    "SearchMatch",
+    "SendResult",
+    "ServerInfo",
+    "Subscription",
+    "SubscriptionReset",
+    "TextPart",
+    "TextUpdate",
+    "Thread",
+    "ThreadgateError",
+    "Token",
+    "TooLarge",
+    "Unauthorized",
+    "Unavailable",
+    "UnknownPart",
+    "Usage",
+    "__version__",
+]

@@ -97,9 +97,9 @@ class Texts:
             self._finished.popitem(last=False)
 
     def finish_run(self, run_id: str) -> None:
-        """The run ended: what it was writing will not be finished."""
+        """An attempt of the run ended, and what it was writing with it. Another attempt may write anew."""
         for message_id in [found for found, writing in self._writing.items() if writing.run_id == run_id]:
-            self.finish_message(message_id)
+            del self._writing[message_id]
 
 
 def _update(piece: Piece, appended: str, whole: str, is_replaced: bool = False) -> TextUpdate:

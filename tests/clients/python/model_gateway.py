@@ -111,7 +111,9 @@ class ModelGateway:
             peer.tell_head(self.heads[-1])
         return event
 
-    def say(self, thread_id: str, text: str, *, run_id: str, message_id: str, role: str = "assistant") -> None:
+    def say(
+        self, thread_id: str, text: str, *, run_id: str, message_id: str, role: str = "assistant"
+    ) -> None:
         self.log(thread_id).writing.pop(message_id, None)
         message = {
             "id": message_id,
