@@ -33,6 +33,8 @@ class ScriptedServer:
         """Methods whose effect happens, but whose answers get lost."""
         self.is_silent = False
         """Whether nothing at all is sent."""
+        self.received = asyncio.Event()
+        """Set by every frame that is not `hello`."""
         self.dials = 0
         self._server: Server | None = None
 
@@ -96,6 +98,8 @@ class ScriptedServer:
             self._flush(peer, connection)
             async for frame in connection:
                 peer.receive(frame)
+                if '"method":"hello"' not in str(frame):
+                    self.received.set()
                 if peer.hello and peer.hello not in self.hellos:
                     self.hellos.append(peer.hello)
                 if any(f'"{method}"' in str(frame) for method in self.mute):

@@ -179,8 +179,8 @@ class TestRequests:
         async with scripted() as server, client_of(server) as client:
             server.mute.add("message.send")
             sending = asyncio.create_task(client.send("hello", THREAD))
-            while not server.gateway.seen:
-                await asyncio.sleep(0)
+            async with asyncio.timeout(5):
+                await server.received.wait()
             server.mute.clear()
             server.drop()
             sent = await sending
@@ -194,10 +194,9 @@ class TestRequests:
     async def test_no_answer_in_time_names_the_key(self) -> None:
         async with scripted() as server, client_of(server) as client:
             server.mute.add("message.send")
+            params = {"content": [{"type": "text", "text": "x"}]}
             with pytest.raises(DeadlineExceeded) as caught:
-                await client.request(
-                    "message.send", {"content": [{"type": "text", "text": "x"}]}, timeout_s=0.05
-                )
+                await client.request("message.send", params, timeout_s=0.05)
             assert caught.value.idempotency_key == server.gateway.seen[0]["params"]["idempotency_key"]
 
     async def test_too_large_is_refused_here(self) -> None:
