@@ -203,6 +203,18 @@ class Event:
         )
 
 
+class RunState(StrEnum):
+    """The states of a run that are known today."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
 @dataclass(frozen=True, slots=True)
 class RunError:
     """Why a run did not complete. `kind` is stable, `message` is safe to show."""
@@ -238,7 +250,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution of an agent. `state` is queued, running, waiting, one of four endings, or a newer one."""
+    """One execution of an agent. `state` is a RunState, or a newer one."""
 
     id: str
     thread_id: str
