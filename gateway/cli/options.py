@@ -20,7 +20,12 @@ R = TypeVar("R")
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", envvar="THREADGATE_CONFIG", help="Configuration file.", show_default="XDG config directory"),
+    typer.Option(
+        "--config",
+        envvar="THREADGATE_CONFIG",
+        help="Configuration file.",
+        show_default="XDG config directory",
+    ),
 ]
 DataDir = Annotated[
     Path | None,
@@ -28,19 +33,26 @@ DataDir = Annotated[
 ]
 Url = Annotated[
     str | None,
-    typer.Option("--url", envvar="THREADGATE_URL", help="Address of the gateway.", show_default="the local one"),
+    typer.Option(
+        "--url", envvar="THREADGATE_URL", help="Address of the gateway.", show_default="the local one"
+    ),
 ]
 Token = Annotated[
     str | None,
     typer.Option(
-        "--token", envvar="THREADGATE_TOKEN", help="Token to use.", show_default="the local gateway lets its user in"
+        "--token",
+        envvar="THREADGATE_TOKEN",
+        help="Token to use.",
+        show_default="the local gateway lets its user in",
     ),
 ]
 
 errors = Console(stderr=True, highlight=False)
 
 
-def settings_of(config: Path | None, data_dir: Path | None, overrides: Mapping[str, Any] | None = None) -> Settings:
+def settings_of(
+    config: Path | None, data_dir: Path | None, overrides: Mapping[str, Any] | None = None
+) -> Settings:
     """The settings a command works with. Raises SettingsError."""
     return load(config, {"data_dir": data_dir, **(overrides or {})}, os.environ)
 

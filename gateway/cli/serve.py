@@ -77,7 +77,9 @@ async def _demo(data_dir: Path | None, port: int | None, emulator_port: int) -> 
                 None, data_dir or Path(scratch), {"host": "127.0.0.1", "port": port, "channels": (channel,)}
             )
             _configure_log(settings.model_copy(update={"log_level": "warning"}))
-            await daemon.serve(settings, lambda url, secret: _announce_demo(url, secret, emulator.url, settings))
+            await daemon.serve(
+                settings, lambda url, secret: _announce_demo(url, secret, emulator.url, settings)
+            )
 
 
 def _announce(url: str, secret: str | None) -> None:
@@ -90,7 +92,8 @@ def _announce(url: str, secret: str | None) -> None:
 
 def _announce_demo(url: str, secret: str | None, emulator_url: str, settings: Settings) -> None:
     command = f"threadgate chat --data-dir {settings.data_dir}"
-    console.print(f"""
+    console.print(
+        f"""
 [bold]Threadgate[/] is running with the demo agent and a Telegram emulator.
 
   gateway    {url}   (schemas under /v1/openapi.json, state under /readyz and /metrics)
@@ -100,10 +103,12 @@ def _announce_demo(url: str, secret: str | None, emulator_url: str, settings: Se
 In a second terminal, the same thing over the WebSocket protocol:
   {command}
 
-What to type, here or there:  [bold]say hello[/]   [bold]stream 60[/]   [bold]long 3[/]   [bold]sleep 5[/]   [bold]fail[/]
+What to type, here or there:  [bold]say hello   stream 60   long 3   sleep 5   fail[/]
 
 Ctrl-C stops it.
-""", soft_wrap=True)
+""",
+        soft_wrap=True,
+    )
     sys.stdout.flush()
 
 

@@ -7,11 +7,13 @@ lock makes sure that only one process ever writes).
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from threadgate_client import Client
 
 from gateway import runtime_file
 from gateway.cli.options import Config, DataDir, explained, fail, settings_of
@@ -21,11 +23,11 @@ from gateway.edge.authentication import LOCAL_ACTOR
 from gateway.services import tokens as service
 from gateway.settings import Settings
 from protocol.errors import Fault
+from protocol.limits import PAGE_MAX
 from protocol.records import Role, Token
 from storage.engine import is_locked
 from storage.ports import Act
 from storage.store import DEFAULT_ORG, Store
-from threadgate_client import Client
 
 T = TypeVar("T")
 app = typer.Typer(help="Tokens that let programs and people in.", no_args_is_help=True)
@@ -39,7 +41,9 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 def create(
     role: Annotated[Role, typer.Option(help="What it may do.")],
     name: Annotated[str, typer.Option(help="What it is for.")] = "",
-    ttl: Annotated[str | None, typer.Option(help="How long it is valid, like 12h or 30d.", show_default="for ever")] = None,
+    ttl: Annotated[
+        str | None, typer.Option(help="How long it is valid, like 12h or 30d.", show_default="for ever")
+    ] = None,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -64,27 +68,33 @@ def list_(config: Config = None, data_dir: DataDir = None) -> None:
 
     async def over_wire(client: Client) -> list[tuple[str, ...]]:
         return [
-            (token.id, token.name, str(token.role), token.created_at, token.expires_at or "", token.revoked_at or "")
-            async for token in client.tokens.all()
+            _row(token.id, token.name, token.role, token.created_at, token.expires_at, token.revoked_at)
+            async for token in client.tokens.list()
         ]
 
     async def on_store(store: Store) -> list[tuple[str, ...]]:
         found: list[Token] = []
         cursor: str | None = None
         while True:
-            page, cursor = await store.identities.list_tokens(DEFAULT_ORG, 100, cursor)
+            page, cursor = await store.identities.list_tokens(DEFAULT_ORG, PAGE_MAX, cursor)
             found += page
             if cursor is None:
-                break
-        return [
-            (token.id, token.name, token.role.value, token.created_at, token.expires_at or "", token.revoked_at or "")
-            for token in found
-        ]
+                return [
+                    _row(
+                        token.id, token.name, token.role, token.created_at, token.expires_at, token.revoked_at
+                    )
+                    for token in found
+                ]
 
     table = Table("id", "name", "role", "created", "expires", "revoked")
     for row in _run(settings_of(config, data_dir), over_wire, on_store):
         table.add_row(*row)
     Console().print(table)
+
+
+def _row(token_id: str, name: str, role: str, *instants: datetime | str | None) -> tuple[str, ...]:
+    # The client has instants as datetimes, the store as text; both read the same to the second.
+    return token_id, name, str(role), *(str(instant or "").replace(" ", "T")[:19] for instant in instants)
 
 
 @app.command()
@@ -108,7 +118,9 @@ def _run(
     on_store: Callable[[Store], Awaitable[T]],
 ) -> T:
     """Through the gateway when it runs on this data directory, else on the store itself."""
-    return asyncio.run(_over_wire(settings, over_wire) if is_locked(settings.data_dir) else _stopped(settings, on_store))
+    return asyncio.run(
+        _over_wire(settings, over_wire) if is_locked(settings.data_dir) else _stopped(settings, on_store)
+    )
 
 
 async def _over_wire(settings: Settings, use: Callable[[Client], Awaitable[T]]) -> T:
