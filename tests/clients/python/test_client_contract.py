@@ -3,8 +3,10 @@
 The client does not import `protocol`, because it is published without it; its tests may.
 """
 
+import ast
 import asyncio
 import inspect
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -285,6 +287,17 @@ async def test_listings_walk_through_all_pages(monkeypatch: pytest.MonkeyPatch) 
     assert (await client.threads.history("thr_1")).more
     with pytest.raises(ValueError, match="not both"):
         client.threads.history("thr_1", after_seq=1, before_seq=2)
+
+
+def test_it_stands_on_websockets_alone() -> None:
+    package = Path(inspect.getfile(Client)).parent
+    imported = set()
+    for module in package.glob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            imported |= {name.split(".")[0] for name in names}
+    assert imported - sys.stdlib_module_names == {"threadgate_client", "websockets"}
 
 
 def test_the_version_is_the_packages() -> None:

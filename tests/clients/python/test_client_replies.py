@@ -1,5 +1,6 @@
 """The pure part of a reply: items in, text to show out, always ending as the durable message has it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,6 +58,10 @@ def test_without_streaming_the_message_comes_at_once() -> None:
 def test_other_runs_and_other_items_are_not_ours() -> None:
     others = [written("x", "run_2"), event("run.failed", "run_2"), Live("thr_1", 3), said("hi", role="user")]
     assert shown(*others, said("abc"), completed())[0] == ["abc"]
+
+
+def test_a_message_may_name_the_run_instead_of_its_event() -> None:
+    assert shown(replace(said("abc"), run_id=None), completed())[0] == ["abc"]
 
 
 def test_a_message_that_differs_wins() -> None:
