@@ -106,6 +106,7 @@ class LoadClient(asyncio.Protocol):
         self.frames = 0
         self.received_bytes = 0
         self.on_frame: Callable[[bytes], None] | None = None
+        self.only_counts_bytes = False
         self._buffer = bytearray()
         self._upgraded = False
         self._ready = asyncio.get_running_loop().create_future()
@@ -134,6 +135,8 @@ class LoadClient(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.received_bytes += len(data)
+        if self.only_counts_bytes:
+            return
         self._buffer += data
         if not self._upgraded:
             head, separator, rest = self._buffer.partition(b"\r\n\r\n")

@@ -56,6 +56,8 @@ async def _saturated() -> dict[str, Any]:
         for viewer in viewers:
             for thread_id in threads:
                 await viewer.request("thread.subscribe", {"thread_id": thread_id})
+        for viewer in viewers:
+            viewer.only_counts_bytes = True  # or the load's own core would be what is measured
         text = f"stream {STREAM_WORDS} {STREAM_RATE}"
         for thread_id in threads:
             await source.request("message.send", text_message(text, thread_id=thread_id))

@@ -9,7 +9,7 @@ savepoint around each write, so that it is undone alone. When the commit fails, 
 
 A saturated event loop starves threads: it gives up and retakes the GIL every few microseconds, and each
 release restarts the waiting thread's switch timer. So while calls wait longer than NAP_AFTER_S, the loop
-naps for NAP_S at a time, if it is itself what is busy (docs/decisions/0002). No other file opens a database.
+naps until they have done something, if it is itself what is busy (docs/decisions/0002). No other file opens a database.
 """
 
 import asyncio
@@ -40,8 +40,9 @@ GROUP_MAX: Final = 256
 READERS: Final = 2
 """Reader threads: one page of replay must not wait for another's full-text search."""
 NAP_AFTER_S: Final = 0.002
-NAP_S: Final = 0.0005
-"""Measured in bench/: without the nap a saturated loop stops all writes; with it p99 stays below 30 ms."""
+"""What waits longer than this is held up, by the disk or by the loop itself."""
+NAP_S: Final = 0.004
+"""The longest nap; it ends when a database thread has finished something. Measured in bench/."""
 WATCH_S: Final = 0.001
 """How often the loop looks at what waits, while something waits; the finest its timers go."""
 NAP_BUSY_SHARE: Final = 0.7
@@ -155,6 +156,7 @@ class Engine:
         self._is_watching = False
         self._looked_at = 0.0
         self._used_s = 0.0
+        self._progress = threading.Event()
         self._closed = False
         self._threads: list[threading.Thread] = []
 
@@ -254,7 +256,8 @@ class Engine:
             self._used_s, self._looked_at = time.thread_time(), now
             if looked_at and self._used_s - used_before >= NAP_BUSY_SHARE * (now - looked_at):
                 self.stats.naps += 1
-                time.sleep(NAP_S)
+                self._progress.clear()
+                self._progress.wait(NAP_S)
         self._loop.call_later(WATCH_S, self._watch)
 
     def _finish_group(self, group: list[_Call], failure: BaseException | None) -> None:
@@ -310,6 +313,7 @@ class Engine:
                     break
                 group.append(call)
             failure = self._commit_group(connection, group)
+            self._progress.set()
             self._post(self._finish_group, group, failure)
             if stop:
                 break
@@ -376,6 +380,7 @@ class Engine:
                 call.error = error
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            self._progress.set()
             self._post(self._finish, call)
         connection.close()
 
