@@ -25,6 +25,29 @@ def test_each_kind_has_a_status_and_says_whether_to_retry(kind: ErrorKind) -> No
     assert fault.data == {"kind": kind.value, "retryable": kind in RETRYABLE}
 
 
+def test_kinds_and_close_codes_are_those_of_the_contract() -> None:
+    assert {kind.value for kind in ErrorKind} == {
+        "unauthorized",
+        "forbidden",
+        "not_found",
+        "conflict",
+        "idempotency_conflict",
+        "rate_limited",
+        "busy",
+        "budget_exceeded",
+        "approval_required",
+        "policy_denied",
+        "expired",
+        "too_large",
+        "unavailable",
+        "pairing_required",
+        "invalid_state",
+        "internal",
+    }
+    stop = {4000, 4001, 4002, 4003, 4005, 4006, 4007, 4008}
+    assert set(CloseCode) == stop | {4100, 4101, 4103, 4104, 4105, 4106} | {4200, 4201, 4202}
+
+
 def test_no_status_is_left_over() -> None:
     assert set(HTTP_STATUS) == set(ErrorKind)
 
