@@ -23,7 +23,7 @@ class Unreachable(ChannelError):
 
 
 class UnknownOutcome(ChannelError):
-    """The connection broke or timed out after the request may have arrived: reconcile before anything else."""
+    """The connection broke after the request may have arrived: reconcile before anything else."""
 
 
 class Permanent(ChannelError):

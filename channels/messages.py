@@ -60,7 +60,7 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A delivery that says nothing to us (a join, an edit, a bot); kept by id so that it stays accounted for."""
+    """A delivery that says nothing to us (a join, an edit, a bot); kept by id, so it stays accounted for."""
 
     delivery_id: str
     reason: str

@@ -29,7 +29,7 @@ class InboxSink(Protocol):
 
 
 class Adapter(Protocol):
-    """One bot or workspace token of one chat network. All methods run on the event loop and never block it."""
+    """One bot or workspace token of one chat network. Its methods run on the event loop and never block."""
 
     @property
     def kind(self) -> str:
@@ -70,11 +70,11 @@ class Adapter(Protocol):
         ...
 
     async def edit(self, operation: Operation, room: RoomRef, ref: str, content: Rendered) -> Receipt:
-        """Make message `ref` show `content`. Idempotent: showing it already is success. Raises ChannelError."""
+        """Make message `ref` show `content`. Idempotent: that it shows it is success. Raises ChannelError."""
         ...
 
     async def reconcile(self, operation: Operation, room: RoomRef, content: Rendered) -> Reconciled:
-        """Find out whether a send with an unknown outcome happened. Raises ChannelError when it cannot ask."""
+        """Find out whether a send of unknown outcome happened. Raises ChannelError when it cannot ask."""
         ...
 
     async def show_typing(self, room: RoomRef) -> None:

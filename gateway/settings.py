@@ -21,6 +21,7 @@ from pydantic_settings import (
     SettingsError as SettingsSourceError,
 )
 
+from channels.registry import SETTINGS_BY_KIND, ChannelSettings
 from protocol import limits
 
 ENV_PREFIX = "THREADGATE_"
@@ -188,9 +189,35 @@ def load(config: Path | None, overrides: Mapping[str, Any], environ: Mapping[str
         raise SettingsError(f"{error}: {error.__cause__}") from None
     except ValidationError as error:
         raise SettingsError(_explain(error, path, given, environ)) from None
+    channel_settings(settings)
     if "data_dir" not in settings.model_fields_set:
         settings = settings.model_copy(update={"data_dir": default_data_dir(environ)})
     return settings
+
+
+def channel_settings(settings: Settings) -> list[ChannelSettings]:
+    """The channels, validated by those who own their settings. Raises SettingsError."""
+    found: list[ChannelSettings] = []
+    for number, table in enumerate(settings.channels):
+        where = f"channels.{number}"
+        model = SETTINGS_BY_KIND.get(str(table.get("kind")))
+        if model is None:
+            kinds = ", ".join(sorted(SETTINGS_BY_KIND))
+            raise SettingsError(f"The configuration cannot be used:\n  {where}.kind: it is one of {kinds}")
+        try:
+            found.append(model.model_validate(table))
+        except ValidationError as error:
+            lines = [
+                f"  {'.'.join([where, *map(str, wrong['loc'])])}: {wrong['msg'].removeprefix('Value error, ')}"
+                for wrong in error.errors(include_url=False, include_input=False)
+            ]
+            raise SettingsError("\n".join(["The configuration cannot be used:", *lines])) from None
+    names = [(channel.kind, channel.account) for channel in found]
+    if len(set(names)) != len(names):
+        raise SettingsError(
+            "The configuration cannot be used:\n  channels: every account may occur once per kind"
+        )
+    return found
 
 
 def _explain(error: ValidationError, path: Path, given: Mapping[str, Any], environ: Mapping[str, str]) -> str:

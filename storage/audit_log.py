@@ -33,7 +33,7 @@ def append(
         {
             "org_id": act.org_id,
             "at": to_instant(act.at_ms),
-            "actor": act.actor.model_dump(mode="json"),
+            "actor": {"id": act.actor.id, "kind": act.actor.kind.value, "name": act.actor.name},
             "via": act.via,
             "action": action,
             "outcome": outcome,

@@ -9,7 +9,7 @@ savepoint around each write, so that it is undone alone. When the commit fails, 
 
 A saturated event loop starves threads: it gives up and retakes the GIL every few microseconds, and each
 release restarts the waiting thread's switch timer. So while calls wait longer than NAP_AFTER_S, the loop
-naps for NAP_S at a time (docs/decisions/0002). This is the only file of the product that imports sqlite3.
+naps for NAP_S at a time, if it is itself what is busy (docs/decisions/0002). No other file opens a database.
 """
 
 import asyncio
@@ -42,6 +42,10 @@ READERS: Final = 2
 NAP_AFTER_S: Final = 0.002
 NAP_S: Final = 0.0005
 """Measured in bench/: without the nap a saturated loop stops all writes; with it p99 stays below 30 ms."""
+WATCH_S: Final = 0.001
+"""How often the loop looks at what waits, while something waits; the finest its timers go."""
+NAP_BUSY_SHARE: Final = 0.7
+"""A loop that used less of the time than this gives the threads their turn by itself, in select()."""
 CHECKPOINT_PAGES: Final = 4000
 """Pages (4 KiB each) in the WAL before the writer moves them into the database: 16 MiB."""
 STATEMENTS: Final = 256
@@ -148,7 +152,9 @@ class Engine:
         self._reads: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._waiting: dict[int, float] = {}
         self._calls = 0
-        self._nap_armed = False
+        self._is_watching = False
+        self._looked_at = 0.0
+        self._used_s = 0.0
         self._closed = False
         self._threads: list[threading.Thread] = []
 
@@ -229,20 +235,27 @@ class Engine:
         self._calls += 1
         self._waiting[self._calls] = self._loop.time()
         lane.put(_Call(act, args, kwargs, future, self._calls))
-        if not self._nap_armed:
-            self._nap_armed = True
-            self._loop.call_later(NAP_AFTER_S, self._nap)
+        if not self._is_watching:
+            self._is_watching = True
+            self._loop.call_later(NAP_AFTER_S, self._watch)
         return future
 
-    def _nap(self) -> None:
+    def _watch(self) -> None:
+        """While calls wait: nap when the oldest waits too long and the loop itself is what is busy."""
         oldest = next(iter(self._waiting.values()), None)
+        now = self._loop.time()
         if oldest is None:
-            self._nap_armed = False
+            self._is_watching = False
             return
-        if self._loop.time() - oldest >= NAP_AFTER_S:
-            self.stats.naps += 1
-            time.sleep(NAP_S)
-        self._loop.call_later(NAP_S, self._nap)
+        used_before, looked_at = self._used_s, self._looked_at
+        self._looked_at = 0.0
+        if now - oldest >= NAP_AFTER_S:
+            # The thread's CPU time is asked for only here: it is a system call, and a dear one on some machines.
+            self._used_s, self._looked_at = time.thread_time(), now
+            if looked_at and self._used_s - used_before >= NAP_BUSY_SHARE * (now - looked_at):
+                self.stats.naps += 1
+                time.sleep(NAP_S)
+        self._loop.call_later(WATCH_S, self._watch)
 
     def _finish_group(self, group: list[_Call], failure: BaseException | None) -> None:
         self.stats.groups += 1

@@ -9,7 +9,7 @@ from dataclasses import replace
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.frames import RawJson
-from protocol.records import Message, RunState, ThreadStatus
+from protocol.records import RunState, ThreadStatus
 from protocol.requests import MessageSendResult
 from storage import audit_log, run_ends
 from storage.engine import Reader, Row, Transaction, to_text
@@ -30,16 +30,13 @@ def accept(tx: Transaction, act: Act, new: NewMessage) -> RawJson:
         ahead: int = tx.value(_RUNS.count_unfinished, thread_id=thread["id"])
         if ahead and _make_room(tx, act, new, thread["id"], ahead):
             thread, ahead = find_thread(tx, act.org_id, thread["id"]), 0
-        message = Message.model_validate(
-            {"id": new.message_id, "role": "user", "content": new.content, "author": act.actor}
-        )
         tail = Tail.of(thread)
         message_seq = tail.head_seq + len(facts) + 1
         agent_id = new.agent_id or thread["agent_id"]
         queued = {"agent_id": agent_id, "message_id": new.message_id}
         facts = [
             *facts,
-            message_fact(message),
+            message_fact(new.message_id, "user", new.content, new.text, act.actor),
             Fact(EventKind.RUN_QUEUED, queued, act.actor, new.run_id),
         ]
         append(tx, tail, act.at_ms, facts)
@@ -156,7 +153,7 @@ def _make_room(tx: Transaction, act: Act, new: NewMessage, thread_id: str, ahead
     """Apply on_busy to the unfinished runs of the thread; True when they were ended for the new message."""
     if new.on_busy == "reject":
         raise Fault(ErrorKind.BUSY, "The thread is busy with another run", retry_after_ms=1000)
-    if new.on_busy == "interrupt":
+    if new.interrupt is not None:
         for number, run in enumerate(tx.all(_RUNS.unfinished, thread_id=thread_id)):
             notice = new.interrupt.notice if number == 0 else None
             run_ends.end(tx, act, run, replace(new.interrupt, notice=notice))

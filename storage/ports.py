@@ -118,8 +118,8 @@ class NewMessage:
     text: str
     title: str
     queue_max: int
-    interrupt: "Ending"
     on_busy: Literal["queue", "reject", "interrupt", "steer"] = "queue"
+    interrupt: "Ending | None" = None
     restore_archived: bool = False
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
-from protocol.records import Message, RunState, Usage
+from protocol.records import RunState, Usage
 from storage import audit_log
 from storage.engine import Row, Transaction, from_text, to_text
 from storage.errors import StaleFence
-from storage.event_log import Fact, Tail, append, message_fact
+from storage.event_log import Fact, Tail, append
 from storage.ports import Act, Ending, Move, Outbound, OutboxChanged
 from storage.queries import Queries
 
@@ -38,16 +38,16 @@ def complete(
     act: Act,
     run: Row,
     move: Move,
-    answer: Message | None,
+    answer: Fact | None,
     usage: Usage,
     parts: Sequence[Outbound],
 ) -> None:
     """End with an answer: message, events, deliveries, usage and audit entry."""
     _check(run, move)
-    facts = [message_fact(answer)] if answer is not None else []
+    facts = [answer] if answer is not None else []
     data: dict[str, Any] = {"usage": usage.model_dump()}
-    if answer is not None:
-        data["message_id"] = answer.id
+    if answer is not None and answer.said is not None:
+        data["message_id"] = answer.said.message_id
     _append(tx, act, run, [*facts, Fact(EventKind.RUN_COMPLETED, data, act.actor, run["id"])])
     close(tx, run, move.target, act.at_ms, usage=usage)
     tx.run(

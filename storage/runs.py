@@ -10,12 +10,12 @@ from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.frames import RawJson
 from protocol.instants import to_instant
-from protocol.records import Actor, ActorKind, Message, Origin, Part, Run, RunError, RunState, TextPart, Usage
+from protocol.records import Actor, ActorKind, Origin, Run, RunError, RunState, Usage
 from protocol.requests import RunResult
 from storage import audit_log, messages, run_ends
 from storage.engine import Engine, Reader, Row, Transaction, from_text, to_text
 from storage.errors import StaleFence
-from storage.event_log import Fact, Tail, append
+from storage.event_log import Fact, Tail, append, message_fact
 from storage.idempotency import once
 from storage.ports import Act, ClaimedRun, Ending, Move, Outbound
 from storage.queries import Queries
@@ -226,8 +226,8 @@ def _complete(
     act = _agent_act(run, now_ms)
     answer = None
     if text:
-        content: list[Part] = [TextPart(text=text)]
-        answer = Message(id=run.reply_id, role="assistant", content=content, author=act.actor, run_id=run.id)
+        content = [{"type": "text", "text": text}]
+        answer = message_fact(run.reply_id, "assistant", content, text, act.actor, run.id)
     run_ends.complete(tx, act, row, move, answer, usage, parts)
 
 

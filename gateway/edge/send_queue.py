@@ -68,6 +68,12 @@ class SendQueue:
         """Queue bytes that must go out (an answer, a ping), beyond the limits if need be."""
         self._put(data, must=True)
 
+    def write_control(self, data: bytes) -> None:
+        """Queue a frame that people's programs cannot see (a ping): it does not count as something sent."""
+        sent_at = self.sent_at
+        self._put(data, must=True)
+        self.sent_at = sent_at
+
     async def has_room(self) -> None:
         """Return when nothing waits; at once after the close."""
         if self._waiting and not self._is_closed:

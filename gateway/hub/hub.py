@@ -162,9 +162,10 @@ class Hub:
         if subscription is not None:
             self._forget(subscription)
 
-    def count(self, receiver: Receiver) -> int:
-        """Subscriptions of a receiver, for its limit."""
-        return len(self._subscriptions.get(receiver, ()))
+    def count_besides(self, receiver: Receiver, thread_id: str) -> int:
+        """Other subscriptions of a receiver than to this thread, for its limit."""
+        mine = self._subscriptions.get(receiver, {})
+        return len(mine) - (thread_id in mine)
 
     def drop(self, receiver: Receiver) -> None:
         """The connection is gone: forget all it followed."""

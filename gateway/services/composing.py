@@ -3,7 +3,7 @@
 Both ways in use it, so that a message from a chat network and one from a client are the same thing.
 """
 
-from typing import Any, Literal
+from typing import Final, Literal
 
 from channels.messages import Rendered
 from gateway.clock import Clock
@@ -13,6 +13,9 @@ from gateway.services.channels import Channels, freeze
 from protocol.ids import IdPrefix
 from protocol.records import Origin
 from storage.ports import Ending, NewMessage, NewThread, Notice
+
+REPLACED: Final = "a newer message took its place"
+"""Why on_busy="interrupt" ends a run."""
 
 OnBusy = Literal["queue", "reject", "interrupt", "steer"]
 
@@ -28,7 +31,7 @@ class Composer:
 
     def message(
         self,
-        content: list[dict[str, Any]],
+        texts: list[str],
         origin: Origin,
         *,
         thread_id: str | None = None,
@@ -37,7 +40,7 @@ class Composer:
         restore_archived: bool = False,
     ) -> NewMessage:
         """A message of a person; `origin` is used when it begins a thread, and to reach its room."""
-        text = "\n".join(part["text"] for part in content if part["type"] == "text")
+        text = "\n".join(texts)
         title = title_from(text)
         new_id = self._clock.new_id
         agent = agent_id or self._default_agent_id
@@ -47,12 +50,12 @@ class Composer:
             thread_id=thread_id,
             new_thread=NewThread(new_id(IdPrefix.THREAD), agent, title, origin),
             agent_id=agent_id,
-            content=content,
+            content=[{"type": "text", "text": part} for part in texts],
             text=text,
             title=title,
             queue_max=self.queue_max,
-            interrupt=self.cancelled("a newer message took its place", origin),
             on_busy=on_busy,
+            interrupt=self.cancelled(REPLACED, origin) if on_busy == "interrupt" else None,
             restore_archived=restore_archived,
         )
 

@@ -6,7 +6,7 @@ from gateway.services.composing import Composer
 from protocol.errors import ErrorKind, Fault
 from protocol.frames import RawJson
 from protocol.ids import IdPrefix
-from protocol.records import Origin
+from protocol.records import Origin, TextPart
 from protocol.requests import MessageSendParams, ThreadCreateParams
 from storage.ports import Act, NewThread, RunStore, ThreadStore
 
@@ -37,18 +37,18 @@ class Conversations:
         """Accept a message. Raises Fault; see the store's port."""
         if params.agent_id is not None:
             self._agents.get(params.agent_id)
-        content = [part.model_dump(mode="json") for part in params.content]
-        if any(part["type"] == "blob" for part in content):
+        texts = [part.text for part in params.content if isinstance(part, TextPart)]
+        if len(texts) < len(params.content):
             raise Fault(
                 ErrorKind.NOT_FOUND, "There is no such blob", hint="Uploads are not part of this version"
             )
-        if not any(part["text"].strip() for part in content):
+        if not any(text.strip() for text in texts):
             raise Fault(ErrorKind.INVALID_STATE, "The message says nothing", hint="Send at least one word")
         origin = CLIENT_ORIGIN
         if params.on_busy == "interrupt" and params.thread_id is not None:
             origin = (await self._threads.get(act.org_id, params.thread_id)).origin
         message = self._composer.message(
-            content,
+            texts,
             origin,
             thread_id=params.thread_id,
             agent_id=params.agent_id,

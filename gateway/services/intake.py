@@ -90,9 +90,7 @@ class Intake:
         actor = Actor(id=f"{kind}:{delivery.sender.id}", kind=ActorKind.PERSON, name=delivery.sender.name)
         room, topic = delivery.room.room, delivery.room.topic
         origin = Origin(kind="channel", channel=kind, account=account, room=room, topic=topic)
-        message = self._composer.message(
-            [{"type": "text", "text": delivery.text}], origin, restore_archived=True
-        )
+        message = self._composer.message([delivery.text], origin, restore_archived=True)
         return Delivered(
             delivery.delivery_id,
             "accepted",

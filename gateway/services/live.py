@@ -81,8 +81,10 @@ class LiveMessages:
         task.add_done_callback(self._done)
         return task
 
-    async def close(self) -> None:
-        """Cancel what is still shown. Rows in `sending` are reconciled at the next start."""
+    async def close(self, deadline_s: float) -> None:
+        """Let calls in flight end until the deadline. A send cut off is reconciled at the next start."""
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=deadline_s)
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

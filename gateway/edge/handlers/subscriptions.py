@@ -20,7 +20,7 @@ class Subscriptions:
 
     async def thread_subscribe(self, call: Call, params: wire.ThreadSubscribeParams) -> Reply:
         receiver = _receiver(call)
-        if self._hub.count(receiver) >= limits.SUBSCRIPTIONS:
+        if self._hub.count_besides(receiver, params.thread_id) >= limits.SUBSCRIPTIONS:
             raise Fault(
                 ErrorKind.BUSY,
                 f"A connection follows at most {limits.SUBSCRIPTIONS} threads",

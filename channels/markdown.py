@@ -1,0 +1,229 @@
+"""CommonMark with tables and strikethrough -> the document model. Never raises, whatever the text is.
+
+The parser is markdown-it-py; only its tokens are used. Raw HTML stays the text it is, an image becomes a link
+to it, bare addresses are left to the platforms. Rendering and splitting live elsewhere.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from channels.document import (
+    Alignment,
+    Block,
+    Blocks,
+    Code,
+    CodeBlock,
+    Document,
+    Emphasis,
+    Heading,
+    Inline,
+    Inlines,
+    LineBreak,
+    Link,
+    ListBlock,
+    Paragraph,
+    Quote,
+    Rule,
+    Strike,
+    Strong,
+    Table,
+    Text,
+    plain_text,
+)
+from channels.text import well_formed
+
+# Blocks nested deeper than this (a list counts two) are not parsed: markdown-it-py 4.3 would drop their text.
+# Its own 20 is reached by ten nested lists; its recursion, and ours, stays far from Python's limit of 1000.
+_BLOCK_DEPTH_MAX = 40
+# The parser does not bound nested emphasis. Deeper marks are dropped, their text is kept.
+_INLINE_DEPTH_MAX = 10
+
+_parser = MarkdownIt("commonmark", {"maxNesting": _BLOCK_DEPTH_MAX}).enable(["table", "strikethrough"])
+
+
+def parse_markdown(text: str) -> Document:
+    """The document that `text` describes. Text nested too deep to follow becomes one plain paragraph."""
+    text = well_formed(text)
+    tokens = _parser.parse(text)
+    if any(token.level >= _BLOCK_DEPTH_MAX - 1 for token in tokens):
+        return Document((Paragraph(_lines(text.strip())),))
+    return Document(_read_blocks(iter(tokens), closing=None))
+
+
+def _read_blocks(tokens: Iterator[Token], closing: str | None) -> Blocks:
+    """The blocks up to the token `closing`, which is consumed."""
+    blocks: list[Block] = []
+    for token in tokens:
+        if token.type == closing:
+            break
+        block = _read_block(token, tokens)
+        if block is not None:
+            blocks.append(block)
+    return tuple(blocks)
+
+
+def _read_block(token: Token, tokens: Iterator[Token]) -> Block | None:
+    match token.type:
+        case "paragraph_open":
+            return _paragraph(_read_inline(tokens, "paragraph_close"))
+        case "heading_open":
+            spans = _read_inline(tokens, "heading_close")
+            return Heading(spans, level=int(token.tag[1:])) if spans else None
+        case "fence" | "code_block":
+            language = token.info.split(maxsplit=1)[0] if token.info.strip() else ""
+            return CodeBlock(token.content.removesuffix("\n"), language)
+        case "bullet_list_open":
+            return _read_list(tokens, "bullet_list_close", start=None)
+        case "ordered_list_open":
+            return _read_list(tokens, "ordered_list_close", start=int(token.attrs.get("start", 1)))
+        case "blockquote_open":
+            children = _read_blocks(tokens, "blockquote_close")
+            return Quote(children) if children else None
+        case "table_open":
+            return _read_table(tokens)
+        case "hr":
+            return Rule()
+        case _:  # html_block, the only other leaf of this grammar
+            return _paragraph(_lines(token.content.strip("\n")))
+
+
+def _paragraph(spans: Inlines) -> Paragraph | None:
+    return Paragraph(spans) if spans else None
+
+
+def _read_list(tokens: Iterator[Token], closing: str, start: int | None) -> ListBlock | None:
+    items: list[Blocks] = []
+    tight = True
+    for token in tokens:
+        if token.type == closing:
+            break
+        item, is_tight = _read_item(tokens)
+        items.append(item)
+        tight = tight and is_tight
+    return ListBlock(tuple(items), start, tight)
+
+
+def _read_item(tokens: Iterator[Token]) -> tuple[Blocks, bool]:
+    """An item's blocks, and whether its paragraphs are marked tight (hidden, in the parser's word)."""
+    blocks: list[Block] = []
+    tight = True
+    for token in tokens:
+        if token.type == "list_item_close":
+            break
+        tight = tight and (token.type != "paragraph_open" or token.hidden)
+        block = _read_block(token, tokens)
+        if block is not None:
+            blocks.append(block)
+    return tuple(blocks), tight
+
+
+def _read_table(tokens: Iterator[Token]) -> Table:
+    alignments: list[Alignment] = []
+    rows: list[list[Inlines]] = []
+    for token in tokens:
+        match token.type:
+            case "table_close":
+                break
+            case "tr_open":
+                rows.append([])
+            case "th_open":
+                style = str(token.attrs.get("style", "text-align:left"))
+                alignments.append(Alignment(style.removeprefix("text-align:")))
+                rows[-1].append(_read_inline(tokens, "th_close"))
+            case "td_open":
+                rows[-1].append(_read_inline(tokens, "td_close"))
+    header, *body = (tuple(row) for row in rows)
+    return Table(header, tuple(body), tuple(alignments))
+
+
+def _read_inline(tokens: Iterator[Token], closing: str) -> Inlines:
+    spans: Inlines = ()
+    for token in tokens:
+        if token.type == closing:
+            break
+        spans = _spans(token.children or [])
+    return spans
+
+
+@dataclass(slots=True)
+class _OpenMark:
+    """A mark whose end has not been read; `wrap` makes the span of its children, None keeps them bare."""
+
+    wrap: Callable[[Inlines], Inline] | None
+    children: list[Inline] = field(default_factory=list)
+
+
+def _spans(tokens: list[Token]) -> Inlines:
+    """One stack instead of recursion: emphasis nests as deep as the text is long."""
+    stack = [_OpenMark(None)]
+    for token in tokens:
+        if token.nesting == 1:
+            stack.append(_OpenMark(_wrapper(token) if len(stack) <= _INLINE_DEPTH_MAX else None))
+        elif token.nesting == -1:
+            closed = stack.pop()
+            stack[-1].children.extend(_closed(closed))
+        else:
+            stack[-1].children.extend(_leaf(token))
+    return _joined(stack[0].children)
+
+
+def _closed(mark: _OpenMark) -> Inlines:
+    children = _joined(mark.children)
+    return (mark.wrap(children),) if mark.wrap else children
+
+
+def _wrapper(token: Token) -> Callable[[Inlines], Inline]:
+    match token.type:
+        case "strong_open":
+            return Strong
+        case "em_open":
+            return Emphasis
+        case "s_open":
+            return Strike
+        case _:  # link_open
+            url = str(token.attrs.get("href", ""))
+            return lambda children: Link(children or (Text(url),), url)
+
+
+def _leaf(token: Token) -> Inlines:
+    match token.type:
+        case "softbreak" | "hardbreak":
+            # People and models write one line per thought; joining lines as HTML does would lose that.
+            return (LineBreak(),)
+        case "code_inline":
+            return (Code(token.content),)
+        case "image":
+            return _image(token)
+        case _:  # text, html_inline
+            return _lines(token.content)
+
+
+def _image(token: Token) -> Inlines:
+    url = str(token.attrs.get("src", ""))
+    description = plain_text(_spans(token.children or [])).strip()
+    shown = description or url
+    return (Link(_lines(shown), url),) if shown else ()
+
+
+def _lines(text: str) -> Inlines:
+    spans: list[Inline] = []
+    for number, line in enumerate(text.split("\n")):
+        if number:
+            spans.append(LineBreak())
+        if line:
+            spans.append(Text(line))
+    return tuple(spans)
+
+
+def _joined(spans: list[Inline]) -> Inlines:
+    """Adjacent texts as one, so that the same words always make the same model."""
+    joined: list[Inline] = []
+    for span in spans:
+        if isinstance(span, Text) and joined and isinstance(joined[-1], Text):
+            joined[-1] = Text(joined[-1].text + span.text)
+        else:
+            joined.append(span)
+    return tuple(joined)

@@ -1,0 +1,256 @@
+"""The methods of the protocol, typed and grouped by what they are about: `client.threads`, `client.runs` …
+
+One line of thought per method: name the params, ask, read the result. All of them raise what
+`Client.request` raises, and ProtocolViolation for a result that cannot be read. Everything that changes
+something takes an `idempotency_key`; without one, each call has its own.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from threadgate_client import limits
+from threadgate_client.answers import CreatedToken, HistoryPage, Page, SearchMatch
+from threadgate_client.engine import Engine
+from threadgate_client.fields import Fields
+from threadgate_client.listings import HistoryListing, Listing
+from threadgate_client.records import Agent, AuditEntry, Channel, Run, Thread, Token
+
+T = TypeVar("T")
+
+
+class Group:
+    """Methods about one kind of thing."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def _one(self, method: str, key: str, read: Callable[[object], T], **params: Any) -> T:
+        return Fields(await self._engine.request(method, given(params)), method).one(key, read)
+
+    def _listing(
+        self,
+        method: str,
+        key: str,
+        read: Callable[[object], T],
+        cursor: str | None,
+        **params: Any,
+    ) -> Listing[T]:
+        async def fetch(at: str | None) -> Page[T]:
+            return Page.from_json(
+                await self._engine.request(method, given({**params, "cursor": at})), key, read
+            )
+
+        return Listing(fetch, cursor)
+
+
+class Threads(Group):
+    """`thread.*`, but for following one: that is `Client.subscribe`."""
+
+    async def create(
+        self, *, title: str | None = None, agent_id: str | None = None, idempotency_key: str | None = None
+    ) -> Thread:
+        """Make an empty thread; without `agent_id` the default agent answers in it."""
+        return await self._one(
+            "thread.create",
+            "thread",
+            Thread.from_json,
+            title=title,
+            agent_id=agent_id,
+            idempotency_key=idempotency_key,
+        )
+
+    async def get(self, thread_id: str) -> Thread:
+        """Read one thread."""
+        return await self._one("thread.get", "thread", Thread.from_json, thread_id=thread_id)
+
+    def list(
+        self, *, status: str = "active", limit: int = limits.PAGE_DEFAULT, cursor: str | None = None
+    ) -> Listing[Thread]:
+        """Threads, newest change first. `status` is active, archived or all."""
+        return self._listing("thread.list", "threads", Thread.from_json, cursor, status=status, limit=limit)
+
+    async def update(
+        self,
+        thread_id: str,
+        *,
+        title: str | None = None,
+        agent_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Thread:
+        """Change what is given."""
+        return await self._one(
+            "thread.update",
+            "thread",
+            Thread.from_json,
+            thread_id=thread_id,
+            title=title,
+            agent_id=agent_id,
+            idempotency_key=idempotency_key,
+        )
+
+    async def archive(self, thread_id: str, *, idempotency_key: str | None = None) -> Thread:
+        """Put a thread away."""
+        return await self._change("thread.archive", thread_id, idempotency_key)
+
+    async def restore(self, thread_id: str, *, idempotency_key: str | None = None) -> Thread:
+        """Bring an archived thread back."""
+        return await self._change("thread.restore", thread_id, idempotency_key)
+
+    async def delete(self, thread_id: str, *, idempotency_key: str | None = None) -> Thread:
+        """Erase a thread's content; its id stays taken."""
+        return await self._change("thread.delete", thread_id, idempotency_key)
+
+    async def _change(self, method: str, thread_id: str, idempotency_key: str | None) -> Thread:
+        return await self._one(
+            method, "thread", Thread.from_json, thread_id=thread_id, idempotency_key=idempotency_key
+        )
+
+    def history(
+        self,
+        thread_id: str,
+        *,
+        after_seq: int | None = None,
+        before_seq: int | None = None,
+        limit: int = limits.PAGE_DEFAULT,
+        kinds: Iterable[str] | None = None,
+    ) -> HistoryListing:
+        """Events after or before a place; without either, the newest page and backward from there."""
+        wanted = None if kinds is None else sorted(kinds)
+
+        async def fetch(after: int | None, before: int | None) -> HistoryPage:
+            place = {"thread_id": thread_id, "after_seq": after, "before_seq": before}
+            params = given({**place, "limit": limit, "kinds": wanted})
+            return HistoryPage.from_json(await self._engine.request("thread.history", params))
+
+        return HistoryListing(fetch, after_seq, before_seq)
+
+    def search(
+        self,
+        query: str,
+        *,
+        thread_id: str | None = None,
+        limit: int = limits.PAGE_DEFAULT,
+        cursor: str | None = None,
+    ) -> Listing[SearchMatch]:
+        """Messages with every word of `query`, newest first; the last word may be a beginning."""
+        return self._listing(
+            "thread.search",
+            "matches",
+            SearchMatch.from_json,
+            cursor,
+            query=query,
+            thread_id=thread_id,
+            limit=limit,
+        )
+
+
+class Runs(Group):
+    """`run.*`."""
+
+    async def get(self, run_id: str) -> Run:
+        """Read one run."""
+        return await self._one("run.get", "run", Run.from_json, run_id=run_id)
+
+    def list(
+        self,
+        *,
+        thread_id: str | None = None,
+        state: str | None = None,
+        limit: int = limits.PAGE_DEFAULT,
+        cursor: str | None = None,
+    ) -> Listing[Run]:
+        """Runs, newest first."""
+        return self._listing(
+            "run.list", "runs", Run.from_json, cursor, thread_id=thread_id, state=state, limit=limit
+        )
+
+    async def cancel(self, run_id: str, *, reason: str = "", idempotency_key: str | None = None) -> Run:
+        """Stop a run, whatever it is doing."""
+        return await self._one(
+            "run.cancel",
+            "run",
+            Run.from_json,
+            run_id=run_id,
+            reason=reason,
+            idempotency_key=idempotency_key,
+        )
+
+    async def retry(self, run_id: str, *, idempotency_key: str | None = None) -> Run:
+        """A new run with the same input."""
+        return await self._one(
+            "run.retry", "run", Run.from_json, run_id=run_id, idempotency_key=idempotency_key
+        )
+
+
+class Agents(Group):
+    """`agent.*`."""
+
+    async def list(self) -> tuple[Agent, ...]:
+        """All agents."""
+        return Fields(await self._engine.request("agent.list", {}), "agents").many("agents", Agent.from_json)
+
+    async def get(self, agent_id: str) -> Agent:
+        """Read one agent."""
+        return await self._one("agent.get", "agent", Agent.from_json, agent_id=agent_id)
+
+
+class Channels(Group):
+    """`channel.*`."""
+
+    async def list(self) -> tuple[Channel, ...]:
+        """All channel accounts."""
+        result = await self._engine.request("channel.list", {})
+        return Fields(result, "channels").many("channels", Channel.from_json)
+
+    async def status(self, channel_id: str) -> Channel:
+        """How one channel account fares."""
+        return await self._one("channel.status", "channel", Channel.from_json, channel_id=channel_id)
+
+
+class Tokens(Group):
+    """`token.*`."""
+
+    async def create(
+        self, role: str, *, name: str = "", ttl_s: int | None = None, idempotency_key: str | None = None
+    ) -> CreatedToken:
+        """Make a token; without `ttl_s` it does not expire. Its secret is shown this once."""
+        params = {"role": role, "name": name, "ttl_s": ttl_s, "idempotency_key": idempotency_key}
+        return CreatedToken.from_json(await self._engine.request("token.create", given(params)))
+
+    def list(self, *, limit: int = limits.PAGE_DEFAULT, cursor: str | None = None) -> Listing[Token]:
+        """Tokens, newest first."""
+        return self._listing("token.list", "tokens", Token.from_json, cursor, limit=limit)
+
+    async def revoke(self, token_id: str, *, idempotency_key: str | None = None) -> Token:
+        """Revoke a token, at once."""
+        return await self._one(
+            "token.revoke", "token", Token.from_json, token_id=token_id, idempotency_key=idempotency_key
+        )
+
+
+class Audit(Group):
+    """`audit.*`."""
+
+    def list(
+        self,
+        *,
+        after_seq: int = 0,
+        action: str | None = None,
+        limit: int = limits.PAGE_DEFAULT,
+        cursor: str | None = None,
+    ) -> Listing[AuditEntry]:
+        """Entries in order after `after_seq`, all or of one action."""
+        return self._listing(
+            "audit.list",
+            "entries",
+            AuditEntry.from_json,
+            cursor,
+            after_seq=after_seq,
+            action=action,
+            limit=limit,
+        )
+
+
+def given(params: dict[str, Any]) -> dict[str, Any]:
+    """The params that have a value: absent and null mean the same, and absent is smaller."""
+    return {name: value for name, value in params.items() if value is not None}

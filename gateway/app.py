@@ -1,0 +1,241 @@
+"""The composition root: the only place that names concrete classes and puts them together.
+
+`Gateway` is everything one process runs. Its life (signals, files, the first token) is in `daemon.py`.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Final
+
+import structlog
+
+from channels.messages import HealthState
+from channels.port import Adapter
+from channels.registry import ChannelSettings, create_adapter
+from gateway.agents.registry import Agents
+from gateway.clock import Clock
+from gateway.edge import handlers, websocket
+from gateway.edge.authentication import Authenticator
+from gateway.edge.dispatch import Dispatcher
+from gateway.edge.handlers.conversations import Conversational
+from gateway.edge.handlers.operations import Operational
+from gateway.edge.handlers.subscriptions import Subscriptions
+from gateway.edge.server import Server
+from gateway.edge.websocket import EdgeContext, connection_limits
+from gateway.hub.hub import Hub
+from gateway.metrics import Metrics, Sample
+from gateway.services.channels import Channels
+from gateway.services.composing import Composer
+from gateway.services.conversations import Conversations
+from gateway.services.delivery import Deliveries
+from gateway.services.intake import Intake
+from gateway.services.live import LiveMessages
+from gateway.services.scheduler import Scheduler
+from gateway.services.tokens import Tokens
+from gateway.services.turn import Turns
+from gateway.settings import Settings, channel_settings
+from protocol import limits
+from protocol.events import ServerIdentity
+from protocol.ids import IdPrefix
+from protocol.instants import to_instant
+from protocol.requests import ServerInfoResult
+from storage.errors import StoreUnavailable
+from storage.store import Store
+
+log = structlog.get_logger()
+
+VERSION: Final = version("threadgate")
+ADAPTER_STOP_S: Final = 5.0
+"""Time an adapter gets to finish a commit and close its connections."""
+DELIVERY_STOP_S: Final = 5.0
+"""Time a delivery in flight gets to be recorded; one that is cut off is reconciled at the next start."""
+HOUSEKEEPING_S: Final = 60.0
+"""How often old answers of idempotency keys are dropped."""
+FORGET_ROUNDS: Final = 200
+"""Transactions spent on it at most, each a few milliseconds; what is left waits for the next time."""
+LAG_PROBE_S: Final = 0.5
+"""How often the loop's lag is measured."""
+
+
+class Gateway:
+    """One running gateway over an open store."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Clock, local_secret: str) -> None:
+        self._settings = settings
+        self._store = store
+        self._clock = clock
+        self.metrics = Metrics()
+        identity = ServerIdentity(name="threadgate", version=VERSION)
+        adapters = [(channel, create_adapter(channel)) for channel in channel_settings(settings)]
+        self._channels = Channels([adapter for _, adapter in adapters], store.outbox)
+        agents = Agents(settings.agents, settings.default_agent_id)
+        composer = Composer(clock, self._channels, settings.default_agent_id, settings.runs.queue_max)
+        self._hub = Hub(store.threads, store.identity.epoch)
+        self._deliveries = Deliveries(store.outbox, self._channels, clock)
+        self._live = LiveMessages(store.outbox, self._channels, self._deliveries, clock)
+        turns = Turns(
+            store.runs,
+            store.threads,
+            agents,
+            self._hub,
+            self._live,
+            self._channels,
+            composer,
+            clock,
+            attempts_max=settings.runs.attempts_max,
+            timeout_s=settings.runs.turn_timeout_s,
+        )
+        self._scheduler = Scheduler(
+            store.runs,
+            turns.drive,
+            clock,
+            owner=clock.new_id(IdPrefix.EPOCH),
+            concurrent=settings.runs.concurrent,
+        )
+        self._intakes = [(adapter, self._intake(channel, adapter, composer)) for channel, adapter in adapters]
+        context = self._edge(identity, agents, composer, local_secret)
+        self._server = Server(context, settings, self._missing)
+        self._chores: list[asyncio.Task[None]] = []
+        for hook in (
+            self._hub.on_commit,
+            self._scheduler.on_commit,
+            self._deliveries.on_commit,
+            lambda signals: websocket.on_commit(context, signals),
+        ):
+            store.engine.add_hook(hook)
+        self.metrics.read_from(self._samples)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        host = self._settings.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._server.port}"
+
+    async def start(self) -> None:
+        """Recover what an earlier process left, then serve. Raises OSError when the port is taken."""
+        await self._deliveries.start()
+        await self._scheduler.start()
+        await self._server.start()
+        for adapter, intake in self._intakes:
+            await adapter.start(intake)
+        self._chores = [
+            asyncio.create_task(self._keep_house(), name="housekeeping"),
+            asyncio.create_task(self._measure_lag(), name="loop lag"),
+        ]
+
+    async def stop(self) -> None:
+        """The ordered end: nothing new in, clients told, turns finished or parked, deliveries, hub, port."""
+        await self._server.drain()
+        await asyncio.gather(*(self._stop_adapter(adapter) for adapter, _ in self._intakes))
+        await self._scheduler.stop(self._settings.runs.shutdown_s)
+        await self._live.close(DELIVERY_STOP_S)
+        await self._deliveries.stop(DELIVERY_STOP_S)
+        for chore in self._chores:
+            chore.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
+        await self._hub.close()
+        await self._server.stop()
+
+    # --- parts --------------------------------------------------------------------------------
+
+    def _intake(self, channel: ChannelSettings, adapter: Adapter, composer: Composer) -> Intake:
+        return Intake(
+            adapter,
+            self._store.inbox,
+            composer,
+            self._clock,
+            dm_policy=channel.dm_policy,
+            allow=frozenset(channel.allow),
+        )
+
+    def _edge(
+        self, identity: ServerIdentity, agents: Agents, composer: Composer, local_secret: str
+    ) -> EdgeContext:
+        store, clock, settings = self._store, self._clock, self._settings
+        info = ServerInfoResult(
+            server=identity,
+            epoch=store.identity.epoch,
+            minors=list(limits.MINORS),
+            limits=connection_limits(settings.limits),
+            default_agent_id=agents.default_id,
+            started_at=to_instant(clock.now_ms()),
+        )
+        conversations = Conversations(store.threads, store.runs, agents, composer, clock)
+        tokens = Tokens(store.identities, clock)
+        table = handlers.table(
+            Conversational(store.threads, store.runs, conversations, agents),
+            Operational(info, agents, self._channels, tokens, store.identities, store.audit),
+            Subscriptions(self._hub, store.position),
+        )
+        return EdgeContext(
+            clock=clock,
+            authenticator=Authenticator(store.identities, clock, local_secret),
+            dispatcher=Dispatcher(table, clock, settings.limits, self.metrics),
+            hub=self._hub,
+            metrics=self.metrics,
+            limits=settings.limits,
+            identity=identity,
+            compression=settings.compression,
+        )
+
+    async def _stop_adapter(self, adapter: Adapter) -> None:
+        try:
+            async with asyncio.timeout(ADAPTER_STOP_S):
+                await adapter.stop()
+        except TimeoutError:
+            log.warning(
+                "an adapter did not stop in time", action="adapter_stop_timeout", channel=adapter.kind
+            )
+
+    # --- state --------------------------------------------------------------------------------
+
+    async def _missing(self) -> list[str]:
+        """What keeps the gateway from being ready."""
+        missing = []
+        if not self._store.engine.writable:
+            try:
+                await self._store.runs.renew_leases("readiness probe", 0)  # a write that changes nothing
+            except StoreUnavailable as error:
+                missing.append(str(error))
+        for adapter in self._channels.all():
+            if adapter.health().state is HealthState.STARTING:
+                missing.append(f"the channel {adapter.kind}:{adapter.account} is starting")
+        return missing
+
+    def _samples(self) -> Iterable[Sample]:
+        stats = self._store.engine.stats
+        yield "threadgate_store_writes", "Writes committed", stats.writes, {}
+        yield "threadgate_store_groups", "Group commits", stats.groups, {}
+        yield "threadgate_store_reads", "Reads", stats.reads, {}
+        yield (
+            "threadgate_store_failed_commits",
+            "Group commits the disk did not take",
+            stats.failed_commits,
+            {},
+        )
+        yield "threadgate_store_naps", "Times the busy loop let the store's threads run", stats.naps, {}
+        yield "threadgate_turns_active", "Threads whose run is being driven", self._scheduler.active, {}
+        yield "threadgate_hub_deliveries", "Events and deltas handed to followers", self._hub.deliveries, {}
+        for adapter in self._channels.all():
+            labels = {"channel": adapter.kind, "account": adapter.account}
+            is_up = adapter.health().state is HealthState.CONNECTED
+            yield "threadgate_channel_up", "Whether messages flow", float(is_up), labels
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            before_ms = self._clock.now_ms() - limits.IDEMPOTENCY_TTL_S * 1000
+            try:
+                for _ in range(FORGET_ROUNDS):
+                    if not await self._store.identities.forget_answers(before_ms):
+                        break
+            except StoreUnavailable as error:
+                log.warning("old answers were not dropped", action="housekeeping_failed", error=str(error))
+
+    async def _measure_lag(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LAG_PROBE_S
+            await asyncio.sleep(LAG_PROBE_S)
+            self.metrics.loop_lag.observe(max(0.0, loop.time() - due))

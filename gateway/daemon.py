@@ -1,0 +1,90 @@
+"""The daemon's life: open the store, make the first token, serve, end in order on a signal.
+
+What runs in between is `app.Gateway`.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from gateway import runtime_file
+from gateway.app import VERSION, Gateway
+from gateway.clock import Clock
+from gateway.edge.authentication import LOCAL_ACTOR
+from gateway.runtime_file import Runtime
+from gateway.services.tokens import Tokens, new_secret
+from gateway.settings import Settings
+from protocol.ids import IdPrefix
+from protocol.records import Role
+from storage.ports import Act
+from storage.store import DEFAULT_ORG, Store
+
+log = structlog.get_logger()
+
+FIRST_TOKEN_NAME: Final = "first owner"
+
+
+async def serve(settings: Settings, announce: Callable[[str, str | None], None]) -> None:
+    """Run until SIGINT or SIGTERM; a second signal ends at once.
+
+    `announce` is called once, when everything is ready, with the address and, on the first start of a store,
+    the secret of its owner token. Raises StoreError, SecretUnavailable and OSError when it cannot start.
+    """
+    clock = Clock()
+    stopping = asyncio.Event()
+    _catch_signals(stopping)
+    store = await open_store(settings, clock)
+    try:
+        secret = await _first_token(store, clock)
+        local_secret = new_secret()
+        gateway = Gateway(settings, store, clock, local_secret)
+        try:
+            await gateway.start()
+            runtime_file.write(settings.data_dir, Runtime(gateway.url, os.getpid(), local_secret))
+            log.info("the gateway is ready", action="gateway_ready", url=gateway.url, version=VERSION)
+            announce(gateway.url, secret)
+            await stopping.wait()
+            log.info("the gateway is stopping", action="gateway_stopping")
+        finally:
+            runtime_file.remove(settings.data_dir)
+            await gateway.stop()
+    finally:
+        await store.close()
+    log.info("the gateway has stopped", action="gateway_stopped")
+
+
+async def open_store(settings: Settings, clock: Clock) -> Store:
+    """The store of the configured data directory, made if need be. Raises StoreError."""
+    return await Store.open(
+        settings.data_dir,
+        new_epoch=clock.new_id(IdPrefix.EPOCH),
+        new_log_id=clock.new_id(IdPrefix.EPOCH),
+        now_ms=clock.now_ms(),
+    )
+
+
+async def _first_token(store: Store, clock: Clock) -> str | None:
+    """A new store gets an owner; its secret is returned once and stored nowhere."""
+    if not store.identity.is_new:
+        return None
+    act = Act(DEFAULT_ORG, LOCAL_ACTOR, "first start", clock.now_ms())
+    issued = await Tokens(store.identities, clock).create(act, Role.OWNER, FIRST_TOKEN_NAME, None)
+    return issued.secret
+
+
+def _catch_signals(stopping: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stopping.is_set():
+            print("stopping at once", file=sys.stderr)
+            os._exit(130)
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)

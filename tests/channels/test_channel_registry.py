@@ -1,0 +1,31 @@
+"""From a kind to settings and an adapter, without loading what is not configured."""
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import SecretStr
+
+from channels.registry import SETTINGS_BY_KIND, create_adapter
+from channels.secrets import SecretUnavailable
+from channels.telegram.settings import TelegramSettings
+
+
+async def test_telegram_settings_make_a_telegram_adapter() -> None:
+    settings = SETTINGS_BY_KIND["telegram"].model_validate(
+        {"kind": "telegram", "account": "gate", "token": "42:secret"}
+    )
+    adapter = create_adapter(settings)
+    assert (adapter.kind, adapter.account) == ("telegram", "gate")
+    await adapter.stop()
+
+
+def test_a_reference_without_a_secret_makes_no_adapter() -> None:
+    settings = TelegramSettings(kind="telegram", account="gate", token=SecretStr("env:NO_SUCH_TOKEN_HERE"))
+    with pytest.raises(SecretUnavailable):
+        create_adapter(settings)
+
+
+def test_an_sdk_is_not_loaded_before_it_is_needed() -> None:
+    program = "import sys, channels.registry; sys.exit('telegram' in sys.modules or 'httpx' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,0 +1,305 @@
+"""The client's own lists and readers against the gateway's models: drift is found here, not by a user.
+
+The client does not import `protocol`, because it is published without it; its tests may.
+"""
+
+import ast
+import asyncio
+import inspect
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from threadgate_client import (
+    AuditEntry,
+    Client,
+    Event,
+    RequestRefused,
+    Run,
+    RunState,
+    TextPart,
+    Thread,
+    __version__,
+    errors,
+    limits,
+)
+from threadgate_client.answers import CreatedToken, Head, Hello, ServerInfo
+from threadgate_client.closing import retry_verdict
+from threadgate_client.session import READS
+
+import protocol.errors
+import protocol.events
+import protocol.limits
+from protocol.methods import METHODS, HelloResult, ServerInfoResult, TokenCreateResult, params_of
+
+AT = "2026-11-21T09:30:00.000Z"
+ACTOR = {"id": "prn_1", "kind": "user", "name": "Ada"}
+THREAD = {
+    "id": "thr_1",
+    "title": None,
+    "status": "active",
+    "agent_id": "demo",
+    "head_seq": 3,
+    "created_at": AT,
+    "updated_at": AT,
+    "origin": {"kind": "client"},
+}
+RUN = {
+    "id": "run_1",
+    "thread_id": "thr_1",
+    "agent_id": "demo",
+    "state": "failed",
+    "attempt": 2,
+    "queued_at": AT,
+    "error": {"kind": "agent_error", "message": "broke"},
+    "usage": {"input_tokens": 1, "output_tokens": 2, "cost_microusd": 3},
+}
+EVENT = {
+    "thread_id": "thr_1",
+    "seq": 1,
+    "kind": "message.created",
+    "at": AT,
+    "actor": ACTOR,
+    "run_id": "run_1",
+    "data": {
+        "message": {
+            "id": "msg_1",
+            "role": "user",
+            "content": [{"type": "text", "text": "hi"}, {"type": "blob", "blob_id": "blb_1"}],
+            "author": ACTOR,
+        }
+    },
+}
+TOKEN = {"id": "tok_1", "name": "", "role": "viewer", "created_at": AT}
+AUDIT = {
+    "seq": 1,
+    "at": AT,
+    "actor": ACTOR,
+    "action": "token.create",
+    "outcome": "success",
+    "subject": {},
+    "detail": {},
+    "hash": "00",
+    "body": "{}",
+}
+MATCH = {"thread_id": "thr_1", "title": None, "message_id": "msg_1", "seq": 1, "at": AT, "snippet": "**hi**"}
+AGENT = {"id": "demo", "name": "Demo", "kind": "echo", "state": "released", "description": ""}
+CHANNEL = {"id": "c", "kind": "slack", "account": "a", "state": "connected", "last_event_at": AT}
+LIMITS = {"frame_bytes": 1, "subscriptions": 1, "inflight": 1, "queue_bytes": 1}
+SERVER_INFO = {
+    "server": {"name": "g", "version": "1"},
+    "epoch": "epo_1",
+    "minors": [0],
+    "limits": LIMITS,
+    "default_agent_id": "demo",
+    "started_at": AT,
+}
+SENT = {
+    "thread_id": "thr_1",
+    "message_id": "msg_1",
+    "seq": 2,
+    "run_id": "run_1",
+    "run_state": "queued",
+    "queue_position": 0,
+}
+
+CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "server.info": (lambda client: client.server_info(), SERVER_INFO),
+    "thread.create": (lambda client: client.threads.create(title="t", agent_id="demo"), {"thread": THREAD}),
+    "thread.get": (lambda client: client.threads.get("thr_1"), {"thread": THREAD}),
+    "thread.list": (
+        lambda client: client.threads.list(status="all", limit=2, cursor="c"),
+        {"threads": [THREAD]},
+    ),
+    "thread.update": (lambda client: client.threads.update("thr_1", title="t"), {"thread": THREAD}),
+    "thread.archive": (lambda client: client.threads.archive("thr_1"), {"thread": THREAD}),
+    "thread.restore": (lambda client: client.threads.restore("thr_1"), {"thread": THREAD}),
+    "thread.delete": (lambda client: client.threads.delete("thr_1", idempotency_key="k"), {"thread": THREAD}),
+    "thread.history": (
+        lambda client: client.threads.history("thr_1", after_seq=0, kinds={"message.created"}),
+        {"events": [EVENT], "first_seq": 1, "head_seq": 1, "more": False},
+    ),
+    "thread.search": (lambda client: client.threads.search("hi", thread_id="thr_1"), {"matches": [MATCH]}),
+    "message.send": (lambda client: client.send([TextPart("hi")], "thr_1", on_busy="steer"), SENT),
+    "run.get": (lambda client: client.runs.get("run_1"), {"run": RUN}),
+    "run.list": (lambda client: client.runs.list(state="failed"), {"runs": [RUN], "next_cursor": "n"}),
+    "run.cancel": (lambda client: client.runs.cancel("run_1", reason="why"), {"run": RUN}),
+    "run.retry": (lambda client: client.runs.retry("run_1"), {"run": RUN}),
+    "agent.list": (lambda client: client.agents.list(), {"agents": [AGENT]}),
+    "agent.get": (lambda client: client.agents.get("demo"), {"agent": AGENT}),
+    "channel.list": (lambda client: client.channels.list(), {"channels": [CHANNEL]}),
+    "channel.status": (lambda client: client.channels.status("c"), {"channel": CHANNEL}),
+    "token.create": (
+        lambda client: client.tokens.create("viewer", name="n", ttl_s=60),
+        {"token": TOKEN, "secret": "tg_secret"},
+    ),
+    "token.list": (lambda client: client.tokens.list(), {"tokens": [TOKEN]}),
+    "token.revoke": (lambda client: client.tokens.revoke("tok_1"), {"token": TOKEN}),
+    "audit.list": (lambda client: client.audit.list(after_seq=3, action="a"), {"entries": [AUDIT]}),
+}
+SUBSCRIBING = {"thread.subscribe", "thread.unsubscribe", "inbox.subscribe", "inbox.unsubscribe"}
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+async def test_every_method_is_typed_and_fits_both_ways(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name in SUBSCRIBING:
+        return
+    call, result = CALLS[name]
+    METHODS[name].result.model_validate(result)
+    asked: list[tuple[str, dict[str, Any]]] = []
+    client = Client("http://127.0.0.1:9")
+
+    async def request(method: str, params: Mapping[str, Any], timeout_s: float | None = None) -> Any:
+        asked.append((method, dict(params)))
+        return result
+
+    monkeypatch.setattr(client._engine, "request", request)
+    answer = call(client)
+    answer = await answer if inspect.isawaitable(answer) else answer
+    ((method, params),) = asked
+    assert method == name
+    validated = params_of(METHODS[name], params)
+    assert set(params) <= {field.alias or key for key, field in type(validated).model_fields.items()}
+    assert answer
+
+
+def test_reads_are_the_methods_that_change_nothing() -> None:
+    assert {name for name, method in METHODS.items() if not method.mutating} - SUBSCRIBING == READS
+
+
+def test_every_error_kind_has_a_class() -> None:
+    known = {found.wire_kind for found in RequestRefused.__subclasses__()}
+    assert {kind.value for kind in protocol.errors.ErrorKind} <= known
+    for kind in protocol.errors.ErrorKind:
+        fault = protocol.errors.Fault(kind, "no", retry_after_ms=20)
+        error = errors.from_wire({"code": fault.code, "message": fault.message, "data": fault.data})
+        assert type(error) is not RequestRefused
+        assert error.is_retryable is fault.data["retryable"]
+        assert error.retry_after_s == 0.02
+        assert type(error).__name__ in (errors.__doc__ or ""), "the tree shows every class"
+    invalid = protocol.errors.invalid_params([{"path": "a.b", "message": "too long"}])
+    error = errors.from_wire({"code": invalid.code, "message": "no", "data": invalid.data})
+    assert isinstance(error, errors.InvalidParams)
+    assert error.errors == [("a.b", "too long")]
+
+
+@given(st.integers(1000, 4999))
+@settings(max_examples=300)
+def test_close_codes_mean_the_same_on_both_sides(code: int) -> None:
+    assert retry_verdict(code).value == protocol.errors.retry_verdict(code).value
+
+
+def test_numbers_agree() -> None:
+    theirs = protocol.limits
+    assert limits.SUBPROTOCOL == theirs.SUBPROTOCOL
+    assert limits.MINOR in theirs.MINORS
+    assert limits.HEARTBEAT_S + limits.SILENCE_GRACE_S == theirs.CLIENT_SILENCE_S
+    assert limits.FRAME_BYTES == theirs.FRAME_BYTES
+    assert limits.PRE_HELLO_FRAME_BYTES == theirs.PRE_HELLO_FRAME_BYTES
+    assert limits.INFLIGHT_REQUESTS == theirs.INFLIGHT_REQUESTS
+    assert limits.RESUMED_SUBSCRIPTIONS == theirs.SUBSCRIPTIONS
+    assert limits.BACKOFF_FIRST_S == theirs.BACKOFF_FIRST_S
+    assert limits.BACKOFF_LAST_S == theirs.BACKOFF_LAST_S
+    assert limits.BACKOFF_RESET_S == theirs.BACKOFF_RESET_S
+    assert limits.IDEMPOTENCY_KEY_BYTES * 2 <= theirs.IDEMPOTENCY_KEY_CHARS
+    assert limits.PAGE_DEFAULT == theirs.PAGE_DEFAULT
+
+
+def test_records_read_what_the_models_write() -> None:
+    event = Event.from_json(protocol.events.Event.model_validate(EVENT).model_dump(mode="json"))
+    assert event.message and event.message.text == "hi"
+    assert event.at.isoformat() == "2026-11-21T09:30:00+00:00"
+    thread = Thread.from_json(THREAD | {"status": "frozen", "colour": "blue"})
+    assert thread.status == "frozen", "a newer state is just another string"
+    run = Run.from_json(RUN)
+    assert run.state == RunState.FAILED
+    assert run.error and run.error.kind == "agent_error"
+    assert AuditEntry.from_json(AUDIT).outcome == "success"
+    head = {"thread_id": "t", "seq": 1, "kind": "k", "at": AT, "preview": "p", "offset": 9}
+    protocol.events.Head.model_validate(head)
+    assert Head.from_json(head).offset == 9
+    TokenCreateResult.model_validate({"token": TOKEN, "secret": None})
+    assert "tg_1" not in repr(CreatedToken.from_json({"token": TOKEN, "secret": "tg_1"}))
+    ServerInfoResult.model_validate(SERVER_INFO)
+    assert ServerInfo.from_json(SERVER_INFO).limits.inflight == 1
+    hello = {
+        "connection_id": "con_1",
+        "principal": ACTOR,
+        "scopes": ["thread.read"],
+        "minor": 0,
+        "capabilities": [],
+        "epoch": "epo_1",
+        "heartbeat_s": 25,
+        "limits": LIMITS,
+        "resumed": [{"thread_id": "thr_1", "state": "replaying"}],
+    }
+    HelloResult.model_validate(hello)
+    assert Hello.from_json(hello).scopes == ("thread.read",)
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        (None, "not an object"),
+        ({}, "thread.id is not a string"),
+        (THREAD | {"head_seq": "1"}, "head_seq is not an integer"),
+        (THREAD | {"head_seq": True}, "head_seq is not an integer"),
+        (THREAD | {"created_at": "yesterday"}, "created_at is not an instant"),
+        (THREAD | {"created_at": "2026-11-21T09:30:00"}, "with its offset"),
+        (THREAD | {"origin": None}, "origin is not present"),
+    ],
+)
+def test_a_malformed_record_names_the_field_and_not_the_value(value: object, complaint: str) -> None:
+    with pytest.raises(errors.ProtocolViolation, match=complaint) as caught:
+        Thread.from_json(value)
+    assert "yesterday" not in str(caught.value)
+
+
+async def test_listings_walk_through_all_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client("http://127.0.0.1:9")
+    pages: dict[str | None, dict[str, Any]] = {
+        None: {"threads": [THREAD], "next_cursor": "2"},
+        "2": {"threads": [THREAD | {"id": "thr_2"}]},
+    }
+    history = {
+        None: {
+            "events": [EVENT | {"seq": 3}, EVENT | {"seq": 4}],
+            "first_seq": 1,
+            "head_seq": 4,
+            "more": True,
+        },
+        3: {"events": [EVENT | {"seq": 1}, EVENT | {"seq": 2}], "first_seq": 1, "head_seq": 4, "more": False},
+    }
+
+    async def request(method: str, params: Mapping[str, Any], timeout_s: float | None = None) -> Any:
+        await asyncio.sleep(0)
+        return pages[params.get("cursor")] if method == "thread.list" else history[params.get("before_seq")]
+
+    monkeypatch.setattr(client._engine, "request", request)
+    assert (await client.threads.list()).next_cursor == "2"
+    assert [thread.id async for thread in client.threads.list()] == ["thr_1", "thr_2"]
+    assert [event.seq async for event in client.threads.history("thr_1")] == [4, 3, 2, 1]
+    assert (await client.threads.history("thr_1")).more
+    with pytest.raises(ValueError, match="not both"):
+        client.threads.history("thr_1", after_seq=1, before_seq=2)
+
+
+def test_it_stands_on_websockets_alone() -> None:
+    package = Path(inspect.getfile(Client)).parent
+    imported = set()
+    for module in package.glob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            imported |= {name.split(".")[0] for name in names}
+    assert imported - sys.stdlib_module_names == {"threadgate_client", "websockets"}
+
+
+def test_the_version_is_the_packages() -> None:
+    project = Path(__file__).parents[3] / "clients" / "python" / "pyproject.toml"
+    assert tomllib.loads(project.read_text())["project"]["version"] == __version__
