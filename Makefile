@@ -36,8 +36,9 @@ format: setup ## rewrite formatting and the fixable lint findings
 	$(BIN)/ruff check --quiet --fix $(SOURCES) || true
 	$(BIN)/ruff format --quiet $(SOURCES)
 
-schema: setup ## regenerate the published schemas from the method table
+schema: setup ## regenerate the published schemas and the method table of docs/PROTOCOL.md
 	$(BIN)/python -m protocol.schema --write
+	$(BIN)/python -m protocol.tables docs/PROTOCOL.md
 
 chaos: setup ## the long crash loop (CI runs a short form of it)
 	$(BIN)/python -m tests.chaos.crash_loop --kills 1000

@@ -109,7 +109,9 @@ def test_errors_fit(fault: Fault) -> None:
 
 @pytest.mark.parametrize("kind", EventKind)
 def test_events_of_every_kind_fit_and_their_data_is_checked(kind: EventKind) -> None:
-    wrong = dict.fromkeys(["title", "message", "agent_id", "attempt", "reason", "usage", "error", "part"], False)
+    wrong = dict.fromkeys(
+        ["title", "message", "agent_id", "attempt", "reason", "usage", "error", "part"], False
+    )
     refused = errors_of("notification.event", event(kind.value, wrong, "run_1"))
 
     model = EVENT_DATA.get(kind)
