@@ -31,14 +31,16 @@ check: setup ## format, lint, types, import contracts, generated files: under a 
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m protocol.schema --check
+	$(BIN)/python -m gateway.reference --check
 
 format: setup ## rewrite formatting and the fixable lint findings
 	$(BIN)/ruff check --quiet --fix $(SOURCES) || true
 	$(BIN)/ruff format --quiet $(SOURCES)
 
-schema: setup ## regenerate the published schemas and the method table of docs/PROTOCOL.md
+schema: setup ## regenerate what is generated: schemas and tables from the method table, docs from the settings
 	$(BIN)/python -m protocol.schema --write
 	$(BIN)/python -m protocol.tables docs/PROTOCOL.md
+	$(BIN)/python -m gateway.reference --write
 
 chaos: setup ## the long crash loop (CI runs a short form of it)
 	$(BIN)/python -m tests.chaos.crash_loop --kills 1000

@@ -20,6 +20,7 @@ from urllib.request import urlopen
 
 from bench import machine
 
+GATEWAY_COMMAND = ("-m", "gateway")
 GATEWAY_CORE = 0
 LOAD_CORE = 1
 START_TIMEOUT_S = 20.0
@@ -49,7 +50,7 @@ class GatewayProcess:
 
     async def __aenter__(self) -> Self:
         began = time.perf_counter()
-        command = [sys.executable, "-m", "gateway", "serve", "--port", "0", "--data-dir", str(self.data_dir)]
+        command = [sys.executable, *GATEWAY_COMMAND, "serve", "--port", "0", "--data-dir", str(self.data_dir)]
         self._process = await asyncio.create_subprocess_exec(
             *command,
             "--config",

@@ -134,6 +134,7 @@ def refuse_full_queue(waiting: int, queue_max: int) -> None:
 def _thread_for(tx: Transaction, act: Act, new: NewMessage) -> tuple[Row, list[Fact], dict[str, str | None]]:
     """The thread to write to, the facts that come before the message, and what changes in its row."""
     if new.thread_id is None:
+        assert new.new_thread is not None, "a message has a thread or begins one"
         insert_thread(tx, act, new.new_thread)
         return find_thread(tx, act.org_id, new.new_thread.id), [], {}
     row = find_thread(tx, act.org_id, new.thread_id)

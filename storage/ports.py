@@ -105,14 +105,15 @@ class Notice:
 class NewMessage:
     """A message to accept, with the ids to use for what it makes.
 
-    `new_thread` is used when `thread_id` is None. `text` is the searchable text, `title` names an untitled
+    Exactly one of `thread_id` and `new_thread` is given, but for channels, which give both: there the
+    conversation's thread, once it is found, takes the place of a new one. `text` is the searchable text, `title` names an untitled
     thread. `interrupt` is how on_busy="interrupt" ends the runs that are ahead; its notice is shown once.
     """
 
     message_id: str
     run_id: str
     thread_id: str | None
-    new_thread: NewThread
+    new_thread: NewThread | None
     agent_id: str | None
     content: list[dict[str, Any]]
     text: str

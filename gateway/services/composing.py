@@ -43,12 +43,15 @@ class Composer:
         text = "\n".join(texts)
         title = title_from(text)
         new_id = self._clock.new_id
-        agent = agent_id or self._default_agent_id
+        new_thread = None
+        if thread_id is None:
+            agent = agent_id or self._default_agent_id
+            new_thread = NewThread(new_id(IdPrefix.THREAD), agent, title, origin)
         return NewMessage(
             message_id=new_id(IdPrefix.MESSAGE),
             run_id=new_id(IdPrefix.RUN),
             thread_id=thread_id,
-            new_thread=NewThread(new_id(IdPrefix.THREAD), agent, title, origin),
+            new_thread=new_thread,
             agent_id=agent_id,
             content=[{"type": "text", "text": part} for part in texts],
             text=text,

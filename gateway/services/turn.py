@@ -30,6 +30,8 @@ log = structlog.get_logger()
 
 STORE_RETRY_S: Final = 1.0
 """Pause before writing an ending again when the store did not take it."""
+RENDER_HERE_CHARS: Final = 8_000
+"""Longer answers are rendered in a thread: a large list takes tens of milliseconds, which the loop has not."""
 NO_ANSWER: Final = "*No answer.*"
 """What a room shows when the agent had nothing to say."""
 
@@ -145,7 +147,7 @@ class Turns:
     # --- endings: each is written until the store takes it ------------------------------------
 
     async def _complete(self, run: ClaimedRun, text: str, usage: Usage) -> None:
-        parts = self._parts(run, text or NO_ANSWER)
+        parts = await self._parts(run, text or NO_ANSWER)
         move = TRANSITIONS[RunEvent.COMPLETE]
         while True:
             try:
@@ -170,14 +172,18 @@ class Turns:
         log.warning("an ending waits for the store", action="ending_waits", run_id=run.id, error=str(error))
         await asyncio.sleep(STORE_RETRY_S)
 
-    def _parts(self, run: ClaimedRun, text: str) -> list[Outbound]:
+    async def _parts(self, run: ClaimedRun, text: str) -> list[Outbound]:
         place = self._channels.of(run.origin)
         if place is None:
             return []
         adapter, room = place
+        if len(text) <= RENDER_HERE_CHARS:
+            rendered = adapter.render(text, room)
+        else:
+            rendered = await asyncio.to_thread(adapter.render, text, room)
         return [
             Outbound(self._clock.new_id(IdPrefix.DELIVERY), number, freeze(content))
-            for number, content in enumerate(adapter.render(text, room), start=1)
+            for number, content in enumerate(rendered, start=1)
         ]
 
 
