@@ -37,8 +37,9 @@ format: setup ## rewrite formatting and the fixable lint findings
 	$(BIN)/ruff check --quiet --fix $(SOURCES) || true
 	$(BIN)/ruff format --quiet $(SOURCES)
 
-schema: setup ## regenerate what is generated: schemas from the method table, docs from the settings
+schema: setup ## regenerate what is generated: schemas and tables from the method table, docs from the settings
 	$(BIN)/python -m protocol.schema --write
+	$(BIN)/python -m protocol.tables docs/PROTOCOL.md
 	$(BIN)/python -m gateway.reference --write
 
 chaos: setup ## the long crash loop (CI runs a short form of it)

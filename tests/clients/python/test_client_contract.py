@@ -35,13 +35,14 @@ from threadgate_client.session import READS
 import protocol.errors
 import protocol.events
 import protocol.limits
-from protocol.methods import METHODS, HelloResult, ServerInfoResult, TokenCreateResult, params_of
+from protocol.methods import METHODS, params_of
+from protocol.requests import HelloResult, ServerInfoResult, TokenCreateResult
 
 AT = "2026-11-21T09:30:00.000Z"
 ACTOR = {"id": "prn_1", "kind": "user", "name": "Ada"}
 THREAD = {
     "id": "thr_1",
-    "title": None,
+    "title": "",
     "status": "active",
     "agent_id": "demo",
     "head_seq": 3,
@@ -87,7 +88,7 @@ AUDIT = {
     "hash": "00",
     "body": "{}",
 }
-MATCH = {"thread_id": "thr_1", "title": None, "message_id": "msg_1", "seq": 1, "at": AT, "snippet": "**hi**"}
+MATCH = {"thread_id": "thr_1", "title": "", "message_id": "msg_1", "seq": 1, "at": AT, "snippet": "**hi**"}
 AGENT = {"id": "demo", "name": "Demo", "kind": "echo", "state": "released", "description": ""}
 CHANNEL = {"id": "c", "kind": "slack", "account": "a", "state": "connected", "last_event_at": AT}
 LIMITS = {"frame_bytes": 1, "subscriptions": 1, "inflight": 1, "queue_bytes": 1}
