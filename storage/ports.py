@@ -107,7 +107,8 @@ class NewMessage:
 
     Exactly one of `thread_id` and `new_thread` is given, but for channels, which give both: there the
     conversation's thread, once it is found, takes the place of a new one. `text` is the searchable text,
-    `title` names an untitled thread. `interrupt` is how on_busy="interrupt" ends the runs that are ahead; its notice is shown once.
+    `title` names an untitled thread. `interrupt` is how on_busy="interrupt" ends the runs that are ahead;
+    its notice is shown once.
     """
 
     message_id: str
