@@ -113,6 +113,19 @@ Received = HelloReceived | RequestReceived | ResponseReceived | NotificationRece
 class Connection:
     """One connection. See the module's theory of operation."""
 
+    __slots__ = (
+        "_actions",
+        "_frame_bytes",
+        "_hello_deadline",
+        "_hello_id",
+        "_inflight",
+        "_malformed",
+        "_ping_at",
+        "_pong_deadline",
+        "_sent_at",
+        "phase",
+    )
+
     def __init__(self, challenge: Challenge, now: float, frame_bytes: int = limits.FRAME_BYTES) -> None:
         self.phase = Phase.HELLO
         self._frame_bytes = frame_bytes

@@ -128,6 +128,20 @@ async def serve(context: EdgeContext, request: web.Request) -> web.StreamRespons
 class Session:
     """One connection from its upgrade to its end."""
 
+    __slots__ = (
+        "_caller",
+        "_connection",
+        "_context",
+        "_expiry",
+        "_loop",
+        "_queue",
+        "_socket",
+        "_tails",
+        "_tasks",
+        "_timer",
+        "_transport",
+    )
+
     def __init__(self, context: EdgeContext, request: web.Request, socket: _Socket) -> None:
         assert request.transport is not None, "an upgraded request has a transport"
         self._context = context
@@ -175,6 +189,8 @@ class Session:
                 case _:
                     return
             self._flush()
+            if self._queue.waiting_bytes > limits.QUEUE_BYTES:
+                await self._queue.has_room()  # who does not read its answers may not ask for more
 
     def close(self, code: CloseCode, reason: str, retry_after_ms: int | None = None) -> None:
         """Say bye and close."""
