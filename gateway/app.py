@@ -161,7 +161,7 @@ class Gateway:
             default_agent_id=agents.default_id,
             started_at=to_instant(clock.now_ms()),
         )
-        conversations = Conversations(store.threads, store.runs, agents, composer, clock)
+        conversations = Conversations(store.threads, store.runs, agents, self._hub, composer, clock)
         tokens = Tokens(store.identities, clock)
         table = handlers.table(
             Conversational(store.threads, store.runs, conversations, agents),

@@ -240,6 +240,11 @@ class Hub:
                 subscription.receiver.offer(snapshot)
         return stream
 
+    def text_so_far(self, thread_id: str, run_id: str) -> str:
+        """What a run has said up to now; empty when it is not speaking."""
+        stream = self._streams.get(thread_id)
+        return stream.text if stream is not None and stream.run_id == run_id else ""
+
     def close_stream(self, stream: Stream) -> None:
         """The answer is complete, or will not be: what waits was flushed or is dropped."""
         stream.discard()

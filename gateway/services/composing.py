@@ -5,7 +5,6 @@ Both ways in use it, so that a message from a chat network and one from a client
 
 from typing import Final, Literal
 
-from channels.messages import Rendered
 from gateway.clock import Clock
 from gateway.rules.run_states import TRANSITIONS, RunEvent
 from gateway.rules.titles import title_from
@@ -16,6 +15,11 @@ from storage.ports import Ending, NewMessage, NewThread, Notice
 
 REPLACED: Final = "a newer message took its place"
 """Why on_busy="interrupt" ends a run."""
+STOPPED: Final = "*Stopped.*"
+INTERRUPTED: Final = "*The answer was interrupted. Please ask again.*"
+"""What a room shows below an answer that will not be completed."""
+SAID_CHARS: Final = 10_000
+"""More than any platform shows in one message; the rest need not be rendered."""
 
 OnBusy = Literal["queue", "reject", "interrupt", "steer"]
 
@@ -62,26 +66,29 @@ class Composer:
             restore_archived=restore_archived,
         )
 
-    def cancelled(self, reason: str, origin: Origin) -> Ending:
-        """A run that somebody stopped."""
-        notice = self.notice("*Stopped.*", origin)
-        return Ending(TRANSITIONS[RunEvent.CANCEL], reason, notice=notice)
+    def cancelled(self, reason: str, origin: Origin, said: str = "") -> Ending:
+        """A run that somebody stopped; `said` is what its room has seen of the answer."""
+        return Ending(TRANSITIONS[RunEvent.CANCEL], reason, notice=self._notice(STOPPED, origin, said))
 
-    def failed(self, kind: str, reason: str, origin: Origin) -> Ending:
+    def failed(self, kind: str, reason: str, origin: Origin, said: str = "") -> Ending:
         """A run that cannot be answered; the room is told why."""
-        notice = self.notice(f"This did not work: {reason}", origin)
+        notice = self._notice(f"This did not work: {reason}", origin, said)
         return Ending(TRANSITIONS[RunEvent.FAIL], reason, error_kind=kind, notice=notice)
 
-    def interrupted(self, reason: str, origin: Origin, *, will_retry: bool) -> Ending:
+    def interrupted(self, reason: str, origin: Origin, said: str = "", *, will_retry: bool) -> Ending:
         """A run that the gateway lost; the room is told unless it is tried again."""
-        notice = None if will_retry else self.notice("The answer was interrupted. Please ask again.", origin)
+        notice = None if will_retry else self._notice(INTERRUPTED, origin, said)
         return Ending(TRANSITIONS[RunEvent.INTERRUPT], reason, will_retry=will_retry, notice=notice)
 
-    def notice(self, markdown: str, origin: Origin) -> Notice | None:
-        """What the thread's room shows instead of an answer; None when the thread has no room."""
+    def _notice(self, markdown: str, origin: Origin, said: str) -> Notice | None:
+        """What the thread's room shows instead of a complete answer; None when the thread has no room.
+
+        It stays below what was said already, as far as both fit into one platform message.
+        """
         place = self._channels.of(origin)
         if place is None:
             return None
         adapter, room = place
-        content: Rendered = adapter.render(markdown, room)[0]
+        whole = adapter.render(f"{said[:SAID_CHARS]}\n\n{markdown}", room)
+        content = whole[0] if len(whole) == 1 else adapter.render(markdown, room)[0]
         return Notice(self._clock.new_id(IdPrefix.DELIVERY), freeze(content))

@@ -2,6 +2,7 @@
 
 from gateway.agents.registry import Agents
 from gateway.clock import Clock
+from gateway.hub.hub import Hub
 from gateway.services.composing import Composer
 from protocol.errors import ErrorKind, Fault
 from protocol.frames import RawJson
@@ -17,11 +18,18 @@ class Conversations:
     """Use cases of clients."""
 
     def __init__(
-        self, threads: ThreadStore, runs: RunStore, agents: Agents, composer: Composer, clock: Clock
+        self,
+        threads: ThreadStore,
+        runs: RunStore,
+        agents: Agents,
+        hub: Hub,
+        composer: Composer,
+        clock: Clock,
     ) -> None:
         self._threads = threads
         self._runs = runs
         self._agents = agents
+        self._hub = hub
         self._composer = composer
         self._clock = clock
 
@@ -60,7 +68,8 @@ class Conversations:
         """Stop a run, in whatever state it is. Raises Fault not_found, or invalid_state when it has ended."""
         run = await self._runs.get(act.org_id, run_id)
         thread = await self._threads.get(act.org_id, run.thread_id)
-        ending = self._composer.cancelled(reason or "stopped by a person", thread.origin)
+        said = self._hub.text_so_far(run.thread_id, run_id)
+        ending = self._composer.cancelled(reason or "stopped by a person", thread.origin, said)
         return await self._runs.cancel(act, run_id, ending)
 
     async def retry(self, act: Act, run_id: str) -> RawJson:

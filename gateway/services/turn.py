@@ -117,16 +117,17 @@ class Turns:
                     else:
                         journal.add(output.usage)
         except AgentFailure as failure:
-            return self._composer.failed(failure.kind, str(failure), run.origin)
+            return self._composer.failed(failure.kind, str(failure), run.origin, stream.text)
         except TimeoutError:
             reason = f"no complete answer within {self._timeout_s:g} s"
-            return self._composer.failed("timeout", reason, run.origin)
+            return self._composer.failed("timeout", reason, run.origin, stream.text)
         except StaleFence:
             raise
         except Exception:
             incident = self._clock.new_id(IdPrefix.INCIDENT)
             log.exception("an agent broke", action="agent_broke", run_id=run.id, incident=incident)
-            return self._composer.failed("internal", f"an internal error ({incident})", run.origin)
+            reason = f"an internal error ({incident})"
+            return self._composer.failed("internal", reason, run.origin, stream.text)
         return None
 
     def _context(self, run: ClaimedRun) -> RunContext:
