@@ -31,6 +31,7 @@ class Stream:
         self._published = text
         self._waiting: list[str] = []
         self._next_index = 1 if text else 0
+        self.chars = len(text)
         self._sent_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._publish = publish
@@ -49,6 +50,7 @@ class Stream:
         A busy hub gives turns more rarely; what waits meanwhile is rolled up into one delta.
         """
         self._waiting.append(text)
+        self.chars += len(text)
         if self._timer is not None or self._is_asking:
             return
         due = self._sent_at + limits.DELTA_INTERVAL_S

@@ -73,7 +73,7 @@ class Turns:
             return
         if run.attempt > self._attempts_max:
             reason = f"it was started {self._attempts_max} times and never finished"
-            await self._end(run, self._composer.failed("gave_up", reason, run.origin))
+            await self._end(run, self._composer.failed("gave_up", reason, run.origin, run.partial))
         elif run.recovered and not agent.can_continue:
             await self._interrupt(run, agent)
         else:
@@ -111,6 +111,9 @@ class Turns:
             async with asyncio.timeout(self._timeout_s):
                 async for output in agent.answer(context):
                     if isinstance(output, AgentText):
+                        if stream.chars + len(output.text) > limits.TEXT_CHARS:
+                            reason = f"the answer is longer than {limits.TEXT_CHARS} characters"
+                            return self._composer.failed("too_large", reason, run.origin, stream.text)
                         stream.push(output.text)
                         live.update(stream)
                         journal.note(stream, asyncio.get_running_loop().time())
@@ -166,7 +169,7 @@ class Turns:
     async def _interrupt(self, run: ClaimedRun, agent: AgentAdapter) -> None:
         retry = agent.retries_interrupted
         reason = "the gateway was restarted"
-        ending = self._composer.interrupted(reason, run.origin, will_retry=retry)
+        ending = self._composer.interrupted(reason, run.origin, run.partial, will_retry=retry)
         await self._end(run, ending, self._clock.new_id(IdPrefix.RUN) if retry else None)
 
     async def _store_failed(self, run: ClaimedRun, error: StoreUnavailable) -> None:
