@@ -27,7 +27,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 import orjson
 
 from storage import migrations
-from storage.errors import StoreDamaged, StoreLocked, StoreUnavailable
+from storage.errors import StoreDamaged, StoreError, StoreLocked, StoreUnavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,6 +48,16 @@ STATEMENTS: Final = 256
 """Prepared statements kept per connection: more than the product has."""
 CACHE_KIB: Final = 8 * 1024
 """Page cache per connection."""
+_DISK_ERRORS: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_BUSY,
+    }
+)
+"""Primary result codes that speak of the disk and not of the file's content (sqlite.org/rescode.html)."""
 BUSY_TIMEOUT_S: Final = 5.0
 """Only a backup tool could hold the file: wait this long for it."""
 
@@ -156,8 +166,8 @@ class Engine:
     async def open(cls, directory: Path) -> "Engine":
         """Open or create the database and bring its schema up to date.
 
-        Blocks the loop for the migrations: it runs before anything is served. Raises StoreLocked, StoreTooNew
-        or StoreDamaged, each with what to do.
+        Blocks the loop for the migrations: it runs before anything is served. Raises StoreLocked, StoreTooNew,
+        StoreDamaged or StoreUnavailable, each with what to do.
         """
         engine = cls(directory, asyncio.get_running_loop())
         try:
@@ -169,9 +179,7 @@ class Engine:
             readers = [_connect(engine.path, query_only=True) for _ in range(READERS)]
         except sqlite3.DatabaseError as error:
             os.close(engine._lock_file)
-            raise StoreDamaged(
-                f"{engine.path} cannot be opened: {error}. Restore it from a backup."
-            ) from error
+            raise _refusal_to_open(engine.path, error) from error
         except BaseException:
             os.close(engine._lock_file)
             raise
@@ -400,6 +408,13 @@ def is_locked(directory: Path) -> bool:
     except StoreLocked:
         return True
     return False
+
+
+def _refusal_to_open(path: Path, error: sqlite3.DatabaseError) -> StoreError:
+    """A disk that is full, read-only or failing is not a damaged file: nothing must be restored for it."""
+    if error.sqlite_errorcode & 0xFF in _DISK_ERRORS:
+        return StoreUnavailable(f"{path} cannot be written: {error}. Make room, or check the disk.")
+    return StoreDamaged(f"{path} cannot be opened: {error}. Restore it from a backup.")
 
 
 def _connect(path: Path, *, query_only: bool = False) -> sqlite3.Connection:
