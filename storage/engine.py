@@ -20,6 +20,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
@@ -308,7 +309,8 @@ class Engine:
             self._post(self._finish_group, group, failure)
             if stop:
                 break
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with suppress(sqlite3.Error):  # no room for it: the WAL keeps every commit for the next start
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
 
     def _commit_group(self, connection: sqlite3.Connection, group: list[_Call]) -> StoreUnavailable | None:
