@@ -44,7 +44,11 @@ class Store:
     async def open(cls, directory: Path, *, new_epoch: str, new_log_id: str, now_ms: int) -> "Store":
         """Open the store of a data directory; a new one gets the given ids. Raises StoreError."""
         engine = await Engine.open(directory)
-        identity = await engine.write(_identify, new_epoch, new_log_id, now_ms)
+        try:
+            identity = await engine.write(_identify, new_epoch, new_log_id, now_ms)
+        except BaseException:
+            await engine.close()
+            raise
         return cls(engine, identity)
 
     async def close(self) -> None:
