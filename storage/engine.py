@@ -386,9 +386,19 @@ def open_snapshot(directory: Path) -> sqlite3.Connection:
     if not path.exists():
         raise StoreDamaged(f"There is no store at {path}")
     try:
-        return _connect(path, query_only=True)
+        connection = _connect(path, query_only=True)
+        connection.execute(
+            "SELECT 1 FROM store"
+        )  # a file of ours has this table; opening alone reads nothing
     except sqlite3.DatabaseError as error:
-        raise StoreDamaged(f"{path} cannot be opened: {error}") from error
+        raise StoreDamaged(f"{path} cannot be read: {error}") from error
+    # Text that somebody damaged must not stop the reader that is to find it.
+    connection.text_factory = _lenient_text
+    return connection
+
+
+def _lenient_text(raw: bytes) -> str:
+    return raw.decode(errors="replace")
 
 
 def check_integrity(directory: Path) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Final
 from storage.audit_chain import Break, Link, Sealed, verify
 from storage.audit_log import AuditLog
 from storage.engine import Engine, Reader, Transaction, open_snapshot
+from storage.errors import StoreDamaged
 from storage.identities import Identities
 from storage.inbox import Inbox
 from storage.outbox import Outbox
@@ -81,8 +82,13 @@ def verify_audit(directory: Path) -> tuple[Link, Break | None]:
     """
     connection = open_snapshot(directory)
     try:
-        (log_id,) = connection.execute("SELECT audit_log_id FROM store WHERE id = 1").fetchone()
-        rows = connection.execute("SELECT seq, body, hash FROM audit_entries ORDER BY seq")
+        row = connection.execute("SELECT audit_log_id FROM store WHERE id = 1").fetchone()
+        if row is None:
+            raise StoreDamaged(f"The store in {directory} does not say which audit log it keeps")
+        (log_id,) = row
+        rows = connection.execute(
+            "SELECT seq, CAST(body AS TEXT) AS body, CAST(hash AS TEXT) AS hash FROM audit_entries ORDER BY seq"
+        )
         return verify((Sealed(row["seq"], row["body"], row["hash"]) for row in rows), Link.start(log_id))
     finally:
         connection.close()
