@@ -4,7 +4,7 @@ How a run ends is in `run_ends.py`; how one begins in `messages.py`.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
@@ -97,7 +97,11 @@ def _get(tx: Reader, org_id: str, run_id: str) -> Run:
 def _list(
     tx: Reader, org_id: str, thread_id: str | None, state: RunState | None, limit: int, before: str
 ) -> tuple[list[Run], str | None]:
-    rows = tx.all(_SQL.page, org_id=org_id, thread_id=thread_id, state=state, limit=limit + 1, before=before)
+    values: dict[str, Any] = {"org_id": org_id, "state": state, "limit": limit + 1, "before": before}
+    if thread_id is None:
+        rows = tx.all(_SQL.page, **values)
+    else:
+        rows = tx.all(_SQL.page_of_thread, thread_id=thread_id, **values)
     return [_run(row) for row in rows[:limit]], rows[limit - 1]["id"] if len(rows) > limit else None
 
 
