@@ -71,7 +71,7 @@ def _identify(tx: Transaction, new_epoch: str, new_log_id: str, now_ms: int) -> 
 
 
 def _position(tx: Reader) -> int:
-    position: int = tx.value("SELECT coalesce(max(head_offset), 0) FROM threads")
+    position: int = tx.value(_SQL.position)
     return position
 
 

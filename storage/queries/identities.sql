@@ -3,6 +3,12 @@
 -- name: store
 SELECT * FROM store WHERE id = 1;
 
+-- name: position
+-- The newest head of each organization is one step in threads_by_head; the newest of all would be a scan.
+SELECT coalesce(max(head), 0) FROM (
+  SELECT (SELECT max(head_offset) FROM threads WHERE org_id = o.id) AS head FROM organizations o
+) AS heads;
+
 -- name: insert_store
 INSERT INTO store (id, epoch, audit_log_id, created_at) VALUES (1, :epoch, :audit_log_id, :now);
 
