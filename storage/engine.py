@@ -385,12 +385,13 @@ def open_snapshot(directory: Path) -> sqlite3.Connection:
     path = directory / DATABASE_NAME
     if not path.exists():
         raise StoreDamaged(f"There is no store at {path}")
+    connection = None
     try:
         connection = _connect(path, query_only=True)
-        connection.execute(
-            "SELECT 1 FROM store"
-        )  # a file of ours has this table; opening alone reads nothing
+        connection.execute("SELECT 1 FROM store")  # opening alone reads nothing
     except sqlite3.DatabaseError as error:
+        if connection is not None:
+            connection.close()
         raise StoreDamaged(f"{path} cannot be read: {error}") from error
     # Text that somebody damaged must not stop the reader that is to find it.
     connection.text_factory = _lenient_text
