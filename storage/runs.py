@@ -268,6 +268,7 @@ def _retry(tx: Transaction, act: Act, run_id: str, new_run_id: str, queue_max: i
 
 
 def _queue_again(tx: Transaction, act: Act, row: Row, new_run_id: str, queue_key: str | None = None) -> None:
+    thread = messages.find_thread(tx, row["org_id"], row["thread_id"])
     messages.insert_run(
         tx,
         act,
@@ -276,9 +277,8 @@ def _queue_again(tx: Transaction, act: Act, row: Row, new_run_id: str, queue_key
         row["agent_id"],
         row["message_id"],
         row["message_seq"],
+        queue_key=queue_key or messages.queue_place(thread["head_seq"] + 1),
         retry_of=row["id"],
-        queue_key=queue_key,
     )
-    thread = messages.find_thread(tx, row["org_id"], row["thread_id"])
     data = {"agent_id": row["agent_id"], "message_id": row["message_id"], "retry_of": row["id"]}
     append(tx, Tail.of(thread), act.at_ms, [Fact(EventKind.RUN_QUEUED, data, act.actor, new_run_id)])

@@ -59,7 +59,7 @@ UPDATE runs SET lease_until = :lease_until WHERE lease_owner = :owner AND state 
 -- The states are said twice: first in the words of the index runs_one_active.
 SELECT * FROM runs
 WHERE state IN ('running', 'waiting') AND state = 'running' AND (lease_owner <> :owner OR lease_until < :now)
-ORDER BY queue_key;
+ORDER BY queued_at, id;
 
 -- name: count_by_state
 SELECT state, count(*) AS runs FROM runs GROUP BY state;
