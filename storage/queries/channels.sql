@@ -49,7 +49,7 @@ UPDATE outbox SET content = :content, updated_at = :now WHERE id = :id;
 SELECT * FROM outbox
 WHERE channel = :channel AND account = :account AND room = :room
   AND phase NOT IN ('sent', 'failed') AND phase <> 'sending' AND content IS NOT NULL
-ORDER BY id LIMIT 1;
+ORDER BY created_at, run_id, part, id LIMIT 1;
 
 -- name: pending_rooms
 SELECT DISTINCT channel, account, room FROM outbox
