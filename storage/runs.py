@@ -22,6 +22,7 @@ from storage.queries import Queries
 
 _SQL = Queries("runs")
 _THREADS = Queries("threads")
+_CHANNELS = Queries("channels")
 _LAST_ID: Final = "~"
 """Sorts after every id."""
 
@@ -241,6 +242,7 @@ def _end(tx: Transaction, run: ClaimedRun, ending: Ending, now_ms: int, retry_id
     run_ends.end(tx, act, row, ending)
     if retry_id is not None:
         _queue_again(tx, act, row, retry_id, queue_key=row["queue_key"])
+        tx.run(_CHANNELS.pass_live_on, run_id=row["id"], next_run_id=retry_id, now=now_ms)
 
 
 def _cancel(tx: Transaction, act: Act, run_id: str, ending: Ending) -> RawJson:

@@ -35,6 +35,11 @@ SELECT * FROM outbox WHERE id = :id;
 -- The message that shows a run's answer while it is written.
 SELECT * FROM outbox WHERE run_id = :run_id AND part = 1 AND phase NOT IN ('sent', 'failed') AND content IS NULL;
 
+-- name: pass_live_on
+-- The repetition of a run goes on in the message that the room sees already.
+UPDATE outbox SET run_id = :next_run_id, updated_at = :now
+WHERE run_id = :run_id AND part = 1 AND phase NOT IN ('sent', 'failed') AND content IS NULL;
+
 -- name: update_outbound
 UPDATE outbox SET phase = :phase, ref = :ref, attempt = :attempt, uncertain = :uncertain,
   next_attempt_at = :next_attempt_at, last_error = :last_error, updated_at = :now
