@@ -48,4 +48,5 @@ VALUES (:org_id, :claim, :params_hash, :result, :now);
 SELECT number, created_at FROM idempotency ORDER BY number LIMIT :limit;
 
 -- name: forget_answers
-DELETE FROM idempotency WHERE number <= :upto;
+-- Numbers follow time only as long as nobody sets the clock back.
+DELETE FROM idempotency WHERE number <= :upto AND created_at < :before;
