@@ -8,7 +8,8 @@ TITLE_CHARS: Final = 60
 
 def title_from(text: str) -> str:
     """The first line with words in it, cut between words; empty when there are none."""
-    line = next((" ".join(line.split()) for line in text.splitlines() if line.strip()), "").lstrip("#>*- ")
+    lines = (" ".join(line.split()).lstrip("#>*- ") for line in text.splitlines())
+    line = next(filter(None, lines), "")
     if len(line) <= TITLE_CHARS:
         return line
     cut = line[: TITLE_CHARS - 1]
