@@ -5,14 +5,16 @@ same ports can be put on this stage.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from gateway.rules.run_states import TRANSITIONS, RunEvent
+from protocol.errors import ErrorKind, Fault
 from protocol.events import EVENT_DATA, Event, EventKind
 from protocol.frames import RawJson
 from protocol.records import Actor, ActorKind, Origin, Role, Usage
@@ -68,6 +70,14 @@ def interrupted(*, will_retry: bool, notice: Notice | None = None) -> Ending:
 def read(answer: RawJson) -> dict[str, Any]:
     """What a port answered, as a value."""
     return orjson.loads(bytes(answer))
+
+
+async def refused(attempt: Awaitable[Any], kind: ErrorKind) -> Fault:
+    """The refusal that `attempt` is met with."""
+    with pytest.raises(Fault) as caught:
+        await attempt
+    assert caught.value.kind is kind
+    return caught.value
 
 
 class Scene:
