@@ -71,7 +71,10 @@ class AuditLog:
 def _page(
     tx: Reader, org_id: str, after_seq: int, action: str | None, limit: int
 ) -> tuple[list[AuditEntry], str | None]:
-    rows = tx.all(_SQL.page, org_id=org_id, after=after_seq, action=action, limit=limit + 1)
+    values: dict[str, Any] = {"org_id": org_id, "after": after_seq, "limit": limit + 1}
+    if action is not None:
+        values["action"] = action
+    rows = tx.all(_SQL.page if action is None else _SQL.page_of_action, **values)
     entries = [_entry(row) for row in rows[:limit]]
     return entries, str(entries[-1].seq) if len(rows) > limit else None
 

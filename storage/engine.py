@@ -20,6 +20,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
@@ -27,7 +28,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 import orjson
 
 from storage import migrations
-from storage.errors import StoreDamaged, StoreLocked, StoreUnavailable
+from storage.errors import StoreDamaged, StoreError, StoreLocked, StoreUnavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,6 +54,16 @@ STATEMENTS: Final = 256
 """Prepared statements kept per connection: more than the product has."""
 CACHE_KIB: Final = 8 * 1024
 """Page cache per connection."""
+_DISK_ERRORS: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_BUSY,
+    }
+)
+"""Primary result codes that speak of the disk and not of the file's content (sqlite.org/rescode.html)."""
 BUSY_TIMEOUT_S: Final = 5.0
 """Only a backup tool could hold the file: wait this long for it."""
 
@@ -164,8 +175,8 @@ class Engine:
     async def open(cls, directory: Path) -> "Engine":
         """Open or create the database and bring its schema up to date.
 
-        Blocks the loop for the migrations: it runs before anything is served. Raises StoreLocked, StoreTooNew
-        or StoreDamaged, each with what to do.
+        Blocks the loop for the migrations: it runs before anything is served. Raises StoreLocked, StoreTooNew,
+        StoreDamaged or StoreUnavailable, each with what to do.
         """
         engine = cls(directory, asyncio.get_running_loop())
         try:
@@ -177,9 +188,7 @@ class Engine:
             readers = [_connect(engine.path, query_only=True) for _ in range(READERS)]
         except sqlite3.DatabaseError as error:
             os.close(engine._lock_file)
-            raise StoreDamaged(
-                f"{engine.path} cannot be opened: {error}. Restore it from a backup."
-            ) from error
+            raise _refusal_to_open(engine.path, error) from error
         except BaseException:
             os.close(engine._lock_file)
             raise
@@ -317,7 +326,8 @@ class Engine:
             self._post(self._finish_group, group, failure)
             if stop:
                 break
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with suppress(sqlite3.Error):  # no room for it: the WAL keeps every commit for the next start
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
 
     def _commit_group(self, connection: sqlite3.Connection, group: list[_Call]) -> StoreUnavailable | None:
@@ -393,10 +403,21 @@ def open_snapshot(directory: Path) -> sqlite3.Connection:
     path = directory / DATABASE_NAME
     if not path.exists():
         raise StoreDamaged(f"There is no store at {path}")
+    connection = None
     try:
-        return _connect(path, query_only=True)
+        connection = _connect(path, query_only=True)
+        connection.execute("SELECT 1 FROM store")  # opening alone reads nothing
     except sqlite3.DatabaseError as error:
-        raise StoreDamaged(f"{path} cannot be opened: {error}") from error
+        if connection is not None:
+            connection.close()
+        raise StoreDamaged(f"{path} cannot be read: {error}") from error
+    # Text that somebody damaged must not stop the reader that is to find it.
+    connection.text_factory = _lenient_text
+    return connection
+
+
+def _lenient_text(raw: bytes) -> str:
+    return raw.decode(errors="replace")
 
 
 def check_integrity(directory: Path) -> list[str]:
@@ -418,6 +439,13 @@ def is_locked(directory: Path) -> bool:
     except StoreLocked:
         return True
     return False
+
+
+def _refusal_to_open(path: Path, error: sqlite3.DatabaseError) -> StoreError:
+    """A disk that is full, read-only or failing is not a damaged file: nothing must be restored for it."""
+    if error.sqlite_errorcode & 0xFF in _DISK_ERRORS:
+        return StoreUnavailable(f"{path} cannot be written: {error}. Make room, or check the disk.")
+    return StoreDamaged(f"{path} cannot be opened: {error}. Restore it from a backup.")
 
 
 def _connect(path: Path, *, query_only: bool = False) -> sqlite3.Connection:

@@ -42,7 +42,10 @@ def accept(tx: Transaction, act: Act, new: NewMessage) -> RawJson:
         append(tx, tail, act.at_ms, facts)
         if changed:
             tx.run(_SQL.change, id=thread["id"], **changed)
-        insert_run(tx, act, thread["id"], new.run_id, agent_id, new.message_id, message_seq)
+        place = queue_place(message_seq + 1)
+        insert_run(
+            tx, act, thread["id"], new.run_id, agent_id, new.message_id, message_seq, queue_key=place
+        )
         subject = {"thread_id": thread["id"], "message_id": new.message_id, "run_id": new.run_id}
         audit_log.append(tx, act, "message.send", subject)
         return MessageSendResult(
@@ -101,23 +104,31 @@ def insert_run(
     message_id: str,
     message_seq: int,
     *,
+    queue_key: str,
     retry_of: str | None = None,
-    queue_key: str | None = None,
 ) -> None:
-    """Queue a run. `queue_key` lets a repetition keep the place of the run it repeats."""
+    """Queue a run at a place of the thread's queue; a repetition may keep that of the run it repeats."""
     tx.run(
         _RUNS.insert,
         id=run_id,
         org_id=act.org_id,
         thread_id=thread_id,
         agent_id=agent_id,
-        queue_key=queue_key or run_id,
+        queue_key=queue_key,
         message_id=message_id,
         message_seq=message_seq,
         retry_of=retry_of,
         requested_by=act.actor.id,
         queued_at=act.at_ms,
     )
+
+
+def queue_place(seq: int) -> str:
+    """The place in a thread's queue of a run whose `run.queued` is event `seq`.
+
+    Ids do not say what came first: two made in one millisecond have no order.
+    """
+    return f"seq_{seq:016d}"
 
 
 def refuse_full_queue(waiting: int, queue_max: int) -> None:

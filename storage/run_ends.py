@@ -138,6 +138,7 @@ def _deliver(tx: Transaction, run: Row, parts: Sequence[Outbound], at_ms: int) -
     thread = tx.one(_THREADS.find, org_id=run["org_id"], id=run["thread_id"])
     origin = from_text(thread["origin"]) if thread is not None else {}
     live = tx.one(_CHANNELS.live_outbound, run_id=run["id"])
+    begun_ms = live["created_at"] if live is not None else at_ms  # one instant keeps the parts together
     for part in parts:
         if live is not None and part.part == 1:
             tx.run(_CHANNELS.write_outbound, id=live["id"], content=part.content, now=at_ms)
@@ -156,7 +157,7 @@ def _deliver(tx: Transaction, run: Row, parts: Sequence[Outbound], at_ms: int) -
             phase="idle",
             content=part.content,
             attempt=0,
-            now=at_ms,
+            now=begun_ms,
         )
     tx.emit(OutboxChanged(origin["channel"], origin["account"], origin["room"]))
     return None

@@ -4,7 +4,7 @@ How a run ends is in `run_ends.py`; how one begins in `messages.py`.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
@@ -22,6 +22,7 @@ from storage.queries import Queries
 
 _SQL = Queries("runs")
 _THREADS = Queries("threads")
+_CHANNELS = Queries("channels")
 _LAST_ID: Final = "~"
 """Sorts after every id."""
 
@@ -97,7 +98,11 @@ def _get(tx: Reader, org_id: str, run_id: str) -> Run:
 def _list(
     tx: Reader, org_id: str, thread_id: str | None, state: RunState | None, limit: int, before: str
 ) -> tuple[list[Run], str | None]:
-    rows = tx.all(_SQL.page, org_id=org_id, thread_id=thread_id, state=state, limit=limit + 1, before=before)
+    values: dict[str, Any] = {"org_id": org_id, "state": state, "limit": limit + 1, "before": before}
+    if thread_id is None:
+        rows = tx.all(_SQL.page, **values)
+    else:
+        rows = tx.all(_SQL.page_of_thread, thread_id=thread_id, **values)
     return [_run(row) for row in rows[:limit]], rows[limit - 1]["id"] if len(rows) > limit else None
 
 
@@ -237,6 +242,7 @@ def _end(tx: Transaction, run: ClaimedRun, ending: Ending, now_ms: int, retry_id
     run_ends.end(tx, act, row, ending)
     if retry_id is not None:
         _queue_again(tx, act, row, retry_id, queue_key=row["queue_key"])
+        tx.run(_CHANNELS.pass_live_on, run_id=row["id"], next_run_id=retry_id, now=now_ms)
 
 
 def _cancel(tx: Transaction, act: Act, run_id: str, ending: Ending) -> RawJson:
@@ -264,6 +270,7 @@ def _retry(tx: Transaction, act: Act, run_id: str, new_run_id: str, queue_max: i
 
 
 def _queue_again(tx: Transaction, act: Act, row: Row, new_run_id: str, queue_key: str | None = None) -> None:
+    thread = messages.find_thread(tx, row["org_id"], row["thread_id"])
     messages.insert_run(
         tx,
         act,
@@ -272,9 +279,8 @@ def _queue_again(tx: Transaction, act: Act, row: Row, new_run_id: str, queue_key
         row["agent_id"],
         row["message_id"],
         row["message_seq"],
+        queue_key=queue_key or messages.queue_place(thread["head_seq"] + 1),
         retry_of=row["id"],
-        queue_key=queue_key,
     )
-    thread = messages.find_thread(tx, row["org_id"], row["thread_id"])
     data = {"agent_id": row["agent_id"], "message_id": row["message_id"], "retry_of": row["id"]}
     append(tx, Tail.of(thread), act.at_ms, [Fact(EventKind.RUN_QUEUED, data, act.actor, new_run_id)])

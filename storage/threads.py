@@ -245,7 +245,7 @@ def _replay(tx: Reader, org_id: str, thread_id: str, after: int, limit: int, lim
 def _search(
     tx: Reader, org_id: str, query: str, thread_id: str | None, limit: int, before: int
 ) -> tuple[list[SearchMatch], str | None]:
-    words = query.split()
+    words = query.replace("\0", " ").split()  # FTS5 reads an expression only up to a NUL
     if not words:
         return [], None
     values: dict[str, Any] = {"org_id": org_id, "thread_id": thread_id, "limit": limit + 1, "before": before}

@@ -11,8 +11,8 @@ LOOK_AT_CHARS: Final = 1000
 
 def title_from(text: str) -> str:
     """The first line with words in it, cut between words; empty when there are none."""
-    lines = text[:LOOK_AT_CHARS].strip().splitlines()
-    line = " ".join(lines[0].split()).lstrip("#>*- ") if lines else ""
+    lines = (" ".join(line.split()).lstrip("#>*- ") for line in text[:LOOK_AT_CHARS].splitlines())
+    line = next(filter(None, lines), "")
     if len(line) <= TITLE_CHARS:
         return line
     cut = line[: TITLE_CHARS - 1]
