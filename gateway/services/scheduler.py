@@ -13,6 +13,7 @@ from typing import Any, Final
 import structlog
 
 from gateway.clock import Clock
+from gateway.crash_points import reached
 from protocol.events import RUN_ENDINGS, EventKind
 from protocol.ids import IdPrefix
 from storage.errors import StoreUnavailable
@@ -144,6 +145,7 @@ class Scheduler:
         if run is None:
             self._queued.pop(thread_id, None)
             return
+        reached("run.claimed")
         remaining = self._queued.get(thread_id, 1) - 1
         if remaining > 0:
             self._queued[thread_id] = remaining
@@ -154,6 +156,7 @@ class Scheduler:
     async def _take_over(self, run_id: str, thread_id: str) -> None:
         run = await self._runs.take_over(run_id, self._owner, *self._lease(), "the gateway was restarted")
         if run is not None:
+            reached("run.taken_over")
             await self._drive_run(run)
 
     async def _drive_run(self, run: ClaimedRun) -> None:
