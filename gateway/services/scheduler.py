@@ -29,6 +29,7 @@ SWEEP_LIMIT: Final = 1000
 """Threads one sweep puts in line: the next sweep finds the rest."""
 MANY: Final = 1 << 30
 """A sweep knows that a thread has queued runs, not how many: claim until there is none."""
+TAKE_OVER_REASON: Final = "the gateway was restarted"
 STORE_RETRY_S: Final = 1.0
 """Pause before claiming again when the store did not take it."""
 
@@ -157,7 +158,12 @@ class Scheduler:
         await self._drive_run(run)
 
     async def _take_over(self, run_id: str, thread_id: str) -> None:
-        run = await self._runs.take_over(run_id, self._owner, *self._lease(), "the gateway was restarted")
+        while True:
+            try:
+                run = await self._runs.take_over(run_id, self._owner, *self._lease(), TAKE_OVER_REASON)
+                break
+            except StoreUnavailable:
+                await asyncio.sleep(STORE_RETRY_S)  # it has nobody else: given up, it would block its thread
         if run is not None:
             reached("run.taken_over")
             await self._drive_run(run)
