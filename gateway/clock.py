@@ -6,9 +6,14 @@ import time
 
 from protocol.ids import RANDOM_BYTES, IdPrefix, make_id
 
+_ENTROPY_MAX = (1 << 8 * RANDOM_BYTES) - 1
+
 
 class Clock:
     """The machine's clocks."""
+
+    _id_ms = 0
+    _id_entropy = 0
 
     def now_ms(self) -> int:
         """Wall clock, milliseconds since 1970."""
@@ -23,5 +28,15 @@ class Clock:
         return random.random()
 
     def new_id(self, prefix: IdPrefix) -> str:
-        """A new id."""
-        return make_id(prefix, self.now_ms(), os.urandom(RANDOM_BYTES))
+        """A new id that sorts behind all ids made before by this clock, also those of the same millisecond.
+
+        The order of what is owed to a room is the order of its ids, and one answer is often several messages.
+        """
+        now_ms = self.now_ms()
+        if now_ms > self._id_ms:
+            self._id_ms, self._id_entropy = now_ms, int.from_bytes(os.urandom(RANDOM_BYTES))
+        elif self._id_entropy < _ENTROPY_MAX:
+            self._id_entropy += 1
+        else:
+            self._id_ms, self._id_entropy = self._id_ms + 1, 0
+        return make_id(prefix, self._id_ms, self._id_entropy.to_bytes(RANDOM_BYTES))
