@@ -20,6 +20,8 @@ from storage.queries import Queries
 
 _SQL = Queries("threads")
 _RUNS = Queries("runs")
+_SEQ_DIGITS = 12
+"""A thread with a million events a second for ten days fits; texts of one length sort like their numbers."""
 
 
 def accept(tx: Transaction, act: Act, new: NewMessage) -> RawJson:
@@ -45,7 +47,16 @@ def accept(tx: Transaction, act: Act, new: NewMessage) -> RawJson:
         append(tx, tail, act.at_ms, facts)
         if changed:
             tx.run(_SQL.change, id=thread["id"], **changed)
-        insert_run(tx, act, thread["id"], new.run_id, agent_id, new.message_id, message_seq)
+        insert_run(
+            tx,
+            act,
+            thread["id"],
+            new.run_id,
+            agent_id,
+            new.message_id,
+            message_seq,
+            queue_key=place_in_queue(message_seq),
+        )
         subject = {"thread_id": thread["id"], "message_id": new.message_id, "run_id": new.run_id}
         audit_log.append(tx, act, "message.send", subject)
         return MessageSendResult(
@@ -105,22 +116,30 @@ def insert_run(
     message_seq: int,
     *,
     retry_of: str | None = None,
-    queue_key: str | None = None,
+    queue_key: str,
 ) -> None:
-    """Queue a run. `queue_key` lets a repetition keep the place of the run it repeats."""
+    """Queue a run at `queue_key`: see `place_in_queue`; a repetition may keep that of the run it repeats."""
     tx.run(
         _RUNS.insert,
         id=run_id,
         org_id=act.org_id,
         thread_id=thread_id,
         agent_id=agent_id,
-        queue_key=queue_key or run_id,
+        queue_key=queue_key,
         message_id=message_id,
         message_seq=message_seq,
         retry_of=retry_of,
         requested_by=act.actor.id,
         queued_at=act.at_ms,
     )
+
+
+def place_in_queue(seq: int) -> str:
+    """The place of a run that was asked for by the thread's event `seq`: runs keep the order of the log.
+
+    Not the order of ids: those are made before the write, and concurrent writes overtake one another.
+    """
+    return f"{seq:0{_SEQ_DIGITS}d}"
 
 
 def refuse_full_queue(waiting: int, queue_max: int) -> None:

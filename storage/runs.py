@@ -256,14 +256,16 @@ def _retry(tx: Transaction, act: Act, run_id: str, new_run_id: str, queue_max: i
             )
         messages.find_thread(tx, act.org_id, row["thread_id"])
         messages.refuse_full_queue(tx.value(_SQL.count_unfinished, thread_id=row["thread_id"]), queue_max)
-        _queue_again(tx, act, row, new_run_id)
+        _queue_again(tx, act, row, new_run_id, queue_key=None)
         audit_log.append(tx, act, "run.retry", {"run_id": new_run_id, "retry_of": run_id})
         return RunResult(run=_get(tx, act.org_id, new_run_id))
 
     return once(tx, act, effect)
 
 
-def _queue_again(tx: Transaction, act: Act, row: Row, new_run_id: str, queue_key: str | None = None) -> None:
+def _queue_again(tx: Transaction, act: Act, row: Row, new_run_id: str, queue_key: str | None) -> None:
+    """Queue the same input again, at `queue_key` or behind everything."""
+    thread = messages.find_thread(tx, row["org_id"], row["thread_id"])
     messages.insert_run(
         tx,
         act,
@@ -273,8 +275,7 @@ def _queue_again(tx: Transaction, act: Act, row: Row, new_run_id: str, queue_key
         row["message_id"],
         row["message_seq"],
         retry_of=row["id"],
-        queue_key=queue_key,
+        queue_key=queue_key or messages.place_in_queue(thread["head_seq"] + 1),
     )
-    thread = messages.find_thread(tx, row["org_id"], row["thread_id"])
     data = {"agent_id": row["agent_id"], "message_id": row["message_id"], "retry_of": row["id"]}
     append(tx, Tail.of(thread), act.at_ms, [Fact(EventKind.RUN_QUEUED, data, act.actor, new_run_id)])
