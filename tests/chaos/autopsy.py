@@ -98,10 +98,10 @@ def judge(
     confirmed_offset: int,
 ) -> Verdict:
     """The whole story: `rooms` is what the bot's messages show, `views` what the observer saw."""
-    verdict = Verdict(lost=[f"not there after a death: {text}" for text in sorted(autopsy.lost)])
+    verdict = Verdict()
     verdict.wrong.extend(ledger.faults)
     with snapshot(data_dir) as store:
-        _judge_messages(store, ledger, confirmed_offset, verdict)
+        _judge_messages(store, ledger, confirmed_offset, autopsy.lost, verdict)
         owed = _judge_answers(store, ledger, verdict)
         _judge_rooms(store, owed, rooms, verdict)
         _judge_doubts(store, autopsy, verdict)
@@ -140,7 +140,9 @@ def _is_stored(store: sqlite3.Connection, said: Said) -> bool:
     return row is not None
 
 
-def _judge_messages(store: sqlite3.Connection, ledger: Ledger, offset: int, verdict: Verdict) -> None:
+def _judge_messages(
+    store: sqlite3.Connection, ledger: Ledger, offset: int, missed: set[str], verdict: Verdict
+) -> None:
     """Everything promised is there once; nothing is there that nobody said."""
     ids: dict[str, list[str]] = defaultdict(list)
     for row in store.execute("SELECT id, text FROM messages WHERE role = 'user'"):
@@ -152,6 +154,8 @@ def _judge_messages(store: sqlite3.Connection, ledger: Ledger, offset: int, verd
             verdict.duplicated.append(f"stored {len(found)} times: {said.text}")
         elif not found and _is_promised(said, offset):
             verdict.lost.append(f"not stored: {said.text}")
+        elif said.text in missed:
+            verdict.lost.append(f"promised, but not there after a death: {said.text}")
         elif found and said.message_id not in (None, found[0]):
             verdict.wrong.append(f"stored as {found[0]}, answered as {said.message_id}: {said.text}")
     verdict.wrong.extend(f"stored, but nobody said it: {text}" for text in ids)
