@@ -13,6 +13,7 @@ import structlog
 from channels.messages import HealthState
 from channels.port import Adapter
 from channels.registry import ChannelSettings, create_adapter
+from gateway import crash_points
 from gateway.agents.registry import Agents
 from gateway.clock import Clock
 from gateway.edge import handlers, websocket
@@ -97,6 +98,8 @@ class Gateway:
         context = self._edge(identity, agents, composer, local_secret)
         self._server = Server(context, settings, self._missing)
         self._chores: list[asyncio.Task[None]] = []
+        if crash_points.is_armed("store.committed"):
+            store.engine.add_hook(lambda signals: crash_points.reached("store.committed"))
         for hook in (
             self._hub.on_commit,
             self._scheduler.on_commit,

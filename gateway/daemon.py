@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from gateway import runtime_file
+from gateway import crash_points, runtime_file
 from gateway.app import VERSION, Gateway
 from gateway.clock import Clock
 from gateway.edge.authentication import LOCAL_ACTOR
@@ -33,8 +33,9 @@ async def serve(settings: Settings, announce: Callable[[str, str | None], None])
     """Run until SIGINT or SIGTERM; a second signal ends at once.
 
     `announce` is called once, when everything is ready, with the address and, on the first start of a store,
-    the secret of its owner token. Raises StoreError, SecretUnavailable and OSError when it cannot start.
+    the secret of its owner token. Raises SettingsError, StoreError, SecretUnavailable and OSError when it cannot start.
     """
+    crash_points.arm(os.environ, settings.data_dir)
     clock = Clock()
     stopping = asyncio.Event()
     _catch_signals(stopping)

@@ -27,6 +27,8 @@ from protocol import limits
 ENV_PREFIX = "THREADGATE_"
 CLIENT_VARIABLES = frozenset({"CONFIG", "TOKEN", "URL"})
 """Variables of the same prefix that the command line reads, not the gateway."""
+CRASH_VARIABLE = "CRASH_AT"
+"""For crash tests alone, read and guarded by `crash_points.py`; not offered to anybody."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -239,7 +241,9 @@ def _explain(error: ValidationError, path: Path, given: Mapping[str, Any], envir
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
     known = {name.upper() for name in Settings.model_fields} | CLIENT_VARIABLES
     for name in environ:
-        if name.startswith(ENV_PREFIX) and name.removeprefix(ENV_PREFIX).split("__")[0] not in known:
+        if not name.startswith(ENV_PREFIX) or name == ENV_PREFIX + CRASH_VARIABLE:
+            continue
+        if name.removeprefix(ENV_PREFIX).split("__")[0] not in known:
             raise SettingsError(
                 f"The environment variable {name} is not a setting. Known: "
                 + ", ".join(f"{ENV_PREFIX}{key}" for key in sorted(known))

@@ -262,7 +262,7 @@ def _retry(tx: Transaction, act: Act, run_id: str, new_run_id: str, queue_max: i
             )
         messages.find_thread(tx, act.org_id, row["thread_id"])
         messages.refuse_full_queue(tx.value(_SQL.count_unfinished, thread_id=row["thread_id"]), queue_max)
-        _queue_again(tx, act, row, new_run_id)
+        _queue_again(tx, act, row, new_run_id, queue_key=None)
         audit_log.append(tx, act, "run.retry", {"run_id": new_run_id, "retry_of": run_id})
         return RunResult(run=_get(tx, act.org_id, new_run_id))
 

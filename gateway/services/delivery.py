@@ -16,6 +16,7 @@ from channels.errors import AuthLost, ChannelError, Gone, Permanent, RateLimited
 from channels.messages import Finding, Operation, RoomRef
 from channels.port import Adapter
 from gateway.clock import Clock
+from gateway.crash_points import reached
 from gateway.rules import delivery_states as states
 from gateway.rules.delivery_states import Todo, decide
 from gateway.rules.retry import DELIVERY_ATTEMPTS, backoff_s
@@ -46,6 +47,7 @@ class Deliveries:
     async def start(self) -> None:
         """Doubt what a crash interrupted, and go on with everything owed."""
         doubted = await self._outbox.doubt_interrupted_sends(self._clock.now_ms())
+        reached("delivery.doubted")
         if doubted:
             log.warning("sends were interrupted", action="sends_doubted", count=doubted)
         for room in await self._outbox.pending_rooms():
@@ -90,12 +92,16 @@ class Deliveries:
                 return row
         if row.phase == states.IDLE:
             row = await self._step(row, states.BEGIN_SEND)
+        reached("delivery.before_placeholder")
         try:
             receipt = await adapter.send(self.operation(row), room, adapter.placeholder(room))
         except ChannelError as error:
             await self._record_failed_send(row, error, failures=1)
             raise
-        return await self._step(row, states.confirmed(receipt.ref))
+        reached("delivery.after_placeholder")
+        row = await self._step(row, states.confirmed(receipt.ref))
+        reached("delivery.placeholder_recorded")
+        return row
 
     # --- workers ------------------------------------------------------------------------------
 
@@ -161,8 +167,11 @@ class Deliveries:
                         await self._step(row, states.delivered(receipt.ref))
                     case Todo.EDIT:
                         assert row.ref is not None
+                        reached("delivery.before_edit")
                         receipt = await adapter.edit(self.operation(row), room, row.ref, content)
+                        reached("delivery.after_edit")
                         await self._step(row, states.delivered(receipt.ref))
+                        reached("delivery.recorded")
             except ChannelError as error:
                 await self._record_failure(row, error, failures)
                 return False

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from channels.messages import Addressed, Ignored, Inbound
 from channels.port import Adapter
 from gateway.clock import Clock
+from gateway.crash_points import reached
 from gateway.services.channels import freeze
 from gateway.services.composing import Composer
 from protocol.ids import IdPrefix
@@ -48,9 +49,11 @@ class Intake:
 
     async def commit(self, batch: Sequence[Inbound | Ignored], cursor: str | None) -> None:
         deliveries = [self._judge(delivery) for delivery in batch]
+        reached("inbox.before_commit")
         await self._inbox.commit(
             DEFAULT_ORG, self._adapter.kind, self._adapter.account, deliveries, cursor, self._clock.now_ms()
         )
+        reached("inbox.after_commit")
 
     def _judge(self, delivery: Inbound | Ignored) -> Delivered:
         if isinstance(delivery, Ignored):

@@ -20,12 +20,15 @@ from gateway.services.delivery import Deliveries
 from protocol.errors import Fault
 from protocol.ids import IdPrefix
 from storage.errors import StaleFence, StoreUnavailable
-from storage.ports import ClaimedRun, OutboxRow, OutboxStore
+from storage.ports import ClaimedRun, OutboxChanged, OutboxRow, OutboxStore
 
 log = structlog.get_logger()
 
 FIRST_PIECE_S: Final = 0.3
 """Answers that are complete by then are delivered without a live phase: half the calls for short ones."""
+
+OWED_S: Final = 0.2
+"""Pause before looking again whether earlier answers were delivered: each is one or two calls."""
 
 
 class LiveMessage:
@@ -102,7 +105,7 @@ class LiveMessages:
             await self._show_typing(live, adapter, room)
             if live.is_stopped:
                 return
-            row = await self._reserve(live, run, adapter, room)
+            row = await self._behind_what_is_owed(live, run, adapter, room)
             if row is not None and row.ref is not None:
                 await self._edit(live, adapter, room, row, row.ref)
         except (ChannelError, StaleFence, StoreUnavailable, Fault) as error:
@@ -121,11 +124,23 @@ class LiveMessages:
                 continue
         await asyncio.sleep(0 if live.is_stopped else FIRST_PIECE_S)
 
-    async def _reserve(
+    async def _behind_what_is_owed(
         self, live: LiveMessage, run: ClaimedRun, adapter: Adapter, room: RoomRef
     ) -> OutboxRow | None:
-        """A row with a message on the platform: that of an earlier attempt, or a new placeholder."""
+        """A row with a message on the platform, once earlier answers stand above it; None when it is too late."""
+        while not live.is_stopped:
+            row = await self._reserve(run, adapter, room)
+            if row is not None:
+                return row
+            await asyncio.sleep(OWED_S)
+        return None
+
+    async def _reserve(self, run: ClaimedRun, adapter: Adapter, room: RoomRef) -> OutboxRow | None:
+        """The message of an earlier attempt, or a new placeholder; None while the room is owed something."""
+        line = OutboxChanged(adapter.kind, adapter.account, room.room)
         async with self._deliveries.room_lock(adapter, room):
+            if await self._outbox.next_in_room(line) is not None:
+                return None
             delivery_id = self._clock.new_id(IdPrefix.DELIVERY)
             row = await self._outbox.open_live(run, delivery_id, self._clock.now_ms())
             if row.ref is not None:

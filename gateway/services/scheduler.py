@@ -13,6 +13,7 @@ from typing import Any, Final
 import structlog
 
 from gateway.clock import Clock
+from gateway.crash_points import reached
 from protocol.events import RUN_ENDINGS, EventKind
 from protocol.ids import IdPrefix
 from storage.errors import StoreUnavailable
@@ -26,6 +27,9 @@ RENEW_S: Final = 10.0
 """Three chances to renew before a lease runs out."""
 SWEEP_LIMIT: Final = 1000
 """Threads one sweep puts in line: the next sweep finds the rest."""
+MANY: Final = 1 << 30
+"""A sweep knows that a thread has queued runs, not how many: claim until there is none."""
+TAKE_OVER_REASON: Final = "the gateway was restarted"
 STORE_RETRY_S: Final = 1.0
 """Pause before claiming again when the store did not take it."""
 
@@ -96,12 +100,16 @@ class Scheduler:
     def _note(self, event: CommittedEvent) -> None:
         thread_id = event.thread_id
         if event.kind == EventKind.RUN_QUEUED:
-            self._queued[thread_id] = self._queued.get(thread_id, 0) + 1
+            self._expect(thread_id, 1)
             self._ask(thread_id)
         elif event.kind == EventKind.RUN_CANCELLED and event.run_id in self._driving:
             self._driving[event.run_id].cancel()
         elif event.kind in RUN_ENDINGS and thread_id in self._queued:
             self._ask(thread_id)
+
+    def _expect(self, thread_id: str, runs: int) -> None:
+        if runs > 0:
+            self._queued[thread_id] = self._queued.get(thread_id, 0) + runs
 
     def _ask(self, thread_id: str) -> None:
         if thread_id in self._in_line or thread_id in self._busy:
@@ -135,25 +143,29 @@ class Scheduler:
 
     async def _work(self, thread_id: str) -> None:
         """One turn of a thread: claim its next run, if it has one, and drive it to its end."""
+        expected = self._queued.pop(thread_id, 1)  # what is queued from here on is noted anew
         try:
             reply_id = self._clock.new_id(IdPrefix.MESSAGE)
             run = await self._runs.claim(thread_id, self._owner, *self._lease(), reply_id)
         except StoreUnavailable:
+            self._expect(thread_id, expected)
             await asyncio.sleep(STORE_RETRY_S)
             return
         if run is None:
-            self._queued.pop(thread_id, None)
             return
-        remaining = self._queued.get(thread_id, 1) - 1
-        if remaining > 0:
-            self._queued[thread_id] = remaining
-        else:
-            self._queued.pop(thread_id, None)
+        reached("run.claimed")
+        self._expect(thread_id, expected - 1)
         await self._drive_run(run)
 
     async def _take_over(self, run_id: str, thread_id: str) -> None:
-        run = await self._runs.take_over(run_id, self._owner, *self._lease(), "the gateway was restarted")
+        while True:
+            try:
+                run = await self._runs.take_over(run_id, self._owner, *self._lease(), TAKE_OVER_REASON)
+                break
+            except StoreUnavailable:
+                await asyncio.sleep(STORE_RETRY_S)  # it has nobody else: given up, it would block its thread
         if run is not None:
+            reached("run.taken_over")
             await self._drive_run(run)
 
     async def _drive_run(self, run: ClaimedRun) -> None:
@@ -181,5 +193,5 @@ class Scheduler:
 
     async def _sweep(self) -> None:
         for thread_id in await self._runs.waiting_threads(SWEEP_LIMIT):
-            self._queued.setdefault(thread_id, 1)
+            self._queued[thread_id] = MANY
             self._ask(thread_id)

@@ -13,6 +13,7 @@ import structlog
 from gateway.agents.port import AgentAdapter, AgentFailure, AgentText, RunContext
 from gateway.agents.registry import Agents
 from gateway.clock import Clock
+from gateway.crash_points import reached
 from gateway.hub.hub import Hub
 from gateway.hub.streams import Stream
 from gateway.rules.run_states import TRANSITIONS, RunEvent
@@ -155,7 +156,9 @@ class Turns:
         move = TRANSITIONS[RunEvent.COMPLETE]
         while True:
             try:
-                return await self._runs.complete(run, move, self._clock.now_ms(), text, usage, parts)
+                reached("run.before_complete")
+                await self._runs.complete(run, move, self._clock.now_ms(), text, usage, parts)
+                return reached("run.after_complete")
             except StoreUnavailable as error:
                 await self._store_failed(run, error)
 
@@ -236,6 +239,7 @@ class _Journal:
     async def _write(self, text: str) -> None:
         try:
             await self._runs.checkpoint(self._run.id, self._run.fence, text)
+            reached("run.checkpointed")
         except StoreUnavailable as error:
             log.warning(
                 "a checkpoint was not taken",

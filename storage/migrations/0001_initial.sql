@@ -110,7 +110,7 @@ CREATE TABLE runs (
   thread_id TEXT NOT NULL REFERENCES threads (id),
   agent_id TEXT NOT NULL,
   state TEXT NOT NULL,
-  queue_key TEXT NOT NULL,          -- order within the thread: the run's id, or that of the run it repeats
+  queue_key TEXT NOT NULL,          -- order within the thread: the seq of the message, or the key of the run it repeats
   attempt INTEGER NOT NULL DEFAULT 0,
   message_id TEXT NOT NULL,         -- the message it answers
   message_seq INTEGER NOT NULL,

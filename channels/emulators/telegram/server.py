@@ -51,6 +51,8 @@ class BotApi:
             values = await read_arguments(request)
         except Refusal as refusal:
             return _respond(refusal.code, refusal.to_wire())
+        except ConnectionResetError:
+            return web.Response()  # a client that died in the middle of its request: nobody to answer
         call = self._calls.add(self._world.now(), bot.username, method, values)
         fault = self._faults.take(method)
         if fault is not None:
