@@ -16,7 +16,7 @@ from gateway.edge.websocket import EdgeContext
 from gateway.metrics import CONTENT_TYPE
 from gateway.settings import LOOPBACK, Settings
 from protocol import limits, schema
-from protocol.errors import CloseCode, ErrorKind, Fault, method_not_found
+from protocol.errors import CloseCode, ErrorKind, Fault, invalid_request, method_not_found
 from protocol.ids import IdPrefix
 
 log = structlog.get_logger()
@@ -185,6 +185,8 @@ def _names(settings: Settings, port: int) -> tuple[frozenset[str], frozenset[str
 def _as_fault(error: web.HTTPException, request: web.Request) -> Fault:
     if error.status in (404, 405):
         return method_not_found(request.path)
+    if error.status == 400:
+        return invalid_request(error.reason)
     if error.status == 413:
         return Fault(ErrorKind.TOO_LARGE, "The body is too large")
     return Fault(ErrorKind.CONFLICT, error.reason)
