@@ -1,4 +1,4 @@
-"""From a request to its answer: table → scope → rate → params → handler → result or fault. One place for all.
+"""From a request to its answer: rate → table → scope → params → handler → result or fault. One place for all.
 
 Both ways in use it, so that WebSocket and HTTP cannot differ. Every failure becomes a `Fault` here; what is
 not one is `internal`: the caller gets an incident id, the log gets the story.
@@ -84,10 +84,10 @@ class Dispatcher:
         """Answer one request. Raises Fault, and nothing else but cancellation."""
         method = METHODS.get(name)
         try:
+            self._take(caller.bearer.actor.id)
             if method is None:
                 raise method_not_found(name)
             require(caller.scopes, method.scope)
-            self._take(caller.bearer.actor.id)
             values = params_of(method, params)
             act = caller.act(self._clock.now_ms(), _claim(caller, method, values))
             outcome = await self._handlers[name](Call(method, caller, act, receiver), values)
