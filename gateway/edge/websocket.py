@@ -321,6 +321,7 @@ class Session:
                     self._queue.write_control(PING_FRAME)
                 case Close(code, reason):
                     self._context.metrics.closes.labels(str(code)).inc()
+                    self._context.hub.drop(self._queue)  # nothing comes after bye
                     task = self._loop.create_task(self._close_socket(code, reason))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
