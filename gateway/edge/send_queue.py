@@ -52,6 +52,11 @@ class SendQueue:
         return bool(self._waiting)
 
     @property
+    def is_full(self) -> bool:
+        """Whether more waits than may: answers go beyond the limits, so nobody should ask for new ones."""
+        return len(self._waiting) >= limits.QUEUE_FRAMES or self._waiting_bytes >= limits.QUEUE_BYTES
+
+    @property
     def waiting_bytes(self) -> int:
         """Bytes that wait here, for metrics."""
         return self._waiting_bytes

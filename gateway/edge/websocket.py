@@ -158,6 +158,8 @@ class Session:
         """Read until the connection ends."""
         self._flush()
         while True:
+            if self._queue.is_full:  # who does not read answers may not ask for more
+                await self._queue.has_room()
             message = await self._socket.receive()
             match message.type:
                 case WSMsgType.TEXT:
@@ -338,6 +340,8 @@ class Session:
 
     def _on_timer(self) -> None:
         now = self._loop.time()
+        if self._queue.is_full:  # its pong is not read meanwhile; that it makes progress is watched there
+            self._connection.receive_pong()
         self._connection.sent(max(self._queue.sent_at, now - limits.HEARTBEAT_S))
         self._connection.handle_timeout(now)
         self._flush()
@@ -351,6 +355,7 @@ class Session:
         self._connection.take_actions()
         self._context.metrics.closes.labels(str(int(CloseCode.TOO_SLOW))).inc()
         log.info("a connection read too slowly", action="connection_too_slow")
+        self._queue.close()
         self._transport.abort()
 
 
