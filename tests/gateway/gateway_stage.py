@@ -6,6 +6,7 @@
 import asyncio
 import itertools
 import json
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -259,6 +260,15 @@ class Stage:
         wire = await self.open(**options)
         await wire.say_hello(token or self.owner, resume=resume or [])
         return wire
+
+    async def connect_slow(self, token: str | None = None) -> Wire:
+        """A connection with small buffers: pause its transport, and soon the gateway's frames wait."""
+        host, port = self.url.removeprefix("http://").split(":")
+        narrow = socket.socket()
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        narrow.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(narrow, (host, int(port)))
+        return await self.connect(token, sock=narrow)
 
     def http(self, token: str | None = "", **options: Any) -> httpx.AsyncClient:
         """An HTTP client, as the owner unless told; None sends no credential."""
