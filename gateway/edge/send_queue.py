@@ -20,7 +20,10 @@ DRAIN_POLL_S: Final = 0.02
 
 
 class SendQueue:
-    """`gateway.hub.receiver.Receiver` over an asyncio transport."""
+    """`gateway.hub.receiver.Receiver` over an asyncio transport.
+
+    A note that is larger than the queue alone is taken when nothing else waits.
+    """
 
     def __init__(
         self,
@@ -103,8 +106,13 @@ class SendQueue:
             self._transport.write(data)
             self.sent_at = self._loop.time()
             return True
-        if not must and (
-            len(self._waiting) >= limits.QUEUE_FRAMES or self._waiting_bytes + len(data) > limits.QUEUE_BYTES
+        if (
+            self._waiting
+            and not must
+            and (
+                len(self._waiting) >= limits.QUEUE_FRAMES
+                or self._waiting_bytes + len(data) > limits.QUEUE_BYTES
+            )
         ):
             return False
         self._waiting.append(data)
