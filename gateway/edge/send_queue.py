@@ -47,7 +47,7 @@ class SendQueue:
     @property
     def is_closed(self) -> bool:
         """Whether nothing will be written any more."""
-        return self._is_closed
+        return self._is_closed or self._transport.is_closing()
 
     @property
     def is_congested(self) -> bool:
@@ -84,7 +84,7 @@ class SendQueue:
 
     async def has_room(self) -> None:
         """Return when nothing waits; at once after the close."""
-        if self._waiting and not self._is_closed:
+        if self._waiting and not self.is_closed:
             room = self._loop.create_future()
             self._room.append(room)
             await room
@@ -100,7 +100,7 @@ class SendQueue:
         self._make_room()
 
     def _put(self, data: bytes, *, must: bool) -> bool:
-        if self._is_closed or self._transport.is_closing():
+        if self.is_closed:
             return False
         if not self._waiting and self._transport.get_write_buffer_size() < DIRECT_BYTES:
             self._transport.write(data)
@@ -125,7 +125,7 @@ class SendQueue:
 
     def _drain(self) -> None:
         self._timer = None
-        if self._is_closed or self._transport.is_closing():
+        if self.is_closed:
             self.close()
             return
         now = self._loop.time()
