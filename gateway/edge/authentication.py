@@ -50,13 +50,17 @@ class Authenticator:
                 "A token is needed",
                 hint="threadgate token create --role operator makes one",
             )
+        if not secret.isascii():  # headers may bring bytes that are no text at all
+            raise _not_valid()
         hashed = secret_hash(secret)
         if hmac.compare_digest(hashed, self._local_hash):
             bearer = Bearer("local", DEFAULT_ORG, LOCAL_ACTOR, Role.OWNER, None)
         elif looks_valid(secret):
             bearer = await self._identities.authenticate(hashed, self._clock.now_ms())
         else:
-            raise Fault(
-                ErrorKind.UNAUTHORIZED, "The token is not valid", hint="Check that it was copied whole"
-            )
+            raise _not_valid()
         return Caller(bearer, via, ROLE_SCOPES[bearer.role])
+
+
+def _not_valid() -> Fault:
+    return Fault(ErrorKind.UNAUTHORIZED, "The token is not valid", hint="Check that it was copied whole")
