@@ -96,9 +96,7 @@ class Dispatcher:
             raise
         except StoreUnavailable as error:
             log.warning("the store did not answer", action="store_unavailable", method=name, error=str(error))
-            raise Fault(
-                ErrorKind.UNAVAILABLE, "The store does not take this now", retry_after_ms=STORE_RETRY_MS
-            ) from error
+            raise store_fault() from error
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -123,6 +121,11 @@ class Dispatcher:
                 f"More than {self._limits.requests_per_s:g} requests a second",
                 retry_after_ms=max(1, round(wait_s * 1000)),
             )
+
+
+def store_fault() -> Fault:
+    """What a caller is told when the store did not answer; why is in the log."""
+    return Fault(ErrorKind.UNAVAILABLE, "The store does not take this now", retry_after_ms=STORE_RETRY_MS)
 
 
 def _claim(caller: Caller, method: Method, params: Record) -> Claim | None:

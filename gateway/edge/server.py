@@ -12,12 +12,14 @@ import structlog
 from aiohttp import web
 
 from gateway.edge import http, sse, websocket
+from gateway.edge.dispatch import store_fault
 from gateway.edge.websocket import EdgeContext
 from gateway.metrics import CONTENT_TYPE
 from gateway.settings import LOOPBACK, Settings
 from protocol import limits, schema
 from protocol.errors import CloseCode, ErrorKind, Fault, invalid_request, method_not_found
 from protocol.ids import IdPrefix
+from storage.errors import StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -101,6 +103,11 @@ class Server:
             response = http.problem(fault)
         except web.HTTPException as error:
             response = http.problem(_as_fault(error, request))
+        except StoreUnavailable as error:
+            log.warning(
+                "the store did not answer", action="store_unavailable", path=request.path, error=str(error)
+            )
+            response = http.problem(store_fault())
         except asyncio.CancelledError:
             raise
         except Exception:
