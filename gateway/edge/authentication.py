@@ -41,6 +41,11 @@ class Authenticator:
         self._identities = identities
         self._clock = clock
         self._local_hash = secret_hash(local_secret)
+        self._revoked: set[str] = set()
+
+    def revoked(self, token_id: str) -> None:
+        """The token was revoked: an answer of the store that is still under way must not let it in."""
+        self._revoked.add(token_id)
 
     async def authenticate(self, secret: str | None, via: str) -> Caller:
         """The caller a secret speaks for. Raises Fault unauthorized or expired."""
@@ -57,6 +62,8 @@ class Authenticator:
             bearer = Bearer("local", DEFAULT_ORG, LOCAL_ACTOR, Role.OWNER, None)
         elif looks_valid(secret):
             bearer = await self._identities.authenticate(hashed, self._clock.now_ms())
+            if bearer.token_id in self._revoked:
+                raise _not_valid()
         else:
             raise _not_valid()
         return Caller(bearer, via, ROLE_SCOPES[bearer.role])

@@ -129,11 +129,16 @@ class Server:
         if origin is not None and origin.lower() not in self._origins:
             raise Fault(ErrorKind.FORBIDDEN, "This Origin is not allowed", hint="Add it to allowed_origins")
 
+    def _check_room(self) -> None:
+        """Refuse what would stay open while the gateway stops or has as many connections as it may."""
+        count = len(self._context.sessions) + len(self._context.streams)
+        if self._is_draining or count >= self._settings.limits.connections:
+            raise Fault(ErrorKind.UNAVAILABLE, "No new connections now", retry_after_ms=RETRY_AFTER_S * 1000)
+
     # --- routes -------------------------------------------------------------------------------
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
-        if self._is_draining or len(self._context.sessions) >= self._settings.limits.connections:
-            raise Fault(ErrorKind.UNAVAILABLE, "No new connections now", retry_after_ms=RETRY_AFTER_S * 1000)
+        self._check_room()
         offered = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
         if limits.SUBPROTOCOL not in offered:
             text = f"Connect with the WebSocket subprotocol {limits.SUBPROTOCOL}.\n"
@@ -141,6 +146,7 @@ class Server:
         return await websocket.serve(self._context, request)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
+        self._check_room()
         caller = await http.authenticate(self._context.authenticator, request)
         return await sse.serve(self._context, request, caller)
 

@@ -72,6 +72,8 @@ class EdgeContext:
     identity: ServerIdentity
     compression: bool
     sessions: set["Session"] = field(default_factory=set)
+    streams: dict[asyncio.WriteTransport, str] = field(default_factory=dict)
+    """Open event streams and the token each was opened with."""
 
 
 class _Socket(web.WebSocketResponse):
@@ -95,6 +97,10 @@ def on_commit(context: EdgeContext, signals: Sequence[object]) -> None:
     """The store's commit hook: a revoked token ends its connections at once."""
     for signal in signals:
         if isinstance(signal, TokenRevoked):
+            context.authenticator.revoked(signal.token_id)
+            for transport, token_id in tuple(context.streams.items()):
+                if token_id == signal.token_id:
+                    transport.close()
             for session in tuple(context.sessions):
                 if session.token_id == signal.token_id:
                     session.close(CloseCode.UNAUTHORIZED, "the token was revoked")
@@ -245,6 +251,7 @@ class Session:
             if params.role != "client" or params.auth.device is not None:
                 raise Fault(ErrorKind.FORBIDDEN, "Devices and agents cannot connect to this version yet")
             caller = await self._context.authenticator.authenticate(params.auth.token, "websocket")
+            self._caller = caller  # from here on a revocation finds this connection
             openings = [await self._resume(caller, point) for point in params.resume]
         except Fault as refusal:
             forbidden = refusal.kind is ErrorKind.FORBIDDEN
@@ -254,7 +261,6 @@ class Session:
             unreadable = Fault(ErrorKind.UNAVAILABLE, "The store cannot be read now")
             self._connection.refuse(unreadable, CloseCode.STORE_NOT_WRITABLE)
             return
-        self._caller = caller
         self._connection.accept(self._hello_result(caller, params, openings))
         self._arm_expiry(caller)
         self._flush()
