@@ -1,4 +1,4 @@
-"""From a request to its answer: table → scope → rate → params → handler → result or fault. One place for all.
+"""From a request to its answer: rate → table → scope → params → handler → result or fault. One place for all.
 
 Both ways in use it, so that WebSocket and HTTP cannot differ. Every failure becomes a `Fault` here; what is
 not one is `internal`: the caller gets an incident id, the log gets the story.
@@ -84,10 +84,10 @@ class Dispatcher:
         """Answer one request. Raises Fault, and nothing else but cancellation."""
         method = METHODS.get(name)
         try:
+            self._take(caller.bearer.actor.id)
             if method is None:
                 raise method_not_found(name)
             require(caller.scopes, method.scope)
-            self._take(caller.bearer.actor.id)
             values = params_of(method, params)
             act = caller.act(self._clock.now_ms(), _claim(caller, method, values))
             outcome = await self._handlers[name](Call(method, caller, act, receiver), values)
@@ -96,9 +96,7 @@ class Dispatcher:
             raise
         except StoreUnavailable as error:
             log.warning("the store did not answer", action="store_unavailable", method=name, error=str(error))
-            raise Fault(
-                ErrorKind.UNAVAILABLE, "The store does not take this now", retry_after_ms=STORE_RETRY_MS
-            ) from error
+            raise store_fault() from error
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -123,6 +121,11 @@ class Dispatcher:
                 f"More than {self._limits.requests_per_s:g} requests a second",
                 retry_after_ms=max(1, round(wait_s * 1000)),
             )
+
+
+def store_fault() -> Fault:
+    """What a caller is told when the store did not answer; why is in the log."""
+    return Fault(ErrorKind.UNAVAILABLE, "The store does not take this now", retry_after_ms=STORE_RETRY_MS)
 
 
 def _claim(caller: Caller, method: Method, params: Record) -> Claim | None:

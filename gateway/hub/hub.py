@@ -146,6 +146,8 @@ class Hub:
             )
 
         def begin() -> None:
+            if subscription.is_closed:
+                return
             subscription.told = subscription.cursor
             if subscription.try_go_live(head):
                 self._send_snapshot(subscription)
