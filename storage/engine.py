@@ -19,7 +19,8 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
@@ -379,6 +380,18 @@ def open_snapshot(directory: Path) -> sqlite3.Connection:
         return _connect(path, query_only=True)
     except sqlite3.DatabaseError as error:
         raise StoreDamaged(f"{path} cannot be opened: {error}") from error
+
+
+@contextmanager
+def snapshot(directory: Path) -> Iterator[sqlite3.Connection]:
+    """Read a store offline, or beside a running gateway. Raises StoreDamaged for whatever cannot be read."""
+    connection = open_snapshot(directory)
+    try:
+        yield connection
+    except sqlite3.DatabaseError as error:
+        raise StoreDamaged(f"{directory / DATABASE_NAME} cannot be read: {error}") from error
+    finally:
+        connection.close()
 
 
 def check_integrity(directory: Path) -> list[str]:

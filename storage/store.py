@@ -6,7 +6,8 @@ from typing import Final
 
 from storage.audit_chain import Break, Link, Sealed, verify
 from storage.audit_log import AuditLog
-from storage.engine import Engine, Reader, Transaction, open_snapshot
+from storage.engine import Engine, Reader, Transaction, snapshot
+from storage.errors import StoreDamaged
 from storage.identities import Identities
 from storage.inbox import Inbox
 from storage.outbox import Outbox
@@ -75,10 +76,12 @@ def verify_audit(directory: Path) -> tuple[Link, Break | None]:
 
     Returns the last good place and the first break, if any. Raises StoreDamaged when there is no store.
     """
-    connection = open_snapshot(directory)
-    try:
-        (log_id,) = connection.execute("SELECT audit_log_id FROM store WHERE id = 1").fetchone()
-        rows = connection.execute("SELECT seq, body, hash FROM audit_entries ORDER BY seq")
-        return verify((Sealed(row["seq"], row["body"], row["hash"]) for row in rows), Link.start(log_id))
-    finally:
-        connection.close()
+    with snapshot(directory) as connection:
+        row = connection.execute("SELECT audit_log_id FROM store WHERE id = 1").fetchone()
+        if row is None:
+            raise StoreDamaged(f"The store in {directory} was made, but never started")
+        entries = connection.execute("SELECT seq, body, hash FROM audit_entries ORDER BY seq")
+        return verify(
+            (Sealed(entry["seq"], entry["body"], entry["hash"]) for entry in entries),
+            Link.start(row["audit_log_id"]),
+        )
