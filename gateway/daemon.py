@@ -40,12 +40,15 @@ async def serve(settings: Settings, announce: Callable[[str, str | None], None])
     _catch_signals(stopping)
     store = await open_store(settings, clock)
     try:
-        secret = await _first_token(store, clock)
         local_secret = new_secret()
         gateway = Gateway(settings, store, clock, local_secret)
-        try:
-            await gateway.start()
+
+        def tell_our_user() -> None:
             runtime_file.write(settings.data_dir, Runtime(gateway.url, os.getpid(), local_secret))
+
+        try:
+            await gateway.start(tell_our_user)
+            secret = await _first_token(store, clock)
             log.info("the gateway is ready", action="gateway_ready", url=gateway.url, version=VERSION)
             announce(gateway.url, secret)
             await stopping.wait()
@@ -69,8 +72,12 @@ async def open_store(settings: Settings, clock: Clock) -> Store:
 
 
 async def _first_token(store: Store, clock: Clock) -> str | None:
-    """A new store gets an owner; its secret is returned once and stored nowhere."""
-    if not store.identity.is_new:
+    """A store without any token gets an owner; its secret is returned once and stored nowhere.
+
+    Not "a new store": a first start that failed after making the store must not cost the owner their token.
+    """
+    tokens, _ = await store.identities.list_tokens(DEFAULT_ORG, 1, None)
+    if tokens:
         return None
     act = Act(DEFAULT_ORG, LOCAL_ACTOR, "first start", clock.now_ms())
     issued = await Tokens(store.identities, clock).create(act, Role.OWNER, FIRST_TOKEN_NAME, None)
