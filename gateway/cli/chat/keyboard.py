@@ -173,7 +173,7 @@ class Terminal:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
 
     def _complete(self, text: str, state: int) -> str | None:
-        found = [word for word in self._words if text and word.startswith(text)]
+        found = [f"{word} " for word in self._words if text and word.startswith(text)]
         return found[state] if state < len(found) else None
 
     @staticmethod

@@ -3,6 +3,7 @@
 A message that shall begin with a slash is typed with two.
 """
 
+import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 THREADS: Final = 15
 """Threads that /threads lists: what fits a small window."""
+
+
+TITLE_CHARS: Final = 20
+"""The least of a title that is shown, whatever the window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +60,9 @@ async def _threads(chat: "Conversation", rest: str) -> None:
 
 
 def _line(number: int, thread: Thread, here: str | None) -> str:
-    mark = "*" if thread.id == here else " "
-    title = one_line(thread.title or "(no title)", 40)
-    return f"{mark}{number:2}  {local_time(thread.updated_at)}  {title:40}  {thread.id}"
+    line = f"{'*' if thread.id == here else ' '}{number:2}  {thread.id}  {local_time(thread.updated_at)}  "
+    room = shutil.get_terminal_size().columns - len(line) - 1
+    return line + one_line(thread.title or "(no title)", max(room, TITLE_CHARS))
 
 
 async def _open(chat: "Conversation", rest: str) -> None:
