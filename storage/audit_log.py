@@ -9,9 +9,10 @@ from typing import Any
 from protocol.instants import to_instant
 from protocol.records import Actor, AuditEntry
 from storage.audit_chain import Link, seal
-from storage.engine import Engine, Reader, Row, Transaction, from_text
+from storage.engine import Engine, Reader, Row, Transaction
 from storage.ports import Act
 from storage.queries import Queries
+from storage.texts import from_text
 
 _SQL = Queries("audit")
 

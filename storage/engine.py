@@ -9,11 +9,10 @@ savepoint around each write, so that it is undone alone. When the commit fails, 
 
 A saturated event loop starves threads: it gives up and retakes the GIL every few microseconds, and each
 release restarts the waiting thread's switch timer. So while calls wait longer than NAP_AFTER_S, the loop
-naps until they have done something, if it is itself what is busy (docs/decisions/0002). No other file opens a database.
+naps until they have done something, if it is itself what is busy (docs/decisions/0002). The files are in `files.py`.
 """
 
 import asyncio
-import fcntl
 import os
 import queue
 import sqlite3
@@ -25,17 +24,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
-import orjson
-
 from storage import migrations
-from storage.errors import StoreDamaged, StoreError, StoreLocked, StoreUnavailable
+from storage.errors import StoreUnavailable
+from storage.files import DATABASE_NAME, connect, lock, refusal_to_open
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Row = sqlite3.Row
 
-DATABASE_NAME: Final = "threadgate.db"
-LOCK_NAME: Final = "lock"
 GROUP_MAX: Final = 256
 """Writes committed together at most: bounds the latency of the first of them (about 20 ms of work)."""
 READERS: Final = 2
@@ -48,24 +44,6 @@ WATCH_S: Final = 0.001
 """How often the loop looks at what waits, while something waits; the finest its timers go."""
 NAP_BUSY_SHARE: Final = 0.7
 """A loop that used less of the time than this gives the threads their turn by itself, in select()."""
-CHECKPOINT_PAGES: Final = 4000
-"""Pages (4 KiB each) in the WAL before the writer moves them into the database: 16 MiB."""
-STATEMENTS: Final = 256
-"""Prepared statements kept per connection: more than the product has."""
-CACHE_KIB: Final = 8 * 1024
-"""Page cache per connection."""
-_DISK_ERRORS: Final = frozenset(
-    {
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_BUSY,
-    }
-)
-"""Primary result codes that speak of the disk and not of the file's content (sqlite.org/rescode.html)."""
-BUSY_TIMEOUT_S: Final = 5.0
-"""Only a backup tool could hold the file: wait this long for it."""
 
 
 class Reader:
@@ -158,7 +136,7 @@ class Engine:
         self.writable = True
         self.last_offset = 0
         self._loop = loop
-        self._lock_file = _lock(directory)
+        self._lock_file = lock(directory)
         self._hooks: list[CommitHook] = []
         self._writes: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
@@ -180,15 +158,15 @@ class Engine:
         """
         engine = cls(directory, asyncio.get_running_loop())
         try:
-            writer = _connect(engine.path)
+            writer = connect(engine.path)
             migrations.apply(writer, now_ms=time.time_ns() // 1_000_000)
             engine.last_offset = writer.execute(
                 "SELECT coalesce(max(head_offset), 0) FROM threads"
             ).fetchone()[0]
-            readers = [_connect(engine.path, query_only=True) for _ in range(READERS)]
+            readers = [connect(engine.path, query_only=True) for _ in range(READERS)]
         except sqlite3.DatabaseError as error:
             os.close(engine._lock_file)
-            raise _refusal_to_open(engine.path, error) from error
+            raise refusal_to_open(engine.path, error) from error
         except BaseException:
             os.close(engine._lock_file)
             raise
@@ -393,100 +371,3 @@ class Engine:
             self._progress.set()
             self._post(self._finish, call)
         connection.close()
-
-
-def open_snapshot(directory: Path) -> sqlite3.Connection:
-    """A read-only connection for offline tools (`doctor`, `audit verify`); works beside a running gateway.
-
-    Raises StoreDamaged when there is no readable store.
-    """
-    path = directory / DATABASE_NAME
-    if not path.exists():
-        raise StoreDamaged(f"There is no store at {path}")
-    connection = None
-    try:
-        connection = _connect(path, query_only=True)
-        connection.execute("SELECT 1 FROM store")  # opening alone reads nothing
-    except sqlite3.DatabaseError as error:
-        if connection is not None:
-            connection.close()
-        raise StoreDamaged(f"{path} cannot be read: {error}") from error
-    # Text that somebody damaged must not stop the reader that is to find it.
-    connection.text_factory = _lenient_text
-    return connection
-
-
-def _lenient_text(raw: bytes) -> str:
-    return raw.decode(errors="replace")
-
-
-def check_integrity(directory: Path) -> list[str]:
-    """SQLite's own quick check: an empty list when the file is sound, else its findings."""
-    connection = open_snapshot(directory)
-    try:
-        findings = [str(row[0]) for row in connection.execute("PRAGMA quick_check(20)")]
-    except sqlite3.DatabaseError as error:
-        findings = [str(error)]
-    finally:
-        connection.close()
-    return [] if findings == ["ok"] else findings
-
-
-def is_locked(directory: Path) -> bool:
-    """Whether a process (the gateway, usually) owns the data directory right now."""
-    try:
-        os.close(_lock(directory))
-    except StoreLocked:
-        return True
-    return False
-
-
-def _refusal_to_open(path: Path, error: sqlite3.DatabaseError) -> StoreError:
-    """A disk that is full, read-only or failing is not a damaged file: nothing must be restored for it."""
-    if error.sqlite_errorcode & 0xFF in _DISK_ERRORS:
-        return StoreUnavailable(f"{path} cannot be written: {error}. Make room, or check the disk.")
-    return StoreDamaged(f"{path} cannot be opened: {error}. Restore it from a backup.")
-
-
-def _connect(path: Path, *, query_only: bool = False) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path,
-        timeout=BUSY_TIMEOUT_S,
-        isolation_level=None,  # transactions are ours, explicit
-        check_same_thread=False,  # made on the loop's thread, then used by one other thread alone
-        cached_statements=STATEMENTS,
-    )
-    connection.row_factory = sqlite3.Row
-    if query_only:
-        connection.execute("PRAGMA query_only=ON")
-    else:
-        path.chmod(0o600)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
-    return connection
-
-
-def _lock(directory: Path) -> int:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise StoreLocked(
-            f"Another threadgate already uses {directory}. Stop it, or choose another --data-dir."
-        ) from None
-    return descriptor
-
-
-def to_text(value: object) -> str:
-    """JSON as the store keeps it."""
-    return orjson.dumps(value).decode()
-
-
-def from_text(text: str) -> Any:
-    """The inverse of `to_text`."""
-    return orjson.loads(text)

@@ -12,11 +12,12 @@ from protocol.frames import RawJson
 from protocol.records import RunState, ThreadStatus
 from protocol.requests import MessageSendResult
 from storage import audit_log, run_ends
-from storage.engine import Reader, Row, Transaction, to_text
+from storage.engine import Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append, message_fact
 from storage.idempotency import once
 from storage.ports import Act, NewMessage, NewThread
 from storage.queries import Queries
+from storage.texts import to_text
 
 _SQL = Queries("threads")
 _RUNS = Queries("runs")

@@ -9,11 +9,14 @@ params returns the stored answer and changes nothing. Times are milliseconds sin
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from protocol.frames import RawJson
 from protocol.records import Actor, AuditEntry, Origin, Role, Run, RunState, Thread, Token, Usage
 from protocol.requests import SearchMatch
+
+DEFAULT_ORG: Final = "org_default"
+"""The one organization of a store, until more are made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.records import RunState, Usage
 from storage import audit_log
-from storage.engine import Row, Transaction, from_text, to_text
+from storage.engine import Row, Transaction
 from storage.errors import StaleFence
 from storage.event_log import Fact, Tail, append
 from storage.ports import Act, Ending, Move, Outbound, OutboxChanged
 from storage.queries import Queries
+from storage.texts import from_text, to_text
 
 _SQL = Queries("runs")
 _THREADS = Queries("threads")

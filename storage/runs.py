@@ -13,12 +13,13 @@ from protocol.instants import to_instant
 from protocol.records import Actor, ActorKind, Origin, Run, RunError, RunState, Usage
 from protocol.requests import RunResult
 from storage import audit_log, messages, run_ends
-from storage.engine import Engine, Reader, Row, Transaction, from_text, to_text
+from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StaleFence
 from storage.event_log import Fact, Tail, append, message_fact
 from storage.idempotency import once
 from storage.ports import Act, ClaimedRun, Ending, Move, Outbound
 from storage.queries import Queries
+from storage.texts import from_text, to_text
 
 _SQL = Queries("runs")
 _THREADS = Queries("threads")

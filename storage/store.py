@@ -2,22 +2,21 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from storage.audit_chain import Break, Link, Sealed, verify
 from storage.audit_log import AuditLog
-from storage.engine import Engine, Reader, Transaction, open_snapshot
+from storage.engine import Engine, Reader, Transaction
 from storage.errors import StoreDamaged
+from storage.files import snapshot
 from storage.identities import Identities
 from storage.inbox import Inbox
 from storage.outbox import Outbox
+from storage.ports import DEFAULT_ORG
 from storage.queries import Queries
 from storage.runs import Runs
 from storage.threads import Threads
 
 _SQL = Queries("identities")
-DEFAULT_ORG: Final = "org_default"
-"""The one organization of a store, until more are made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +79,14 @@ def verify_audit(directory: Path) -> tuple[Link, Break | None]:
 
     Returns the last good place and the first break, if any. Raises StoreDamaged when there is no store.
     """
-    connection = open_snapshot(directory)
-    try:
+    with snapshot(directory) as connection:
         row = connection.execute("SELECT audit_log_id FROM store WHERE id = 1").fetchone()
         if row is None:
-            raise StoreDamaged(f"The store in {directory} does not say which audit log it keeps")
-        (log_id,) = row
-        rows = connection.execute(
+            raise StoreDamaged(f"The store in {directory} was made, but never started")
+        entries = connection.execute(
             "SELECT seq, CAST(body AS TEXT) AS body, CAST(hash AS TEXT) AS hash FROM audit_entries ORDER BY seq"
         )
-        return verify((Sealed(row["seq"], row["body"], row["hash"]) for row in rows), Link.start(log_id))
-    finally:
-        connection.close()
+        return verify(
+            (Sealed(entry["seq"], entry["body"], entry["hash"]) for entry in entries),
+            Link.start(row["audit_log_id"]),
+        )

@@ -21,6 +21,7 @@ from protocol.records import Actor, ActorKind, Origin, Role, Usage
 from protocol.requests import MessageSendResult
 from storage.engine import Reader, Transaction
 from storage.ports import (
+    DEFAULT_ORG,
     Act,
     Claim,
     ClaimedRun,
@@ -35,7 +36,7 @@ from storage.ports import (
     OutboxChanged,
     OutboxRow,
 )
-from storage.store import DEFAULT_ORG, Store
+from storage.store import Store
 
 START_MS = 1_795_000_000_000
 OTHER_ORG = "org_other"

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from store_stage import Scene, open_scene, open_store
 
-from storage.engine import DATABASE_NAME, Engine, Reader, Transaction, check_integrity, is_locked
+from storage.engine import Engine, Reader, Transaction
 from storage.errors import StoreDamaged, StoreLocked, StoreTooNew, StoreUnavailable
+from storage.files import DATABASE_NAME, check_integrity, is_locked
 from storage.store import Store, verify_audit
 
 WRITER = Path(__file__).with_name("writer_process.py")

@@ -3,8 +3,7 @@
 import pytest
 from store_stage import OTHER_ORG, Scene
 
-from storage.ports import LogPage
-from storage.store import DEFAULT_ORG
+from storage.ports import DEFAULT_ORG, LogPage
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from store_stage import ROOM, Scene, refused
 
 from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind
-from storage.ports import CommittedEvent, OutboxChanged
-from storage.store import DEFAULT_ORG
+from storage.ports import DEFAULT_ORG, CommittedEvent, OutboxChanged
 
 
 async def cursor(scene: Scene, account: str = "main") -> str | None:

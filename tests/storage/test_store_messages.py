@@ -7,8 +7,7 @@ from store_stage import CHAT, OTHER_ORG, Scene, cancelled, claim, read, refused
 
 from protocol.errors import ErrorKind
 from protocol.records import RunState
-from storage.ports import CommittedEvent, OutboxChanged
-from storage.store import DEFAULT_ORG
+from storage.ports import DEFAULT_ORG, CommittedEvent, OutboxChanged
 
 # --- what is stored ---------------------------------------------------------------------------------
 

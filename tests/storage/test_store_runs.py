@@ -9,8 +9,7 @@ from gateway.rules.run_states import ENDED
 from protocol.errors import ErrorKind
 from protocol.records import RunState, Usage
 from storage.errors import StaleFence
-from storage.ports import ClaimedRun
-from storage.store import DEFAULT_ORG
+from storage.ports import DEFAULT_ORG, ClaimedRun
 
 
 async def state(scene: Scene, run_id: str) -> RunState:

@@ -5,8 +5,7 @@ from store_stage import CHAT, CLIENT, OTHER_ORG, Scene, claim, read, refused
 
 from protocol.errors import ErrorKind
 from protocol.records import Origin, ThreadStatus
-from storage.ports import CommittedEvent, ThreadDeleted
-from storage.store import DEFAULT_ORG
+from storage.ports import DEFAULT_ORG, CommittedEvent, ThreadDeleted
 
 # --- life -------------------------------------------------------------------------------------------
 

@@ -51,6 +51,10 @@ class Reply:
         SubscriptionReset when its events are lost.
         """
         match item:
+            case Event(kind=EventKind.RUN_QUEUED) if item.data.get("retry_of") == self.run_id:
+                # An interrupted run that is tried again goes on as a run of its own.
+                self.run_id = item.run_id or self.run_id
+                return ""
             case TextUpdate(run_id=self.run_id):
                 return self._grow(item.text_so_far)
             case Event() if self._is_ours(item):

@@ -84,6 +84,15 @@ def test_another_attempt_is_shown_as_far_as_it_says_the_same() -> None:
     assert not reply.is_replaced
 
 
+def test_a_run_that_is_tried_again_goes_on_as_another_run() -> None:
+    lost = event("run.interrupted", will_retry=True, reason="restart")
+    again = event("run.queued", "run_2", agent_id="demo", message_id="msg_0", retry_of="run_1")
+    chunks, reply = shown(written("one"), lost, again, written("one two", "run_2", "msg_2"))
+    assert (chunks, reply.run_id) == (["one", " two"], "run_2")
+    with pytest.raises(RunFailed):
+        reply.take(event("run.failed", "run_2", error={"kind": "agent_error", "message": "broke"}))
+
+
 def test_the_run_names_its_answer() -> None:
     chunks, reply = shown(said("let me look", "msg_1"), said("42", "msg_2"), completed("msg_1"))
     assert chunks == ["let me look"]
