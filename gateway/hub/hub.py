@@ -196,9 +196,10 @@ class Hub:
                 return
             try:
                 page = await self._page(subscription)
-            except Fault:  # deleted while it was being read
-                subscription.tell_reset("gone", self.epoch, 0, 0)
-                self._forget(subscription)
+            except Fault:  # deleted while it was being read; usually the commit has told so already
+                if not subscription.is_closed:
+                    subscription.tell_reset("gone", self.epoch, 0, 0)
+                    self._forget(subscription)
                 return
             except StoreUnavailable:
                 log.warning("the log could not be read, trying again", action="catch_up_retry")
