@@ -295,8 +295,13 @@ class Hub:
         """Read the threads' rows behind the follower's place; again whenever it turns out too slow."""
         while not inbox.is_closed and not inbox.receiver.is_closed:
             await inbox.receiver.has_room()
-            async with self._reading:
-                heads = await self._threads.heads(org_id, inbox.sent_offset, limits.REPLAY_EVENTS)
+            try:
+                async with self._reading:
+                    heads = await self._threads.heads(org_id, inbox.sent_offset, limits.REPLAY_EVENTS)
+            except StoreUnavailable:
+                log.warning("the heads could not be read, trying again", action="inbox_retry")
+                await asyncio.sleep(STORE_RETRY_S)
+                continue
             for head in heads:
                 if inbox.is_closed or not inbox.send(head):
                     break
