@@ -32,13 +32,16 @@ check: setup ## format, lint, types, import contracts, generated files: under a 
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m protocol.schema --check
+	$(BIN)/python -m gateway.reference --check
 
 format: setup ## rewrite formatting and the fixable lint findings
 	$(BIN)/ruff check --quiet --fix $(SOURCES) || true
 	$(BIN)/ruff format --quiet $(SOURCES)
 
-schema: setup ## regenerate the published schemas from the method table
+schema: setup ## regenerate what is generated: schemas and tables from the method table, docs from the settings
 	$(BIN)/python -m protocol.schema --write
+	$(BIN)/python -m protocol.tables docs/PROTOCOL.md
+	$(BIN)/python -m gateway.reference --write
 
 chaos: setup ## the long crash loop, KILLS=1000 (`make test` runs a short form)
 	$(BIN)/python -m tests.chaos.crash_loop --kills $(KILLS)

@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from typing import Final
 
@@ -115,11 +115,16 @@ class Gateway:
         host = self._settings.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self._server.port}"
 
-    async def start(self) -> None:
-        """Recover what an earlier process left, then serve. Raises OSError when the port is taken."""
+    async def start(self, on_listening: Callable[[], None] = lambda: None) -> None:
+        """Recover what an earlier process left, then serve. Raises OSError when the port is taken.
+
+        `on_listening` is called before the first request can be answered: what it publishes is there when
+        somebody who waited for the port connects.
+        """
         await self._deliveries.start()
         await self._scheduler.start()
         await self._server.start()
+        on_listening()
         for adapter, intake in self._intakes:
             await adapter.start(intake)
         self._chores = [
@@ -164,7 +169,7 @@ class Gateway:
             default_agent_id=agents.default_id,
             started_at=to_instant(clock.now_ms()),
         )
-        conversations = Conversations(store.threads, store.runs, agents, composer, clock)
+        conversations = Conversations(store.threads, store.runs, agents, self._hub, composer, clock)
         tokens = Tokens(store.identities, clock)
         table = handlers.table(
             Conversational(store.threads, store.runs, conversations, agents),

@@ -3,17 +3,19 @@
 import os
 import random
 import time
+from typing import Final
 
 from protocol.ids import RANDOM_BYTES, IdPrefix, make_id
 
-_ENTROPY_MAX = (1 << 8 * RANDOM_BYTES) - 1
+_ENTROPY_MAX: Final = (1 << 8 * RANDOM_BYTES) - 1
 
 
 class Clock:
-    """The machine's clocks."""
+    """The machine's clocks, and its randomness. Used from the loop only."""
 
-    _id_ms = 0
-    _id_entropy = 0
+    def __init__(self) -> None:
+        self._id_ms = 0
+        self._id_entropy = 0
 
     def now_ms(self) -> int:
         """Wall clock, milliseconds since 1970."""
@@ -31,6 +33,7 @@ class Clock:
         """A new id that sorts behind all ids made before by this clock, also those of the same millisecond.
 
         The order of what is owed to a room is the order of its ids, and one answer is often several messages.
+        Ids are names, not secrets: within a millisecond they count up from a random number.
         """
         now_ms = self.now_ms()
         if now_ms > self._id_ms:

@@ -21,8 +21,8 @@ from gateway.services.tokens import Tokens, new_secret
 from gateway.settings import Settings
 from protocol.ids import IdPrefix
 from protocol.records import Role
-from storage.ports import Act
-from storage.store import DEFAULT_ORG, Store
+from storage.ports import DEFAULT_ORG, Act
+from storage.store import Store
 
 log = structlog.get_logger()
 
@@ -41,12 +41,15 @@ async def serve(settings: Settings, announce: Callable[[str, str | None], None])
     _catch_signals(stopping)
     store = await open_store(settings, clock)
     try:
-        secret = await _first_token(store, clock)
         local_secret = new_secret()
         gateway = Gateway(settings, store, clock, local_secret)
-        try:
-            await gateway.start()
+
+        def tell_our_user() -> None:
             runtime_file.write(settings.data_dir, Runtime(gateway.url, os.getpid(), local_secret))
+
+        try:
+            await gateway.start(tell_our_user)
+            secret = await _first_token(store, clock)
             log.info("the gateway is ready", action="gateway_ready", url=gateway.url, version=VERSION)
             announce(gateway.url, secret)
             await stopping.wait()
@@ -70,8 +73,12 @@ async def open_store(settings: Settings, clock: Clock) -> Store:
 
 
 async def _first_token(store: Store, clock: Clock) -> str | None:
-    """A new store gets an owner; its secret is returned once and stored nowhere."""
-    if not store.identity.is_new:
+    """A store without any token gets an owner; its secret is returned once and stored nowhere.
+
+    Not "a new store": a first start that failed after making the store must not cost the owner their token.
+    """
+    tokens, _ = await store.identities.list_tokens(DEFAULT_ORG, 1, None)
+    if tokens:
         return None
     act = Act(DEFAULT_ORG, LOCAL_ACTOR, "first start", clock.now_ms())
     issued = await Tokens(store.identities, clock).create(act, Role.OWNER, FIRST_TOKEN_NAME, None)

@@ -5,12 +5,14 @@ value is reported with its key, where it came from and what is allowed. Channel 
 channel that owns them; `channels` here only carries them.
 """
 
+import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -33,7 +35,16 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class SettingsError(Exception):
-    """The configuration cannot be used; the text names every key that is wrong and what is allowed."""
+    """The configuration cannot be used: `problems` names every key that is wrong and what is allowed."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__(*problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        if len(self.problems) == 1:
+            return self.problems[0]
+        return "\n  ".join(["The configuration cannot be used:", *self.problems])
 
 
 class _Section(BaseModel):
@@ -189,8 +200,17 @@ def load(config: Path | None, overrides: Mapping[str, Any], environ: Mapping[str
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
     except SettingsSourceError as error:
         raise SettingsError(f"{error}: {error.__cause__}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path} is not UTF-8 text") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
-        raise SettingsError(_explain(error, path, given, environ)) from None
+        raise SettingsError(
+            *(
+                f"{_explain(wrong, Settings)} (from {_source(wrong, path, given, environ)})"
+                for wrong in _errors(error)
+            )
+        ) from None
     channel_settings(settings)
     if "data_dir" not in settings.model_fields_set:
         settings = settings.model_copy(update={"data_dir": default_data_dir(environ)})
@@ -204,47 +224,70 @@ def channel_settings(settings: Settings) -> list[ChannelSettings]:
         where = f"channels.{number}"
         model = SETTINGS_BY_KIND.get(str(table.get("kind")))
         if model is None:
-            kinds = ", ".join(sorted(SETTINGS_BY_KIND))
-            raise SettingsError(f"The configuration cannot be used:\n  {where}.kind: it is one of {kinds}")
+            raise SettingsError(f"{where}.kind: it is one of {', '.join(sorted(SETTINGS_BY_KIND))}")
         try:
             found.append(model.model_validate(table))
         except ValidationError as error:
-            lines = [
-                f"  {'.'.join([where, *map(str, wrong['loc'])])}: {wrong['msg'].removeprefix('Value error, ')}"
-                for wrong in error.errors(include_url=False, include_input=False)
-            ]
-            raise SettingsError("\n".join(["The configuration cannot be used:", *lines])) from None
+            raise SettingsError(*(f"{where}.{_explain(wrong, model)}" for wrong in _errors(error))) from None
     names = [(channel.kind, channel.account) for channel in found]
     if len(set(names)) != len(names):
-        raise SettingsError(
-            "The configuration cannot be used:\n  channels: every account may occur once per kind"
-        )
+        raise SettingsError("channels: every account may occur once per kind")
     return found
 
 
-def _explain(error: ValidationError, path: Path, given: Mapping[str, Any], environ: Mapping[str, str]) -> str:
-    lines = ["The configuration cannot be used:"]
-    for found in error.errors(include_url=False, include_input=False):
-        key = ".".join(str(step) for step in found["loc"])
-        top = str(found["loc"][0]) if found["loc"] else ""
-        message = found["msg"].removeprefix("Value error, ")
-        if top in given:
-            source = "the command line"
-        elif any(name.upper().startswith(f"{ENV_PREFIX}{top}".upper()) for name in environ if top):
-            source = "the environment"
-        else:
-            source = str(path)
-        lines.append(f"  {key + ': ' if key else ''}{message} (from {source})")
-    return "\n".join(lines)
+def _errors(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_url=False, include_input=False)
+
+
+def _explain(wrong: ErrorDetails, model: type[BaseModel]) -> str:
+    """One thing that is wrong: its key, and what is allowed."""
+    key = ".".join(str(step) for step in wrong["loc"])
+    if wrong["type"] == "extra_forbidden":
+        known = sorted(_section(model, wrong["loc"]).model_fields)
+        close = difflib.get_close_matches(str(wrong["loc"][-1]), known, n=1)
+        guess = f"; did you mean {close[0]}?" if close else ""
+        return f"{key}: there is no such setting{guess} (there are {', '.join(known)})"
+    message = wrong["msg"].removeprefix("Value error, ")
+    return f"{key}: {message[:1].lower()}{message[1:]}" if key else message
+
+
+def _section(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:
+    """The table that the last key of `path` stands in."""
+    for step in path[:-1]:
+        if isinstance(step, int):
+            continue
+        annotation = model.model_fields[step].annotation
+        inner = next((found for found in (annotation, *get_args(annotation)) if _is_model(found)), None)
+        if inner is None:
+            break
+        model = inner
+    return model
+
+
+def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _source(wrong: ErrorDetails, path: Path, given: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    """Where a wrong value came from."""
+    keys = [str(step).upper() for step in wrong["loc"]]
+    if keys and str(wrong["loc"][0]) in given:
+        return "the command line"
+    for name in environ:
+        steps = name.upper().removeprefix(ENV_PREFIX).split("__")
+        if name.startswith(ENV_PREFIX) and keys[: len(steps)] == steps:
+            return f"the environment variable {name}"
+    return str(path)
 
 
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
     known = {name.upper() for name in Settings.model_fields} | CLIENT_VARIABLES
     for name in environ:
-        if not name.startswith(ENV_PREFIX) or name == ENV_PREFIX + CRASH_VARIABLE:
-            continue
-        if name.removeprefix(ENV_PREFIX).split("__")[0] not in known:
+        key = name.removeprefix(ENV_PREFIX).split("__")[0]
+        if name.startswith(ENV_PREFIX) and key not in known and key != CRASH_VARIABLE:
+            close = difflib.get_close_matches(key, known, n=1)
+            guess = f"; did you mean {ENV_PREFIX}{close[0]}?" if close else ""
+            there_are = ", ".join(f"{ENV_PREFIX}{found}" for found in sorted(known))
             raise SettingsError(
-                f"The environment variable {name} is not a setting. Known: "
-                + ", ".join(f"{ENV_PREFIX}{key}" for key in sorted(known))
+                f"The environment variable {name} is not a setting{guess} (there are {there_are})"
             )

@@ -41,7 +41,10 @@ from protocol.requests import HelloParams, HelloResult
 INFLIGHT_RETRY_MS: Final = 100
 """Hint when too many requests are in flight: about the time a slow answer takes."""
 MALFORMED_MAX: Final = 16
-"""Unreadable JSON frames a live connection may send before it is closed: enough to debug a client by hand."""
+"""Frames out of turn or unreadable that a connection may send before it is closed: enough to debug by hand."""
+
+CLOSE_REASON_BYTES: Final = 120
+"""A close frame has room for 123 bytes of reason (RFC 6455 §5.5); `bye` carries the whole of it."""
 
 
 class Phase(enum.Enum):
@@ -109,6 +112,19 @@ Received = HelloReceived | RequestReceived | ResponseReceived | NotificationRece
 
 class Connection:
     """One connection. See the module's theory of operation."""
+
+    __slots__ = (
+        "_actions",
+        "_frame_bytes",
+        "_hello_deadline",
+        "_hello_id",
+        "_inflight",
+        "_malformed",
+        "_ping_at",
+        "_pong_deadline",
+        "_sent_at",
+        "phase",
+    )
 
     def __init__(self, challenge: Challenge, now: float, frame_bytes: int = limits.FRAME_BYTES) -> None:
         self.phase = Phase.HELLO
@@ -186,7 +202,8 @@ class Connection:
         self._inflight.clear()
         bye = Bye(code=code, reason=reason, retry_after_ms=retry_after_ms)
         self._actions.append(SendText(encode_notification("bye", bye)))
-        self._actions.append(Close(code, reason))
+        short = reason.encode()[:CLOSE_REASON_BYTES].decode(errors="ignore")
+        self._actions.append(Close(code, short))
 
     # --- what the shell asks -------------------------------------------------------------
 
@@ -235,6 +252,7 @@ class Connection:
         if self.phase is Phase.AUTHENTICATING:
             fault = invalid_request("Wait for the answer to hello before the next frame")
             self._answer_error(frame.id if isinstance(frame, Request | Malformed) else None, fault)
+            self._count_malformed()
             return None
         if not isinstance(frame, Request) or frame.method != "hello":
             request_id = frame.id if isinstance(frame, Request | Malformed) else None
@@ -267,10 +285,8 @@ class Connection:
         if isinstance(frame, Response):
             return ResponseReceived(frame)
         if isinstance(frame, Malformed):
-            self._malformed += 1
             self._answer_error(frame.id, frame.fault)
-            if self._malformed >= MALFORMED_MAX:
-                self.close(CloseCode.BAD_FRAME, "too many malformed frames")
+            self._count_malformed()
             return None
         refusal = self._refusal(frame)
         if refusal is not None:
@@ -292,6 +308,11 @@ class Connection:
                 retry_after_ms=INFLIGHT_RETRY_MS,
             )
         return None
+
+    def _count_malformed(self) -> None:
+        self._malformed += 1
+        if self._malformed >= MALFORMED_MAX:
+            self.close(CloseCode.BAD_FRAME, "too many malformed frames")
 
     def _too_large(self, allowed: int) -> None:
         fault = Fault(

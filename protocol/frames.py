@@ -13,9 +13,9 @@ from protocol.errors import Fault, invalid_request, parse_error
 from protocol.records import Record
 
 RequestId = str | int
-_ID_CHARS_MAX: Final = 128
+ID_CHARS_MAX: Final = 128
 """A correlation id is a counter or a UUID; a longer one only costs memory."""
-_INTEGER_MAX: Final = 2**53 - 1
+INTEGER_MAX: Final = 2**53 - 1
 """Largest integer every JSON implementation keeps exact (RFC 8259 §6)."""
 
 
@@ -107,8 +107,8 @@ def _response(frame_id: RequestId, value: dict[str, Any]) -> Frame:
 
 def _is_id(value: object) -> bool:
     if isinstance(value, str):
-        return 0 < len(value) <= _ID_CHARS_MAX
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _INTEGER_MAX
+        return 0 < len(value) <= ID_CHARS_MAX
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= INTEGER_MAX
 
 
 def to_json(value: Result) -> RawJson:

@@ -49,5 +49,5 @@ def make_id(prefix: IdPrefix, now_ms: int, entropy: bytes) -> str:
 
 def has_prefix(value: str, prefix: IdPrefix) -> bool:
     """Whether `value` has the shape of an id of that kind (says nothing about its existence)."""
-    body = value.removeprefix(f"{prefix.value}_")
-    return body is not value and len(body) == _BODY_CHARS and all(char in _ALPHABET for char in body)
+    kind, _, body = value.partition("_")
+    return kind == prefix.value and len(body) == _BODY_CHARS and all(char in _ALPHABET for char in body)

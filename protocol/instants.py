@@ -14,7 +14,7 @@ def to_instant(at_ms: int) -> str:
 
 
 def from_instant(instant: str) -> int:
-    """The inverse of `to_instant`. Raises ValueError for anything else than RFC 3339."""
+    """The inverse of `to_instant`; takes other ISO 8601 forms too. Raises ValueError without a time zone."""
     moment = datetime.fromisoformat(instant)
     if moment.tzinfo is None:
         raise ValueError(f"{instant!r} has no time zone")

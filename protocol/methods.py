@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from protocol.errors import invalid_params
 from protocol.records import Record
@@ -143,7 +144,13 @@ def validated(model: type[R], values: Any) -> R:
     except ValidationError as error:
         raise invalid_params(
             [
-                {"path": ".".join(str(step) for step in found["loc"]), "message": found["msg"]}
-                for found in error.errors(include_url=False, include_input=False, include_context=False)
+                {"path": ".".join(str(step) for step in found["loc"]), "message": _message(found)}
+                for found in error.errors(include_url=False, include_input=False)
             ]
         ) from None
+
+
+def _message(found: ErrorDetails) -> str:
+    if found["type"] == "union_tag_invalid":  # the only message of pydantic's that quotes what was given
+        return f"`type` should be one of {found['ctx']['expected_tags']}"
+    return found["msg"]

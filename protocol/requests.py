@@ -16,6 +16,7 @@ from protocol.records import (
     Channel,
     Content,
     Id,
+    Instant,
     Offset,
     Principal,
     Record,
@@ -129,7 +130,7 @@ class HelloResult(Record):
     epoch: str
     heartbeat_s: int
     limits: ConnectionLimits
-    auth_expires_at: str | None = None
+    auth_expires_at: Instant | None = None
     resumed: list[Resumed]
 
 
@@ -148,7 +149,7 @@ class ServerInfoResult(Record):
     minors: list[int]
     limits: ConnectionLimits
     default_agent_id: str
-    started_at: str
+    started_at: Instant
 
 
 class AgentParams(Record):
@@ -269,7 +270,7 @@ class SearchMatch(Record):
     title: str
     message_id: Id
     seq: Seq
-    at: str
+    at: Instant
     snippet: str
 
 

@@ -87,6 +87,8 @@ def _check(entry: Sealed, place: Link) -> Break | None:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError:
         return Break(entry.seq, f"entry {entry.seq} is not JSON")
+    if not isinstance(fields, dict):
+        return Break(entry.seq, f"entry {entry.seq} is not an object")
     if fields.get("seq") != entry.seq:
         return Break(entry.seq, f"entry {entry.seq} was moved: its body says {fields.get('seq')}")
     if fields.get("prev") != place.hash:

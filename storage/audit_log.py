@@ -9,9 +9,10 @@ from typing import Any
 from protocol.instants import to_instant
 from protocol.records import Actor, AuditEntry
 from storage.audit_chain import Link, seal
-from storage.engine import Engine, Reader, Row, Transaction, from_text
+from storage.engine import Engine, Reader, Row, Transaction
 from storage.ports import Act
 from storage.queries import Queries
+from storage.texts import from_text
 
 _SQL = Queries("audit")
 
@@ -33,7 +34,7 @@ def append(
         {
             "org_id": act.org_id,
             "at": to_instant(act.at_ms),
-            "actor": act.actor.model_dump(mode="json"),
+            "actor": {"id": act.actor.id, "kind": act.actor.kind.value, "name": act.actor.name},
             "via": act.via,
             "action": action,
             "outcome": outcome,
@@ -71,7 +72,10 @@ class AuditLog:
 def _page(
     tx: Reader, org_id: str, after_seq: int, action: str | None, limit: int
 ) -> tuple[list[AuditEntry], str | None]:
-    rows = tx.all(_SQL.page, org_id=org_id, after=after_seq, action=action, limit=limit + 1)
+    values: dict[str, Any] = {"org_id": org_id, "after": after_seq, "limit": limit + 1}
+    if action is not None:
+        values["action"] = action
+    rows = tx.all(_SQL.page if action is None else _SQL.page_of_action, **values)
     entries = [_entry(row) for row in rows[:limit]]
     return entries, str(entries[-1].seq) if len(rows) > limit else None
 

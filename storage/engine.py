@@ -9,47 +9,41 @@ savepoint around each write, so that it is undone alone. When the commit fails, 
 
 A saturated event loop starves threads: it gives up and retakes the GIL every few microseconds, and each
 release restarts the waiting thread's switch timer. So while calls wait longer than NAP_AFTER_S, the loop
-naps for NAP_S at a time (docs/decisions/0002). This is the only file of the product that imports sqlite3.
+naps until they have done something, if it is itself what is busy (docs/decisions/0002). The files are in `files.py`.
 """
 
 import asyncio
-import fcntl
 import os
 import queue
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
-import orjson
-
 from storage import migrations
-from storage.errors import StoreDamaged, StoreLocked, StoreUnavailable
+from storage.errors import StoreUnavailable
+from storage.files import DATABASE_NAME, connect, lock, refusal_to_open
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Row = sqlite3.Row
 
-DATABASE_NAME: Final = "threadgate.db"
-LOCK_NAME: Final = "lock"
 GROUP_MAX: Final = 256
 """Writes committed together at most: bounds the latency of the first of them (about 20 ms of work)."""
 READERS: Final = 2
 """Reader threads: one page of replay must not wait for another's full-text search."""
 NAP_AFTER_S: Final = 0.002
-NAP_S: Final = 0.0005
-"""Measured in bench/: without the nap a saturated loop stops all writes; with it p99 stays below 30 ms."""
-CHECKPOINT_PAGES: Final = 4000
-"""Pages (4 KiB each) in the WAL before the writer moves them into the database: 16 MiB."""
-STATEMENTS: Final = 256
-"""Prepared statements kept per connection: more than the product has."""
-CACHE_KIB: Final = 8 * 1024
-"""Page cache per connection."""
-BUSY_TIMEOUT_S: Final = 5.0
-"""Only a backup tool could hold the file: wait this long for it."""
+"""What waits longer than this is held up, by the disk or by the loop itself."""
+NAP_S: Final = 0.004
+"""The longest nap; it ends when a database thread has finished something. Measured in bench/."""
+WATCH_S: Final = 0.001
+"""How often the loop looks at what waits, while something waits; the finest its timers go."""
+NAP_BUSY_SHARE: Final = 0.7
+"""A loop that used less of the time than this gives the threads their turn by itself, in select()."""
 
 
 class Reader:
@@ -142,13 +136,16 @@ class Engine:
         self.writable = True
         self.last_offset = 0
         self._loop = loop
-        self._lock_file = _lock(directory)
+        self._lock_file = lock(directory)
         self._hooks: list[CommitHook] = []
         self._writes: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._waiting: dict[int, float] = {}
         self._calls = 0
-        self._nap_armed = False
+        self._is_watching = False
+        self._looked_at = 0.0
+        self._used_s = 0.0
+        self._progress = threading.Event()
         self._closed = False
         self._threads: list[threading.Thread] = []
 
@@ -156,22 +153,20 @@ class Engine:
     async def open(cls, directory: Path) -> "Engine":
         """Open or create the database and bring its schema up to date.
 
-        Blocks the loop for the migrations: it runs before anything is served. Raises StoreLocked, StoreTooNew
-        or StoreDamaged, each with what to do.
+        Blocks the loop for the migrations: it runs before anything is served. Raises StoreLocked, StoreTooNew,
+        StoreDamaged or StoreUnavailable, each with what to do.
         """
         engine = cls(directory, asyncio.get_running_loop())
         try:
-            writer = _connect(engine.path)
+            writer = connect(engine.path)
             migrations.apply(writer, now_ms=time.time_ns() // 1_000_000)
             engine.last_offset = writer.execute(
                 "SELECT coalesce(max(head_offset), 0) FROM threads"
             ).fetchone()[0]
-            readers = [_connect(engine.path, query_only=True) for _ in range(READERS)]
+            readers = [connect(engine.path, query_only=True) for _ in range(READERS)]
         except sqlite3.DatabaseError as error:
             os.close(engine._lock_file)
-            raise StoreDamaged(
-                f"{engine.path} cannot be opened: {error}. Restore it from a backup."
-            ) from error
+            raise refusal_to_open(engine.path, error) from error
         except BaseException:
             os.close(engine._lock_file)
             raise
@@ -229,20 +224,28 @@ class Engine:
         self._calls += 1
         self._waiting[self._calls] = self._loop.time()
         lane.put(_Call(act, args, kwargs, future, self._calls))
-        if not self._nap_armed:
-            self._nap_armed = True
-            self._loop.call_later(NAP_AFTER_S, self._nap)
+        if not self._is_watching:
+            self._is_watching = True
+            self._loop.call_later(NAP_AFTER_S, self._watch)
         return future
 
-    def _nap(self) -> None:
+    def _watch(self) -> None:
+        """While calls wait: nap when the oldest waits too long and the loop itself is what is busy."""
         oldest = next(iter(self._waiting.values()), None)
+        now = self._loop.time()
         if oldest is None:
-            self._nap_armed = False
+            self._is_watching = False
             return
-        if self._loop.time() - oldest >= NAP_AFTER_S:
-            self.stats.naps += 1
-            time.sleep(NAP_S)
-        self._loop.call_later(NAP_S, self._nap)
+        used_before, looked_at = self._used_s, self._looked_at
+        self._looked_at = 0.0
+        if now - oldest >= NAP_AFTER_S:
+            # The thread's CPU time is asked for only here: it is a system call, and a dear one on some machines.
+            self._used_s, self._looked_at = time.thread_time(), now
+            if looked_at and self._used_s - used_before >= NAP_BUSY_SHARE * (now - looked_at):
+                self.stats.naps += 1
+                self._progress.clear()
+                self._progress.wait(NAP_S)
+        self._loop.call_later(WATCH_S, self._watch)
 
     def _finish_group(self, group: list[_Call], failure: BaseException | None) -> None:
         self.stats.groups += 1
@@ -297,10 +300,12 @@ class Engine:
                     break
                 group.append(call)
             failure = self._commit_group(connection, group)
+            self._progress.set()
             self._post(self._finish_group, group, failure)
             if stop:
                 break
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with suppress(sqlite3.Error):  # no room for it: the WAL keeps every commit for the next start
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
 
     def _commit_group(self, connection: sqlite3.Connection, group: list[_Call]) -> StoreUnavailable | None:
@@ -363,84 +368,6 @@ class Engine:
                 call.error = error
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            self._progress.set()
             self._post(self._finish, call)
         connection.close()
-
-
-def open_snapshot(directory: Path) -> sqlite3.Connection:
-    """A read-only connection for offline tools (`doctor`, `audit verify`); works beside a running gateway.
-
-    Raises StoreDamaged when there is no readable store.
-    """
-    path = directory / DATABASE_NAME
-    if not path.exists():
-        raise StoreDamaged(f"There is no store at {path}")
-    try:
-        return _connect(path, query_only=True)
-    except sqlite3.DatabaseError as error:
-        raise StoreDamaged(f"{path} cannot be opened: {error}") from error
-
-
-def check_integrity(directory: Path) -> list[str]:
-    """SQLite's own quick check: an empty list when the file is sound, else its findings."""
-    connection = open_snapshot(directory)
-    try:
-        findings = [str(row[0]) for row in connection.execute("PRAGMA quick_check(20)")]
-    except sqlite3.DatabaseError as error:
-        findings = [str(error)]
-    finally:
-        connection.close()
-    return [] if findings == ["ok"] else findings
-
-
-def is_locked(directory: Path) -> bool:
-    """Whether a process (the gateway, usually) owns the data directory right now."""
-    try:
-        os.close(_lock(directory))
-    except StoreLocked:
-        return True
-    return False
-
-
-def _connect(path: Path, *, query_only: bool = False) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path,
-        timeout=BUSY_TIMEOUT_S,
-        isolation_level=None,  # transactions are ours, explicit
-        check_same_thread=False,  # made on the loop's thread, then used by one other thread alone
-        cached_statements=STATEMENTS,
-    )
-    connection.row_factory = sqlite3.Row
-    if query_only:
-        connection.execute("PRAGMA query_only=ON")
-    else:
-        path.chmod(0o600)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
-    return connection
-
-
-def _lock(directory: Path) -> int:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise StoreLocked(
-            f"Another threadgate already uses {directory}. Stop it, or choose another --data-dir."
-        ) from None
-    return descriptor
-
-
-def to_text(value: object) -> str:
-    """JSON as the store keeps it."""
-    return orjson.dumps(value).decode()
-
-
-def from_text(text: str) -> Any:
-    """The inverse of `to_text`."""
-    return orjson.loads(text)

@@ -12,9 +12,9 @@ import orjson
 
 from protocol import limits
 from protocol.events import EventKind
-from protocol.frames import RawJson, event_json, to_json
+from protocol.frames import event_json, to_json
 from protocol.instants import to_instant
-from protocol.records import Actor, ActorKind, Message
+from protocol.records import Actor, ActorKind
 from storage.engine import Row, Transaction
 from storage.ports import CommittedEvent
 from storage.queries import Queries
@@ -23,17 +23,27 @@ _SQL = Queries("threads")
 
 GATEWAY: Final = Actor(id="gateway", kind=ActorKind.SYSTEM, name="Threadgate")
 """The actor of what the gateway does on its own."""
+_GATEWAY_JSON: Final = to_json(GATEWAY)
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One event to append. `message` is given for message events and feeds the search index."""
+    """One event to append. `said` is given for message events and feeds the search index."""
 
     kind: EventKind
     data: dict[str, Any]
     actor: Actor = GATEWAY
     run_id: str | None = None
-    message: Message | None = None
+    said: "Saying | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """What can be searched of a message."""
+
+    message_id: str
+    role: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +65,15 @@ def append(tx: Transaction, tail: Tail, at_ms: int, facts: Sequence[Fact]) -> Ta
     """Append `facts` (at least one) behind `tail`; return the new end."""
     org_id, thread_id = tail.org_id, tail.thread_id
     head_seq, preview, offset = tail.head_seq, tail.preview, 0
+    told, actor = GATEWAY, _GATEWAY_JSON  # most facts of one transaction have the same actor: encoded once
+    at = to_instant(at_ms)
     for fact in facts:
         head_seq += 1
         offset = tx.next_offset()
-        preview = preview if fact.message is None else preview_of(fact.message)
-        actor, data = to_json(fact.actor), RawJson(orjson.dumps(fact.data))
+        preview = preview if fact.said is None else preview_of(fact.said.text)
+        if fact.actor is not told:
+            told, actor = fact.actor, to_json(fact.actor)
+        data = orjson.dumps(fact.data)
         tx.run(
             _SQL.insert_event,
             log_offset=offset,
@@ -72,13 +86,13 @@ def append(tx: Transaction, tail: Tail, at_ms: int, facts: Sequence[Fact]) -> Ta
             run_id=fact.run_id,
             data=data.decode(),
         )
-        if fact.message is not None:
-            _index(tx, org_id, thread_id, head_seq, offset, at_ms, fact.message)
+        if fact.said is not None:
+            _index(tx, tail, head_seq, offset, at_ms, fact)
         params = event_json(
             thread_id=thread_id,
             seq=head_seq,
             kind=fact.kind.value,
-            at=to_instant(at_ms),
+            at=at,
             actor=actor,
             run_id=fact.run_id,
             data=data,
@@ -98,36 +112,44 @@ def append(tx: Transaction, tail: Tail, at_ms: int, facts: Sequence[Fact]) -> Ta
     return Tail(org_id, thread_id, head_seq, preview)
 
 
-def text_of(message: Message) -> str:
-    """What can be searched of a message."""
-    return "\n".join(part.text for part in message.content if part.type == "text")
+def preview_of(text: str) -> str:
+    """One line of a message, for lists."""
+    return " ".join(text[: 4 * limits.PREVIEW_CHARS].split())[: limits.PREVIEW_CHARS]
 
 
-def _index(
-    tx: Transaction, org_id: str, thread_id: str, seq: int, offset: int, at_ms: int, message: Message
-) -> None:
-    text = text_of(message)
+def message_fact(
+    message_id: str,
+    role: str,
+    content: list[dict[str, Any]],
+    text: str,
+    author: Actor,
+    run_id: str | None = None,
+) -> Fact:
+    """The fact that a message was said; its data is a `protocol.events.MessageData`."""
+    message: dict[str, Any] = {
+        "id": message_id,
+        "role": role,
+        "content": content,
+        "author": {"id": author.id, "kind": author.kind.value, "name": author.name},
+    }
+    if run_id is not None:
+        message["run_id"] = run_id
+    said = Saying(message_id, role, text)
+    return Fact(EventKind.MESSAGE_CREATED, {"message": message}, author, run_id, said)
+
+
+def _index(tx: Transaction, tail: Tail, seq: int, offset: int, at_ms: int, fact: Fact) -> None:
+    assert fact.said is not None
     tx.run(
         _SQL.insert_message,
         log_offset=offset,
-        org_id=org_id,
-        id=message.id,
-        thread_id=thread_id,
+        org_id=tail.org_id,
+        id=fact.said.message_id,
+        thread_id=tail.thread_id,
         seq=seq,
-        role=message.role,
-        text=text,
-        run_id=message.run_id,
+        role=fact.said.role,
+        text=fact.said.text,
+        run_id=fact.run_id,
         created_at=at_ms,
     )
-    tx.run(_SQL.index_message, log_offset=offset, text=text)
-
-
-def preview_of(message: Message) -> str:
-    """One line of a message, for lists."""
-    return " ".join(text_of(message)[: 4 * limits.PREVIEW_CHARS].split())[: limits.PREVIEW_CHARS]
-
-
-def message_fact(message: Message) -> Fact:
-    """The fact that a message was said, by its author."""
-    data = {"message": message.model_dump(mode="json", exclude_none=True)}
-    return Fact(EventKind.MESSAGE_CREATED, data, message.author, message.run_id, message)
+    tx.run(_SQL.index_message, log_offset=offset, text=fact.said.text)

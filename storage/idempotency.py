@@ -50,4 +50,4 @@ def claim_hash(org_id: str, claim: Claim) -> str:
 def forget(tx: Transaction, before_ms: int, limit: int) -> int:
     """Drop at most `limit` answers older than `before_ms`, the oldest first; return how many."""
     old = [row["number"] for row in tx.all(_SQL.oldest_answers, limit=limit) if row["created_at"] < before_ms]
-    return tx.run(_SQL.forget_answers, upto=old[-1]) if old else 0
+    return tx.run(_SQL.forget_answers, upto=old[-1], before=before_ms) if old else 0

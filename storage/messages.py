@@ -9,19 +9,18 @@ from dataclasses import replace
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.frames import RawJson
-from protocol.records import Message, RunState, ThreadStatus
+from protocol.records import RunState, ThreadStatus
 from protocol.requests import MessageSendResult
 from storage import audit_log, run_ends
-from storage.engine import Reader, Row, Transaction, to_text
+from storage.engine import Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append, message_fact
 from storage.idempotency import once
 from storage.ports import Act, NewMessage, NewThread
 from storage.queries import Queries
+from storage.texts import to_text
 
 _SQL = Queries("threads")
 _RUNS = Queries("runs")
-_SEQ_DIGITS = 12
-"""A thread with a million events a second for ten days fits; texts of one length sort like their numbers."""
 
 
 def accept(tx: Transaction, act: Act, new: NewMessage) -> RawJson:
@@ -32,31 +31,20 @@ def accept(tx: Transaction, act: Act, new: NewMessage) -> RawJson:
         ahead: int = tx.value(_RUNS.count_unfinished, thread_id=thread["id"])
         if ahead and _make_room(tx, act, new, thread["id"], ahead):
             thread, ahead = find_thread(tx, act.org_id, thread["id"]), 0
-        message = Message.model_validate(
-            {"id": new.message_id, "role": "user", "content": new.content, "author": act.actor}
-        )
         tail = Tail.of(thread)
         message_seq = tail.head_seq + len(facts) + 1
         agent_id = new.agent_id or thread["agent_id"]
         queued = {"agent_id": agent_id, "message_id": new.message_id}
         facts = [
             *facts,
-            message_fact(message),
+            message_fact(new.message_id, "user", new.content, new.text, act.actor),
             Fact(EventKind.RUN_QUEUED, queued, act.actor, new.run_id),
         ]
         append(tx, tail, act.at_ms, facts)
         if changed:
             tx.run(_SQL.change, id=thread["id"], **changed)
-        insert_run(
-            tx,
-            act,
-            thread["id"],
-            new.run_id,
-            agent_id,
-            new.message_id,
-            message_seq,
-            queue_key=place_in_queue(message_seq),
-        )
+        place = queue_place(message_seq + 1)
+        insert_run(tx, act, thread["id"], new.run_id, agent_id, new.message_id, message_seq, queue_key=place)
         subject = {"thread_id": thread["id"], "message_id": new.message_id, "run_id": new.run_id}
         audit_log.append(tx, act, "message.send", subject)
         return MessageSendResult(
@@ -115,10 +103,10 @@ def insert_run(
     message_id: str,
     message_seq: int,
     *,
-    retry_of: str | None = None,
     queue_key: str,
+    retry_of: str | None = None,
 ) -> None:
-    """Queue a run at `queue_key`: see `place_in_queue`; a repetition may keep that of the run it repeats."""
+    """Queue a run at a place of the thread's queue; a repetition may keep that of the run it repeats."""
     tx.run(
         _RUNS.insert,
         id=run_id,
@@ -134,12 +122,12 @@ def insert_run(
     )
 
 
-def place_in_queue(seq: int) -> str:
-    """The place of a run that was asked for by the thread's event `seq`: runs keep the order of the log.
+def queue_place(seq: int) -> str:
+    """The place in a thread's queue of a run whose `run.queued` is event `seq`.
 
-    Not the order of ids: those are made before the write, and concurrent writes overtake one another.
+    Ids do not say what came first: two made in one millisecond have no order.
     """
-    return f"{seq:0{_SEQ_DIGITS}d}"
+    return f"seq_{seq:016d}"
 
 
 def refuse_full_queue(waiting: int, queue_max: int) -> None:
@@ -156,6 +144,7 @@ def refuse_full_queue(waiting: int, queue_max: int) -> None:
 def _thread_for(tx: Transaction, act: Act, new: NewMessage) -> tuple[Row, list[Fact], dict[str, str | None]]:
     """The thread to write to, the facts that come before the message, and what changes in its row."""
     if new.thread_id is None:
+        assert new.new_thread is not None, "a message has a thread or begins one"
         insert_thread(tx, act, new.new_thread)
         return find_thread(tx, act.org_id, new.new_thread.id), [], {}
     row = find_thread(tx, act.org_id, new.thread_id)
@@ -175,7 +164,7 @@ def _make_room(tx: Transaction, act: Act, new: NewMessage, thread_id: str, ahead
     """Apply on_busy to the unfinished runs of the thread; True when they were ended for the new message."""
     if new.on_busy == "reject":
         raise Fault(ErrorKind.BUSY, "The thread is busy with another run", retry_after_ms=1000)
-    if new.on_busy == "interrupt":
+    if new.interrupt is not None:
         for number, run in enumerate(tx.all(_RUNS.unfinished, thread_id=thread_id)):
             notice = new.interrupt.notice if number == 0 else None
             run_ends.end(tx, act, run, replace(new.interrupt, notice=notice))

@@ -8,10 +8,11 @@ from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.records import ThreadStatus
 from storage import run_ends
-from storage.engine import Engine, Reader, Row, Transaction, from_text
+from storage.engine import Engine, Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.ports import ClaimedRun, DeliveryCounts, DeliveryStep, OutboxChanged, OutboxRow
 from storage.queries import Queries
+from storage.texts import from_text
 
 _SQL = Queries("channels")
 _THREADS = Queries("threads")

@@ -9,11 +9,14 @@ params returns the stored answer and changes nothing. Times are milliseconds sin
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from protocol.frames import RawJson
 from protocol.records import Actor, AuditEntry, Origin, Role, Run, RunState, Thread, Token, Usage
 from protocol.requests import SearchMatch
+
+DEFAULT_ORG: Final = "org_default"
+"""The one organization of a store, until more are made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +108,23 @@ class Notice:
 class NewMessage:
     """A message to accept, with the ids to use for what it makes.
 
-    `new_thread` is used when `thread_id` is None. `text` is the searchable text, `title` names an untitled
-    thread. `interrupt` is how on_busy="interrupt" ends the runs that are ahead; its notice is shown once.
+    Exactly one of `thread_id` and `new_thread` is given, but for channels, which give both: there the
+    conversation's thread, once it is found, takes the place of a new one. `text` is the searchable text,
+    `title` names an untitled thread. `interrupt` is how on_busy="interrupt" ends the runs that are ahead;
+    its notice is shown once.
     """
 
     message_id: str
     run_id: str
     thread_id: str | None
-    new_thread: NewThread
+    new_thread: NewThread | None
     agent_id: str | None
     content: list[dict[str, Any]]
     text: str
     title: str
     queue_max: int
-    interrupt: "Ending"
     on_busy: Literal["queue", "reject", "interrupt", "steer"] = "queue"
+    interrupt: "Ending | None" = None
     restore_archived: bool = False
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
-from protocol.records import Message, RunState, Usage
+from protocol.records import RunState, Usage
 from storage import audit_log
-from storage.engine import Row, Transaction, from_text, to_text
+from storage.engine import Row, Transaction
 from storage.errors import StaleFence
-from storage.event_log import Fact, Tail, append, message_fact
+from storage.event_log import Fact, Tail, append
 from storage.ports import Act, Ending, Move, Outbound, OutboxChanged
 from storage.queries import Queries
+from storage.texts import from_text, to_text
 
 _SQL = Queries("runs")
 _THREADS = Queries("threads")
@@ -38,16 +39,16 @@ def complete(
     act: Act,
     run: Row,
     move: Move,
-    answer: Message | None,
+    answer: Fact | None,
     usage: Usage,
     parts: Sequence[Outbound],
 ) -> None:
     """End with an answer: message, events, deliveries, usage and audit entry."""
     _check(run, move)
-    facts = [message_fact(answer)] if answer is not None else []
+    facts = [answer] if answer is not None else []
     data: dict[str, Any] = {"usage": usage.model_dump()}
-    if answer is not None:
-        data["message_id"] = answer.id
+    if answer is not None and answer.said is not None:
+        data["message_id"] = answer.said.message_id
     _append(tx, act, run, [*facts, Fact(EventKind.RUN_COMPLETED, data, act.actor, run["id"])])
     close(tx, run, move.target, act.at_ms, usage=usage)
     tx.run(
@@ -138,6 +139,7 @@ def _deliver(tx: Transaction, run: Row, parts: Sequence[Outbound], at_ms: int) -
     thread = tx.one(_THREADS.find, org_id=run["org_id"], id=run["thread_id"])
     origin = from_text(thread["origin"]) if thread is not None else {}
     live = tx.one(_CHANNELS.live_outbound, run_id=run["id"])
+    begun_ms = live["created_at"] if live is not None else at_ms  # one instant keeps the parts together
     for part in parts:
         if live is not None and part.part == 1:
             tx.run(_CHANNELS.write_outbound, id=live["id"], content=part.content, now=at_ms)
@@ -156,7 +158,7 @@ def _deliver(tx: Transaction, run: Row, parts: Sequence[Outbound], at_ms: int) -
             phase="idle",
             content=part.content,
             attempt=0,
-            now=at_ms,
+            now=begun_ms,
         )
     tx.emit(OutboxChanged(origin["channel"], origin["account"], origin["room"]))
     return None

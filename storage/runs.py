@@ -4,24 +4,26 @@ How a run ends is in `run_ends.py`; how one begins in `messages.py`.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.frames import RawJson
 from protocol.instants import to_instant
-from protocol.records import Actor, ActorKind, Message, Origin, Part, Run, RunError, RunState, TextPart, Usage
+from protocol.records import Actor, ActorKind, Origin, Run, RunError, RunState, Usage
 from protocol.requests import RunResult
 from storage import audit_log, messages, run_ends
-from storage.engine import Engine, Reader, Row, Transaction, from_text, to_text
+from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StaleFence
-from storage.event_log import Fact, Tail, append
+from storage.event_log import Fact, Tail, append, message_fact
 from storage.idempotency import once
 from storage.ports import Act, ClaimedRun, Ending, Move, Outbound
 from storage.queries import Queries
+from storage.texts import from_text, to_text
 
 _SQL = Queries("runs")
 _THREADS = Queries("threads")
+_CHANNELS = Queries("channels")
 _LAST_ID: Final = "~"
 """Sorts after every id."""
 
@@ -97,7 +99,11 @@ def _get(tx: Reader, org_id: str, run_id: str) -> Run:
 def _list(
     tx: Reader, org_id: str, thread_id: str | None, state: RunState | None, limit: int, before: str
 ) -> tuple[list[Run], str | None]:
-    rows = tx.all(_SQL.page, org_id=org_id, thread_id=thread_id, state=state, limit=limit + 1, before=before)
+    values: dict[str, Any] = {"org_id": org_id, "state": state, "limit": limit + 1, "before": before}
+    if thread_id is None:
+        rows = tx.all(_SQL.page, **values)
+    else:
+        rows = tx.all(_SQL.page_of_thread, thread_id=thread_id, **values)
     return [_run(row) for row in rows[:limit]], rows[limit - 1]["id"] if len(rows) > limit else None
 
 
@@ -226,8 +232,8 @@ def _complete(
     act = _agent_act(run, now_ms)
     answer = None
     if text:
-        content: list[Part] = [TextPart(text=text)]
-        answer = Message(id=run.reply_id, role="assistant", content=content, author=act.actor, run_id=run.id)
+        content = [{"type": "text", "text": text}]
+        answer = message_fact(run.reply_id, "assistant", content, text, act.actor, run.id)
     run_ends.complete(tx, act, row, move, answer, usage, parts)
 
 
@@ -237,6 +243,7 @@ def _end(tx: Transaction, run: ClaimedRun, ending: Ending, now_ms: int, retry_id
     run_ends.end(tx, act, row, ending)
     if retry_id is not None:
         _queue_again(tx, act, row, retry_id, queue_key=row["queue_key"])
+        tx.run(_CHANNELS.pass_live_on, run_id=row["id"], next_run_id=retry_id, now=now_ms)
 
 
 def _cancel(tx: Transaction, act: Act, run_id: str, ending: Ending) -> RawJson:
@@ -263,8 +270,7 @@ def _retry(tx: Transaction, act: Act, run_id: str, new_run_id: str, queue_max: i
     return once(tx, act, effect)
 
 
-def _queue_again(tx: Transaction, act: Act, row: Row, new_run_id: str, queue_key: str | None) -> None:
-    """Queue the same input again, at `queue_key` or behind everything."""
+def _queue_again(tx: Transaction, act: Act, row: Row, new_run_id: str, queue_key: str | None = None) -> None:
     thread = messages.find_thread(tx, row["org_id"], row["thread_id"])
     messages.insert_run(
         tx,
@@ -274,8 +280,8 @@ def _queue_again(tx: Transaction, act: Act, row: Row, new_run_id: str, queue_key
         row["agent_id"],
         row["message_id"],
         row["message_seq"],
+        queue_key=queue_key or messages.queue_place(thread["head_seq"] + 1),
         retry_of=row["id"],
-        queue_key=queue_key or messages.place_in_queue(thread["head_seq"] + 1),
     )
     data = {"agent_id": row["agent_id"], "message_id": row["message_id"], "retry_of": row["id"]}
     append(tx, Tail.of(thread), act.at_ms, [Fact(EventKind.RUN_QUEUED, data, act.actor, new_run_id)])

@@ -2,21 +2,21 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from storage.audit_chain import Break, Link, Sealed, verify
 from storage.audit_log import AuditLog
-from storage.engine import Engine, Reader, Transaction, open_snapshot
+from storage.engine import Engine, Reader, Transaction
+from storage.errors import StoreDamaged
+from storage.files import snapshot
 from storage.identities import Identities
 from storage.inbox import Inbox
 from storage.outbox import Outbox
+from storage.ports import DEFAULT_ORG
 from storage.queries import Queries
 from storage.runs import Runs
 from storage.threads import Threads
 
 _SQL = Queries("identities")
-DEFAULT_ORG: Final = "org_default"
-"""The one organization of a store, until more are made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,11 @@ class Store:
     async def open(cls, directory: Path, *, new_epoch: str, new_log_id: str, now_ms: int) -> "Store":
         """Open the store of a data directory; a new one gets the given ids. Raises StoreError."""
         engine = await Engine.open(directory)
-        identity = await engine.write(_identify, new_epoch, new_log_id, now_ms)
+        try:
+            identity = await engine.write(_identify, new_epoch, new_log_id, now_ms)
+        except BaseException:
+            await engine.close()
+            raise
         return cls(engine, identity)
 
     async def close(self) -> None:
@@ -66,7 +70,7 @@ def _identify(tx: Transaction, new_epoch: str, new_log_id: str, now_ms: int) -> 
 
 
 def _position(tx: Reader) -> int:
-    position: int = tx.value("SELECT coalesce(max(head_offset), 0) FROM threads")
+    position: int = tx.value(_SQL.position)
     return position
 
 
@@ -75,10 +79,14 @@ def verify_audit(directory: Path) -> tuple[Link, Break | None]:
 
     Returns the last good place and the first break, if any. Raises StoreDamaged when there is no store.
     """
-    connection = open_snapshot(directory)
-    try:
-        (log_id,) = connection.execute("SELECT audit_log_id FROM store WHERE id = 1").fetchone()
-        rows = connection.execute("SELECT seq, body, hash FROM audit_entries ORDER BY seq")
-        return verify((Sealed(row["seq"], row["body"], row["hash"]) for row in rows), Link.start(log_id))
-    finally:
-        connection.close()
+    with snapshot(directory) as connection:
+        row = connection.execute("SELECT audit_log_id FROM store WHERE id = 1").fetchone()
+        if row is None:
+            raise StoreDamaged(f"The store in {directory} was made, but never started")
+        entries = connection.execute(
+            "SELECT seq, CAST(body AS TEXT) AS body, CAST(hash AS TEXT) AS hash FROM audit_entries ORDER BY seq"
+        )
+        return verify(
+            (Sealed(entry["seq"], entry["body"], entry["hash"]) for entry in entries),
+            Link.start(row["audit_log_id"]),
+        )

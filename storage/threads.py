@@ -12,11 +12,12 @@ from protocol.instants import to_instant
 from protocol.records import Origin, RunState, Thread, ThreadStatus
 from protocol.requests import SearchMatch, ThreadResult
 from storage import audit_log, messages, run_ends
-from storage.engine import Engine, Reader, Row, Transaction, from_text
+from storage.engine import Engine, Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.idempotency import once
 from storage.ports import Act, LogPage, NewMessage, NewThread, Said, StoredEvent, ThreadDeleted, ThreadHead
 from storage.queries import Queries
+from storage.texts import from_text
 
 _SQL = Queries("threads")
 _RUNS = Queries("runs")
@@ -245,7 +246,7 @@ def _replay(tx: Reader, org_id: str, thread_id: str, after: int, limit: int, lim
 def _search(
     tx: Reader, org_id: str, query: str, thread_id: str | None, limit: int, before: int
 ) -> tuple[list[SearchMatch], str | None]:
-    words = query.split()
+    words = query.replace("\0", " ").split()  # FTS5 reads an expression only up to a NUL
     if not words:
         return [], None
     values: dict[str, Any] = {"org_id": org_id, "thread_id": thread_id, "limit": limit + 1, "before": before}

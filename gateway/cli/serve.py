@@ -1,11 +1,11 @@
 """`threadgate serve`, `threadgate demo` and `threadgate emulate`: the commands that keep running."""
 
 import asyncio
+import errno
 import sys
 import tempfile
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 import uvloop
@@ -13,13 +13,16 @@ from rich.console import Console
 
 from channels.emulators.telegram import BotAccount, TelegramEmulator
 from gateway import daemon, log
-from gateway.cli.options import Config, DataDir, explained, settings_of
+from gateway.cli.failures import EXIT_UNUSABLE, explained, fail, note
+from gateway.cli.options import Config, DataDir, settings_of
+from gateway.doctor.running import port_problem
 from gateway.settings import Settings
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on.", show_default="8787")]
 
 DEMO_BOT: Final = BotAccount(token="700000001:demo-bot-token", id=700000001, username="threadgate_bot")
+LOCALHOST: Final = "127.0.0.1"
 DEMO_EMULATOR_PORT: Final = 8081
 """The port the Bot API server itself uses by default."""
 
@@ -31,7 +34,12 @@ def serve(config: Config = None, data_dir: DataDir = None, host: Host = None, po
     """Run the gateway until it is told to stop (Ctrl-C or SIGTERM)."""
     settings = settings_of(config, data_dir, {"host": host, "port": port})
     _configure_log(settings)
-    _run(daemon.serve(settings, _announce))
+    try:
+        uvloop.run(daemon.serve(settings, _announce))
+    except OSError as error:
+        if error.filename is not None:
+            raise  # a file, not the address
+        _explain_address(error, settings)
 
 
 @explained
@@ -40,8 +48,11 @@ def demo(
     port: Port = None,
     emulator_port: Annotated[int, typer.Option(help="Port of the Telegram emulator.")] = DEMO_EMULATOR_PORT,
 ) -> None:
-    """Run the gateway with the demo agent and a Telegram emulator, on loopback, and say what to try."""
-    _run(_demo(data_dir, port, emulator_port))
+    """Try it out: the gateway with a demo agent and a Telegram emulator, on loopback.
+
+    Without --data-dir everything is forgotten at the end. Ports that are taken are replaced by free ones.
+    """
+    uvloop.run(_demo(data_dir, port, emulator_port))
 
 
 @explained
@@ -50,14 +61,23 @@ def emulate(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = DEMO_EMULATOR_PORT,
     token: Annotated[str, typer.Option(help="The token of its bot.")] = DEMO_BOT.token,
 ) -> None:
-    """Run an emulator of a chat network, to try things without one."""
+    """Run an emulator of a chat network, to develop without one."""
     if platform != "telegram":
-        raise typer.BadParameter("the emulators are: telegram")
-    _run(_emulate(port, token))
+        fail(f"There is no emulator of {platform}.", "There is: telegram.", EXIT_UNUSABLE)
+    bot_id, _, secret = token.partition(":")
+    if not bot_id.isdecimal() or not secret:
+        fail("--token is no bot token.", "It is a number, a colon and a secret, like 700:abc.", EXIT_UNUSABLE)
+    bot = BotAccount(token=token, id=int(bot_id), username=DEMO_BOT.username)
+    uvloop.run(_emulate(bot, port))
 
 
-async def _emulate(port: int, token: str) -> None:
-    bot = BotAccount(token=token, id=int(token.split(":")[0]), username=DEMO_BOT.username)
+async def _emulate(bot: BotAccount, port: int) -> None:
+    if port_problem(LOCALHOST, port) is not None:
+        fail(
+            f"Port {port} of {LOCALHOST} is taken.",
+            "Choose another: --port 0 takes a free one.",
+            EXIT_UNUSABLE,
+        )
     async with _emulator(bot, port) as emulator:
         console.print(f"Telegram emulator on {emulator.url} (api_base_url), page at the same address")
         await asyncio.Event().wait()
@@ -65,7 +85,7 @@ async def _emulate(port: int, token: str) -> None:
 
 async def _demo(data_dir: Path | None, port: int | None, emulator_port: int) -> None:
     with tempfile.TemporaryDirectory(prefix="threadgate-demo-") as scratch:
-        async with _emulator(DEMO_BOT, emulator_port) as emulator:
+        async with _emulator(DEMO_BOT, _free(emulator_port)) as emulator:
             channel = {
                 "kind": "telegram",
                 "account": "demo",
@@ -74,8 +94,9 @@ async def _demo(data_dir: Path | None, port: int | None, emulator_port: int) -> 
                 "dm_policy": "open",
             }
             settings = settings_of(
-                None, data_dir or Path(scratch), {"host": "127.0.0.1", "port": port, "channels": (channel,)}
+                None, data_dir or Path(scratch), {"host": LOCALHOST, "port": port, "channels": (channel,)}
             )
+            settings = settings.model_copy(update={"port": _free(settings.port)})
             _configure_log(settings.model_copy(update={"log_level": "warning"}))
             await daemon.serve(
                 settings, lambda url, secret: _announce_demo(url, secret, emulator.url, settings)
@@ -124,7 +145,7 @@ class _RunningEmulator:
         self._port = port
 
     async def __aenter__(self) -> TelegramEmulator:
-        await self._emulator.start("127.0.0.1", self._port)
+        await self._emulator.start(LOCALHOST, self._port)
         return self._emulator
 
     async def __aexit__(self, *_: object) -> None:
@@ -136,9 +157,22 @@ def _configure_log(settings: Settings) -> None:
     log.configure(level=settings.log_level, json=is_json)
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run on uvloop; Ctrl-C outside of the daemon's own handling ends quietly."""
-    try:
-        uvloop.run(work)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+def _free(port: int) -> int:
+    """The port, or 0 (any free one) when it is taken."""
+    if port_problem(LOCALHOST, port) is None:
+        return port
+    note(f"port {port} is taken: using a free one")
+    return 0
+
+
+def _explain_address(error: OSError, settings: Settings) -> NoReturn:
+    where = f"{settings.host}:{settings.port}"
+    if error.errno == errno.EADDRINUSE:
+        fail(
+            f"Port {settings.port} of {settings.host} is taken by another program.",
+            f"Stop it, or choose another: threadgate serve --port {settings.port + 1} (0 takes a free one).",
+            EXIT_UNUSABLE,
+        )
+    if error.errno == errno.EACCES:
+        fail(f"Only root may listen on {where}.", "Choose a port above 1023.", EXIT_UNUSABLE)
+    fail(f"The gateway cannot listen on {where}: {error.strerror or error}", code=EXIT_UNUSABLE)

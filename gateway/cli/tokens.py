@@ -7,27 +7,29 @@ lock makes sure that only one process ever writes).
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import Annotated, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from threadgate_client import Client
+from threadgate_client import Client, NotFound
+from threadgate_client import Token as TokenRecord
 
 from gateway import runtime_file
-from gateway.cli.options import Config, DataDir, explained, fail, settings_of
+from gateway.cli.connecting import Endpoint, client_for
+from gateway.cli.failures import EXIT_UNUSABLE, explained, fail
+from gateway.cli.options import Config, DataDir, Json, settings_of
+from gateway.cli.printing import local_time, print_json, print_table
 from gateway.clock import Clock
 from gateway.daemon import open_store
 from gateway.edge.authentication import LOCAL_ACTOR
 from gateway.services import tokens as service
 from gateway.settings import Settings
-from protocol.errors import Fault
+from protocol.errors import ErrorKind, Fault
 from protocol.limits import PAGE_MAX
-from protocol.records import Role, Token
-from storage.engine import is_locked
-from storage.ports import Act
-from storage.store import DEFAULT_ORG, Store
+from protocol.records import Role
+from storage.files import DATABASE_NAME, LOCK_NAME, is_locked
+from storage.ports import DEFAULT_ORG, Act
+from storage.store import Store
 
 T = TypeVar("T")
 app = typer.Typer(help="Tokens that let programs and people in.", no_args_is_help=True)
@@ -39,7 +41,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 @app.command()
 @explained
 def create(
-    role: Annotated[Role, typer.Option(help="What it may do.")],
+    role: Annotated[Role, typer.Option(help="What it may do: everything, use the gateway, or only read.")],
     name: Annotated[str, typer.Option(help="What it is for.")] = "",
     ttl: Annotated[
         str | None, typer.Option(help="How long it is valid, like 12h or 30d.", show_default="for ever")
@@ -63,38 +65,39 @@ def create(
 
 @app.command("list")
 @explained
-def list_(config: Config = None, data_dir: DataDir = None) -> None:
+def list_(config: Config = None, data_dir: DataDir = None, json: Json = False) -> None:
     """List the tokens, newest first. Secrets are not kept and cannot be shown."""
 
-    async def over_wire(client: Client) -> list[tuple[str, ...]]:
-        return [
-            _row(token.id, token.name, token.role, token.created_at, token.expires_at, token.revoked_at)
-            async for token in client.tokens.list()
-        ]
+    async def over_wire(client: Client) -> list[TokenRecord]:
+        return [token async for token in client.tokens.list(limit=PAGE_MAX)]
 
-    async def on_store(store: Store) -> list[tuple[str, ...]]:
-        found: list[Token] = []
+    async def on_store(store: Store) -> list[TokenRecord]:
+        found: list[TokenRecord] = []
         cursor: str | None = None
         while True:
             page, cursor = await store.identities.list_tokens(DEFAULT_ORG, PAGE_MAX, cursor)
-            found += page
+            found += [TokenRecord.from_json(token.model_dump(mode="json")) for token in page]
             if cursor is None:
-                return [
-                    _row(
-                        token.id, token.name, token.role, token.created_at, token.expires_at, token.revoked_at
-                    )
-                    for token in found
-                ]
+                return found
 
-    table = Table("id", "name", "role", "created", "expires", "revoked")
-    for row in _run(settings_of(config, data_dir), over_wire, on_store):
-        table.add_row(*row)
-    Console().print(table)
+    settings = settings_of(config, data_dir)
+    _need_store(settings)
+    tokens = _run(settings, over_wire, on_store)
+    if json:
+        print_json(tokens)
+        return
+    rows = [
+        (token.id, token.role, local_time(token.created_at), _validity(token), token.name) for token in tokens
+    ]
+    print_table(("id", "role", "created", "valid", "name"), rows, "No tokens.")
 
 
-def _row(token_id: str, name: str, role: str, *instants: datetime | str | None) -> tuple[str, ...]:
-    # The client has instants as datetimes, the store as text; both read the same to the second.
-    return token_id, name, str(role), *(str(instant or "").replace(" ", "T")[:19] for instant in instants)
+def _validity(token: TokenRecord) -> str:
+    if token.revoked_at is not None:
+        return "revoked"
+    if token.expires_at is None:
+        return "for ever"
+    return f"until {local_time(token.expires_at)}" if token.expires_at > datetime.now(UTC) else "expired"
 
 
 @app.command()
@@ -103,12 +106,22 @@ def revoke(token_id: str, config: Config = None, data_dir: DataDir = None) -> No
     """Revoke a token; its connections end at once."""
 
     async def over_wire(client: Client) -> None:
-        await client.tokens.revoke(token_id)
+        try:
+            await client.tokens.revoke(token_id)
+        except NotFound:
+            _no_such(token_id)
 
     async def on_store(store: Store) -> None:
-        await store.identities.revoke_token(_act(), token_id)
+        try:
+            await store.identities.revoke_token(_act(), token_id)
+        except Fault as fault:
+            if fault.data["kind"] != ErrorKind.NOT_FOUND:
+                raise
+            _no_such(token_id)
 
-    _run(settings_of(config, data_dir), over_wire, on_store)
+    settings = settings_of(config, data_dir)
+    _need_store(settings)
+    _run(settings, over_wire, on_store)
     print(f"revoked {token_id}")
 
 
@@ -118,16 +131,16 @@ def _run(
     on_store: Callable[[Store], Awaitable[T]],
 ) -> T:
     """Through the gateway when it runs on this data directory, else on the store itself."""
-    return asyncio.run(
-        _over_wire(settings, over_wire) if is_locked(settings.data_dir) else _stopped(settings, on_store)
-    )
+    is_running = (settings.data_dir / LOCK_NAME).exists() and is_locked(settings.data_dir)
+    return asyncio.run(_over_wire(settings, over_wire) if is_running else _stopped(settings, on_store))
 
 
 async def _over_wire(settings: Settings, use: Callable[[Client], Awaitable[T]]) -> T:
     running = runtime_file.read(settings.data_dir)
     if running is None:
-        fail("The gateway is starting or stopping.", "Try again in a moment.")
-    async with Client(running.url, token=running.secret, name="threadgate-cli") as client:
+        fail("The gateway is starting or stopping.", "Try again in a moment.", EXIT_UNUSABLE)
+    secret = running.secret
+    async with client_for(Endpoint(running.url, lambda: secret)) as client:
         return await use(client)
 
 
@@ -135,10 +148,18 @@ async def _stopped(settings: Settings, use: Callable[[Store], Awaitable[T]]) -> 
     store = await open_store(settings, Clock())
     try:
         return await use(store)
-    except Fault as fault:
-        fail(fault.message)
     finally:
         await store.close()
+
+
+def _need_store(settings: Settings) -> None:
+    # Opening a store makes it: a mistyped directory must not be filled by asking what is in it.
+    if not (settings.data_dir / DATABASE_NAME).exists():
+        fail(f"There is no store in {settings.data_dir}.", "threadgate serve makes it.", EXIT_UNUSABLE)
+
+
+def _no_such(token_id: str) -> NoReturn:
+    fail(f"There is no token {token_id}.", "threadgate token list shows what there is.")
 
 
 def _act() -> Act:

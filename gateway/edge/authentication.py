@@ -14,8 +14,7 @@ from gateway.services.tokens import looks_valid, secret_hash
 from protocol.errors import ErrorKind, Fault
 from protocol.records import Actor, ActorKind, Role
 from protocol.scopes import Scope
-from storage.ports import Act, Bearer, Claim, IdentityStore
-from storage.store import DEFAULT_ORG
+from storage.ports import DEFAULT_ORG, Act, Bearer, Claim, IdentityStore
 
 LOCAL_ACTOR = Actor(id="local", kind=ActorKind.USER, name="local operator")
 """Whoever runs commands as the gateway's own user on its machine."""
@@ -41,6 +40,11 @@ class Authenticator:
         self._identities = identities
         self._clock = clock
         self._local_hash = secret_hash(local_secret)
+        self._revoked: set[str] = set()
+
+    def revoked(self, token_id: str) -> None:
+        """The token was revoked: an answer of the store that is still under way must not let it in."""
+        self._revoked.add(token_id)
 
     async def authenticate(self, secret: str | None, via: str) -> Caller:
         """The caller a secret speaks for. Raises Fault unauthorized or expired."""
@@ -50,13 +54,19 @@ class Authenticator:
                 "A token is needed",
                 hint="threadgate token create --role operator makes one",
             )
+        if not secret.isascii():  # headers may bring bytes that are no text at all
+            raise _not_valid()
         hashed = secret_hash(secret)
         if hmac.compare_digest(hashed, self._local_hash):
             bearer = Bearer("local", DEFAULT_ORG, LOCAL_ACTOR, Role.OWNER, None)
         elif looks_valid(secret):
             bearer = await self._identities.authenticate(hashed, self._clock.now_ms())
+            if bearer.token_id in self._revoked:
+                raise _not_valid()
         else:
-            raise Fault(
-                ErrorKind.UNAUTHORIZED, "The token is not valid", hint="Check that it was copied whole"
-            )
+            raise _not_valid()
         return Caller(bearer, via, ROLE_SCOPES[bearer.role])
+
+
+def _not_valid() -> Fault:
+    return Fault(ErrorKind.UNAUTHORIZED, "The token is not valid", hint="Check that it was copied whole")

@@ -1,4 +1,4 @@
-"""From a request to its answer: table → scope → rate → params → handler → result or fault. One place for all.
+"""From a request to its answer: rate → table → scope → params → handler → result or fault. One place for all.
 
 Both ways in use it, so that WebSocket and HTTP cannot differ. Every failure becomes a `Fault` here; what is
 not one is `internal`: the caller gets an incident id, the log gets the story.
@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import orjson
 import structlog
 
 from gateway.clock import Clock
@@ -76,6 +75,7 @@ class Dispatcher:
         self._clock = clock
         self._limits = limits
         self._metrics = metrics
+        self._answered = {name: metrics.requests.labels(name, "ok") for name in METHODS}
         self._buckets: dict[str, TokenBucket] = {}
 
     async def call(
@@ -84,10 +84,10 @@ class Dispatcher:
         """Answer one request. Raises Fault, and nothing else but cancellation."""
         method = METHODS.get(name)
         try:
+            self._take(caller.bearer.actor.id)
             if method is None:
                 raise method_not_found(name)
             require(caller.scopes, method.scope)
-            self._take(caller.bearer.actor.id)
             values = params_of(method, params)
             act = caller.act(self._clock.now_ms(), _claim(caller, method, values))
             outcome = await self._handlers[name](Call(method, caller, act, receiver), values)
@@ -96,16 +96,14 @@ class Dispatcher:
             raise
         except StoreUnavailable as error:
             log.warning("the store did not answer", action="store_unavailable", method=name, error=str(error))
-            raise Fault(
-                ErrorKind.UNAVAILABLE, "The store does not take this now", retry_after_ms=STORE_RETRY_MS
-            ) from error
+            raise store_fault() from error
         except asyncio.CancelledError:
             raise
         except Exception as error:
             incident = self._clock.new_id(IdPrefix.INCIDENT)
             log.exception("a request broke", action="request_broke", method=name, incident=incident)
             raise Fault(ErrorKind.INTERNAL, "Something went wrong here", incident=incident) from error
-        self._metrics.requests.labels(method.name, "ok").inc()
+        self._answered[name].inc()
         return outcome if isinstance(outcome, Reply) else Reply(outcome)
 
     def _take(self, principal_id: str) -> None:
@@ -125,12 +123,16 @@ class Dispatcher:
             )
 
 
+def store_fault() -> Fault:
+    """What a caller is told when the store did not answer; why is in the log."""
+    return Fault(ErrorKind.UNAVAILABLE, "The store does not take this now", retry_after_ms=STORE_RETRY_MS)
+
+
 def _claim(caller: Caller, method: Method, params: Record) -> Claim | None:
     if not isinstance(params, Mutation) or params.idempotency_key is None:
         return None
-    meaning = orjson.dumps(
-        params.model_dump(mode="json", exclude={"idempotency_key"}), option=orjson.OPT_SORT_KEYS
-    )
+    # A model writes its fields in one order, whatever order they came in: equal params are equal bytes.
+    meaning = params.__pydantic_serializer__.to_json(params, exclude={"idempotency_key"}, by_alias=True)
     return Claim(
         caller.bearer.actor.id, method.name, params.idempotency_key, hashlib.sha256(meaning).hexdigest()[:32]
     )

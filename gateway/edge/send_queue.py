@@ -20,7 +20,27 @@ DRAIN_POLL_S: Final = 0.02
 
 
 class SendQueue:
-    """`gateway.hub.receiver.Receiver` over an asyncio transport."""
+    """`gateway.hub.receiver.Receiver` over an asyncio transport.
+
+    A note that is larger than the queue alone is taken when nothing else waits.
+    """
+
+    # Slots here and in what else an idle connection holds: a dictionary each would be a tenth of its memory.
+    __slots__ = (
+        "__weakref__",
+        "_buffered",
+        "_encode",
+        "_is_closed",
+        "_loop",
+        "_on_stall",
+        "_progress_at",
+        "_room",
+        "_timer",
+        "_transport",
+        "_waiting",
+        "_waiting_bytes",
+        "sent_at",
+    )
 
     def __init__(
         self,
@@ -44,12 +64,17 @@ class SendQueue:
     @property
     def is_closed(self) -> bool:
         """Whether nothing will be written any more."""
-        return self._is_closed
+        return self._is_closed or self._transport.is_closing()
 
     @property
     def is_congested(self) -> bool:
         """Whether frames wait for the socket."""
         return bool(self._waiting)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more waits than may: answers go beyond the limits, so nobody should ask for new ones."""
+        return len(self._waiting) >= limits.QUEUE_FRAMES or self._waiting_bytes >= limits.QUEUE_BYTES
 
     @property
     def waiting_bytes(self) -> int:
@@ -76,7 +101,7 @@ class SendQueue:
 
     async def has_room(self) -> None:
         """Return when nothing waits; at once after the close."""
-        if self._waiting and not self._is_closed:
+        if self._waiting and not self.is_closed:
             room = self._loop.create_future()
             self._room.append(room)
             await room
@@ -92,14 +117,19 @@ class SendQueue:
         self._make_room()
 
     def _put(self, data: bytes, *, must: bool) -> bool:
-        if self._is_closed or self._transport.is_closing():
+        if self.is_closed:
             return False
         if not self._waiting and self._transport.get_write_buffer_size() < DIRECT_BYTES:
             self._transport.write(data)
             self.sent_at = self._loop.time()
             return True
-        if not must and (
-            len(self._waiting) >= limits.QUEUE_FRAMES or self._waiting_bytes + len(data) > limits.QUEUE_BYTES
+        if (
+            self._waiting
+            and not must
+            and (
+                len(self._waiting) >= limits.QUEUE_FRAMES
+                or self._waiting_bytes + len(data) > limits.QUEUE_BYTES
+            )
         ):
             return False
         self._waiting.append(data)
@@ -112,7 +142,7 @@ class SendQueue:
 
     def _drain(self) -> None:
         self._timer = None
-        if self._is_closed or self._transport.is_closing():
+        if self.is_closed:
             self.close()
             return
         now = self._loop.time()

@@ -12,12 +12,14 @@ import structlog
 from aiohttp import web
 
 from gateway.edge import http, sse, websocket
+from gateway.edge.dispatch import store_fault
 from gateway.edge.websocket import EdgeContext
 from gateway.metrics import CONTENT_TYPE
 from gateway.settings import LOOPBACK, Settings
 from protocol import limits, schema
-from protocol.errors import CloseCode, ErrorKind, Fault, method_not_found
+from protocol.errors import CloseCode, ErrorKind, Fault, invalid_request, method_not_found
 from protocol.ids import IdPrefix
+from storage.errors import StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -101,6 +103,11 @@ class Server:
             response = http.problem(fault)
         except web.HTTPException as error:
             response = http.problem(_as_fault(error, request))
+        except StoreUnavailable as error:
+            log.warning(
+                "the store did not answer", action="store_unavailable", path=request.path, error=str(error)
+            )
+            response = http.problem(store_fault())
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -122,11 +129,16 @@ class Server:
         if origin is not None and origin.lower() not in self._origins:
             raise Fault(ErrorKind.FORBIDDEN, "This Origin is not allowed", hint="Add it to allowed_origins")
 
+    def _check_room(self) -> None:
+        """Refuse what would stay open while the gateway stops or has as many connections as it may."""
+        count = len(self._context.sessions) + len(self._context.streams)
+        if self._is_draining or count >= self._settings.limits.connections:
+            raise Fault(ErrorKind.UNAVAILABLE, "No new connections now", retry_after_ms=RETRY_AFTER_S * 1000)
+
     # --- routes -------------------------------------------------------------------------------
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
-        if self._is_draining or len(self._context.sessions) >= self._settings.limits.connections:
-            raise Fault(ErrorKind.UNAVAILABLE, "No new connections now", retry_after_ms=RETRY_AFTER_S * 1000)
+        self._check_room()
         offered = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
         if limits.SUBPROTOCOL not in offered:
             text = f"Connect with the WebSocket subprotocol {limits.SUBPROTOCOL}.\n"
@@ -134,6 +146,7 @@ class Server:
         return await websocket.serve(self._context, request)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
+        self._check_room()
         caller = await http.authenticate(self._context.authenticator, request)
         return await sse.serve(self._context, request, caller)
 
@@ -185,6 +198,8 @@ def _names(settings: Settings, port: int) -> tuple[frozenset[str], frozenset[str
 def _as_fault(error: web.HTTPException, request: web.Request) -> Fault:
     if error.status in (404, 405):
         return method_not_found(request.path)
+    if error.status == 400:
+        return invalid_request(error.reason)
     if error.status == 413:
         return Fault(ErrorKind.TOO_LARGE, "The body is too large")
     return Fault(ErrorKind.CONFLICT, error.reason)

@@ -21,7 +21,7 @@ from protocol.requests import CursorPosition
 from protocol.scopes import Scope
 
 POLL_S: Final = 5.0
-"""How soon a vanished reader is noticed."""
+"""How soon a vanished reader, or an expired token, is noticed."""
 _COMMENT: Final = b"c\r\n: heartbeat\n\r\n"
 
 
@@ -49,14 +49,16 @@ async def serve(context: EdgeContext, request: web.Request, caller: Caller) -> w
     )
     gauge = context.metrics.connections.labels("sse")
     gauge.inc()
+    context.streams[transport] = caller.bearer.token_id
     try:
         await response.prepare(request)
         await response.write(b": threadgate\n\n")  # sends the headers, which aiohttp holds back until then
         opening.begin()
         if opening.reset_reason is None:
-            await _keep_open(queue, transport)
+            await _keep_open(context, caller, queue, transport)
     finally:
         gauge.dec()
+        del context.streams[transport]
         context.hub.drop(queue)
         queue.close()
     return response
@@ -72,10 +74,13 @@ def _position(context: EdgeContext, request: web.Request) -> Position:
     return CursorPosition(epoch=epoch, after_seq=min(int(given), 2**53 - 1))
 
 
-async def _keep_open(queue: SendQueue, transport: asyncio.WriteTransport) -> None:
+async def _keep_open(
+    context: EdgeContext, caller: Caller, queue: SendQueue, transport: asyncio.WriteTransport
+) -> None:
+    expires_at_ms = caller.bearer.expires_at_ms
     loop = asyncio.get_running_loop()
     queue.sent_at = loop.time()
-    while not transport.is_closing() and not queue.is_closed:
+    while not queue.is_closed and (expires_at_ms is None or context.clock.now_ms() < expires_at_ms):
         if loop.time() - queue.sent_at >= limits.HEARTBEAT_S:
             queue.write(_COMMENT)
         await asyncio.sleep(POLL_S)

@@ -72,6 +72,8 @@ class EdgeContext:
     identity: ServerIdentity
     compression: bool
     sessions: set["Session"] = field(default_factory=set)
+    streams: dict[asyncio.WriteTransport, str] = field(default_factory=dict)
+    """Open event streams and the token each was opened with."""
 
 
 class _Socket(web.WebSocketResponse):
@@ -95,6 +97,10 @@ def on_commit(context: EdgeContext, signals: Sequence[object]) -> None:
     """The store's commit hook: a revoked token ends its connections at once."""
     for signal in signals:
         if isinstance(signal, TokenRevoked):
+            context.authenticator.revoked(signal.token_id)
+            for transport, token_id in tuple(context.streams.items()):
+                if token_id == signal.token_id:
+                    transport.close()
             for session in tuple(context.sessions):
                 if session.token_id == signal.token_id:
                     session.close(CloseCode.UNAUTHORIZED, "the token was revoked")
@@ -128,6 +134,20 @@ async def serve(context: EdgeContext, request: web.Request) -> web.StreamRespons
 class Session:
     """One connection from its upgrade to its end."""
 
+    __slots__ = (
+        "_caller",
+        "_connection",
+        "_context",
+        "_expiry",
+        "_loop",
+        "_queue",
+        "_socket",
+        "_tails",
+        "_tasks",
+        "_timer",
+        "_transport",
+    )
+
     def __init__(self, context: EdgeContext, request: web.Request, socket: _Socket) -> None:
         assert request.transport is not None, "an upgraded request has a transport"
         self._context = context
@@ -158,6 +178,8 @@ class Session:
         """Read until the connection ends."""
         self._flush()
         while True:
+            if self._queue.is_full:  # who does not read answers may not ask for more
+                await self._queue.has_room()
             message = await self._socket.receive()
             match message.type:
                 case WSMsgType.TEXT:
@@ -175,6 +197,8 @@ class Session:
                 case _:
                     return
             self._flush()
+            if self._queue.waiting_bytes > limits.QUEUE_BYTES:
+                await self._queue.has_room()  # who does not read its answers may not ask for more
 
     def close(self, code: CloseCode, reason: str, retry_after_ms: int | None = None) -> None:
         """Say bye and close."""
@@ -243,6 +267,7 @@ class Session:
             if params.role != "client" or params.auth.device is not None:
                 raise Fault(ErrorKind.FORBIDDEN, "Devices and agents cannot connect to this version yet")
             caller = await self._context.authenticator.authenticate(params.auth.token, "websocket")
+            self._caller = caller  # from here on a revocation finds this connection
             openings = [await self._resume(caller, point) for point in params.resume]
         except Fault as refusal:
             forbidden = refusal.kind is ErrorKind.FORBIDDEN
@@ -252,7 +277,6 @@ class Session:
             unreadable = Fault(ErrorKind.UNAVAILABLE, "The store cannot be read now")
             self._connection.refuse(unreadable, CloseCode.STORE_NOT_WRITABLE)
             return
-        self._caller = caller
         self._connection.accept(self._hello_result(caller, params, openings))
         self._arm_expiry(caller)
         self._flush()
@@ -321,6 +345,7 @@ class Session:
                     self._queue.write_control(PING_FRAME)
                 case Close(code, reason):
                     self._context.metrics.closes.labels(str(code)).inc()
+                    self._context.hub.drop(self._queue)  # nothing comes after bye
                     task = self._loop.create_task(self._close_socket(code, reason))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
@@ -337,6 +362,8 @@ class Session:
 
     def _on_timer(self) -> None:
         now = self._loop.time()
+        if self._queue.is_full:  # its pong is not read meanwhile; that it makes progress is watched there
+            self._connection.receive_pong()
         self._connection.sent(max(self._queue.sent_at, now - limits.HEARTBEAT_S))
         self._connection.handle_timeout(now)
         self._flush()
@@ -350,6 +377,7 @@ class Session:
         self._connection.take_actions()
         self._context.metrics.closes.labels(str(int(CloseCode.TOO_SLOW))).inc()
         log.info("a connection read too slowly", action="connection_too_slow")
+        self._queue.close()
         self._transport.abort()
 
 

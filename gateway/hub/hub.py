@@ -6,6 +6,8 @@ follow a thread is decided before (`edge/handlers/threads.py`); what a subscript
 """
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -29,6 +31,8 @@ CATCH_UPS: Final = 8
 """Pages read at the same time: enough to keep both readers busy, few enough that none waits long."""
 STORE_RETRY_S: Final = 1.0
 """Pause before reading again when the store could not be read."""
+DELTA_TURN_S: Final = 0.003
+"""Fan-out of deltas at a stretch. Deltas can wait and are rolled up; requests and commits cannot."""
 _END: Final = 2**53 - 1
 """Behind every event: reading after it brings only the log's bounds."""
 
@@ -57,6 +61,7 @@ class Hub:
         self._subscriptions: dict[Receiver, dict[str, Subscription]] = {}
         self._inboxes: dict[Receiver, InboxSubscription] = {}
         self._streams: dict[str, Stream] = {}
+        self._due: deque[Stream] = deque()
         self._reading = asyncio.Semaphore(CATCH_UPS)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -141,6 +146,8 @@ class Hub:
             )
 
         def begin() -> None:
+            if subscription.is_closed:
+                return
             subscription.told = subscription.cursor
             if subscription.try_go_live(head):
                 self._send_snapshot(subscription)
@@ -227,7 +234,7 @@ class Hub:
 
     def open_stream(self, thread_id: str, run_id: str, message_id: str, text: str) -> Stream:
         """Begin (or continue, after a restart) an answer of which `text` was said already."""
-        stream = Stream(thread_id, run_id, message_id, text, self._publish_delta, self._loop)
+        stream = Stream(thread_id, run_id, message_id, text, self._publish_delta, self._give_turn, self._loop)
         self._streams[thread_id] = stream
         snapshot = stream.snapshot()
         for subscription in self._followers.get(thread_id, ()):
@@ -235,11 +242,31 @@ class Hub:
                 subscription.receiver.offer(snapshot)
         return stream
 
+    def text_so_far(self, thread_id: str, run_id: str) -> str:
+        """What a run has said up to now; empty when it is not speaking."""
+        stream = self._streams.get(thread_id)
+        return stream.text if stream is not None and stream.run_id == run_id else ""
+
     def close_stream(self, stream: Stream) -> None:
         """The answer is complete, or will not be: what waits was flushed or is dropped."""
         stream.discard()
         if self._streams.get(stream.thread_id) is stream:
             del self._streams[stream.thread_id]
+
+    def _give_turn(self, stream: Stream) -> None:
+        self._due.append(stream)
+        if len(self._due) == 1:
+            self._loop.call_soon(self._flush_due)
+
+    def _flush_due(self) -> None:
+        """Send the deltas that are due, but return to the loop in time for everybody else's requests."""
+        until = time.perf_counter() + DELTA_TURN_S
+        while self._due:
+            self._due[0].flush()
+            self._due.popleft()
+            if self._due and time.perf_counter() >= until:
+                self._loop.call_soon(self._flush_due)
+                return
 
     def _publish_delta(self, stream: Stream, note: Note) -> None:
         for subscription in self._followers.get(stream.thread_id, ()):

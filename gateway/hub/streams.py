@@ -22,6 +22,7 @@ class Stream:
         message_id: str,
         text: str,
         publish: Callable[["Stream", Note], None],
+        ask_for_turn: Callable[["Stream"], None],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.thread_id = thread_id
@@ -30,9 +31,12 @@ class Stream:
         self._published = text
         self._waiting: list[str] = []
         self._next_index = 1 if text else 0
+        self.chars = len(text)
         self._sent_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._publish = publish
+        self._ask_for_turn = ask_for_turn
+        self._is_asking = False
         self._loop = loop
 
     @property
@@ -41,18 +45,28 @@ class Stream:
         return self._published + "".join(self._waiting)
 
     def push(self, text: str) -> None:
-        """Say more. The first piece goes out at once, later ones at most every 40 ms."""
+        """Say more. The first piece goes out at once, later ones at most every 40 ms.
+
+        A busy hub gives turns more rarely; what waits meanwhile is rolled up into one delta.
+        """
         self._waiting.append(text)
-        if self._timer is not None:
+        self.chars += len(text)
+        if self._timer is not None or self._is_asking:
             return
         due = self._sent_at + limits.DELTA_INTERVAL_S
         if self._loop.time() >= due:
-            self.flush()
+            self._ask()
         else:
-            self._timer = self._loop.call_at(due, self.flush)
+            self._timer = self._loop.call_at(due, self._ask)
+
+    def _ask(self) -> None:
+        self._timer = None
+        self._is_asking = True
+        self._ask_for_turn(self)
 
     def flush(self) -> None:
         """Send what waits."""
+        self._is_asking = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

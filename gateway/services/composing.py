@@ -3,9 +3,8 @@
 Both ways in use it, so that a message from a chat network and one from a client are the same thing.
 """
 
-from typing import Any, Literal
+from typing import Final, Literal
 
-from channels.messages import Rendered
 from gateway.clock import Clock
 from gateway.rules.run_states import TRANSITIONS, RunEvent
 from gateway.rules.titles import title_from
@@ -13,6 +12,14 @@ from gateway.services.channels import Channels, freeze
 from protocol.ids import IdPrefix
 from protocol.records import Origin
 from storage.ports import Ending, NewMessage, NewThread, Notice
+
+REPLACED: Final = "a newer message took its place"
+"""Why on_busy="interrupt" ends a run."""
+STOPPED: Final = "*Stopped.*"
+INTERRUPTED: Final = "*The answer was interrupted. Please ask again.*"
+"""What a room shows below an answer that will not be completed."""
+SAID_CHARS: Final = 10_000
+"""More than any platform shows in one message; the rest need not be rendered."""
 
 OnBusy = Literal["queue", "reject", "interrupt", "steer"]
 
@@ -28,7 +35,7 @@ class Composer:
 
     def message(
         self,
-        content: list[dict[str, Any]],
+        texts: list[str],
         origin: Origin,
         *,
         thread_id: str | None = None,
@@ -37,45 +44,51 @@ class Composer:
         restore_archived: bool = False,
     ) -> NewMessage:
         """A message of a person; `origin` is used when it begins a thread, and to reach its room."""
-        text = "\n".join(part["text"] for part in content if part["type"] == "text")
+        text = "\n".join(texts)
         title = title_from(text)
         new_id = self._clock.new_id
-        agent = agent_id or self._default_agent_id
+        new_thread = None
+        if thread_id is None:
+            agent = agent_id or self._default_agent_id
+            new_thread = NewThread(new_id(IdPrefix.THREAD), agent, title, origin)
         return NewMessage(
             message_id=new_id(IdPrefix.MESSAGE),
             run_id=new_id(IdPrefix.RUN),
             thread_id=thread_id,
-            new_thread=NewThread(new_id(IdPrefix.THREAD), agent, title, origin),
+            new_thread=new_thread,
             agent_id=agent_id,
-            content=content,
+            content=[{"type": "text", "text": part} for part in texts],
             text=text,
             title=title,
             queue_max=self.queue_max,
-            interrupt=self.cancelled("a newer message took its place", origin),
             on_busy=on_busy,
+            interrupt=self.cancelled(REPLACED, origin) if on_busy == "interrupt" else None,
             restore_archived=restore_archived,
         )
 
-    def cancelled(self, reason: str, origin: Origin) -> Ending:
-        """A run that somebody stopped."""
-        notice = self.notice("*Stopped.*", origin)
-        return Ending(TRANSITIONS[RunEvent.CANCEL], reason, notice=notice)
+    def cancelled(self, reason: str, origin: Origin, said: str = "") -> Ending:
+        """A run that somebody stopped; `said` is what its room has seen of the answer."""
+        return Ending(TRANSITIONS[RunEvent.CANCEL], reason, notice=self._notice(STOPPED, origin, said))
 
-    def failed(self, kind: str, reason: str, origin: Origin) -> Ending:
+    def failed(self, kind: str, reason: str, origin: Origin, said: str = "") -> Ending:
         """A run that cannot be answered; the room is told why."""
-        notice = self.notice(f"This did not work: {reason}", origin)
+        notice = self._notice(f"This did not work: {reason}", origin, said)
         return Ending(TRANSITIONS[RunEvent.FAIL], reason, error_kind=kind, notice=notice)
 
-    def interrupted(self, reason: str, origin: Origin, *, will_retry: bool) -> Ending:
+    def interrupted(self, reason: str, origin: Origin, said: str = "", *, will_retry: bool) -> Ending:
         """A run that the gateway lost; the room is told unless it is tried again."""
-        notice = None if will_retry else self.notice("The answer was interrupted. Please ask again.", origin)
+        notice = None if will_retry else self._notice(INTERRUPTED, origin, said)
         return Ending(TRANSITIONS[RunEvent.INTERRUPT], reason, will_retry=will_retry, notice=notice)
 
-    def notice(self, markdown: str, origin: Origin) -> Notice | None:
-        """What the thread's room shows instead of an answer; None when the thread has no room."""
+    def _notice(self, markdown: str, origin: Origin, said: str) -> Notice | None:
+        """What the thread's room shows instead of a complete answer; None when the thread has no room.
+
+        It stays below what was said already, as far as both fit into one platform message.
+        """
         place = self._channels.of(origin)
         if place is None:
             return None
         adapter, room = place
-        content: Rendered = adapter.render(markdown, room)[0]
+        whole = adapter.render(f"{said[:SAID_CHARS]}\n\n{markdown}", room)
+        content = whole[0] if len(whole) == 1 else adapter.render(markdown, room)[0]
         return Notice(self._clock.new_id(IdPrefix.DELIVERY), freeze(content))

@@ -2,11 +2,12 @@
 
 from gateway.agents.registry import Agents
 from gateway.clock import Clock
+from gateway.hub.hub import Hub
 from gateway.services.composing import Composer
 from protocol.errors import ErrorKind, Fault
 from protocol.frames import RawJson
 from protocol.ids import IdPrefix
-from protocol.records import Origin
+from protocol.records import Origin, TextPart
 from protocol.requests import MessageSendParams, ThreadCreateParams
 from storage.ports import Act, NewThread, RunStore, ThreadStore
 
@@ -17,11 +18,18 @@ class Conversations:
     """Use cases of clients."""
 
     def __init__(
-        self, threads: ThreadStore, runs: RunStore, agents: Agents, composer: Composer, clock: Clock
+        self,
+        threads: ThreadStore,
+        runs: RunStore,
+        agents: Agents,
+        hub: Hub,
+        composer: Composer,
+        clock: Clock,
     ) -> None:
         self._threads = threads
         self._runs = runs
         self._agents = agents
+        self._hub = hub
         self._composer = composer
         self._clock = clock
 
@@ -37,18 +45,18 @@ class Conversations:
         """Accept a message. Raises Fault; see the store's port."""
         if params.agent_id is not None:
             self._agents.get(params.agent_id)
-        content = [part.model_dump(mode="json") for part in params.content]
-        if any(part["type"] == "blob" for part in content):
+        texts = [part.text for part in params.content if isinstance(part, TextPart)]
+        if len(texts) < len(params.content):
             raise Fault(
                 ErrorKind.NOT_FOUND, "There is no such blob", hint="Uploads are not part of this version"
             )
-        if not any(part["text"].strip() for part in content):
+        if not any(text.strip() for text in texts):
             raise Fault(ErrorKind.INVALID_STATE, "The message says nothing", hint="Send at least one word")
         origin = CLIENT_ORIGIN
         if params.on_busy == "interrupt" and params.thread_id is not None:
             origin = (await self._threads.get(act.org_id, params.thread_id)).origin
         message = self._composer.message(
-            content,
+            texts,
             origin,
             thread_id=params.thread_id,
             agent_id=params.agent_id,
@@ -60,7 +68,8 @@ class Conversations:
         """Stop a run, in whatever state it is. Raises Fault not_found, or invalid_state when it has ended."""
         run = await self._runs.get(act.org_id, run_id)
         thread = await self._threads.get(act.org_id, run.thread_id)
-        ending = self._composer.cancelled(reason or "stopped by a person", thread.origin)
+        said = self._hub.text_so_far(run.thread_id, run_id)
+        ending = self._composer.cancelled(reason or "stopped by a person", thread.origin, said)
         return await self._runs.cancel(act, run_id, ending)
 
     async def retry(self, act: Act, run_id: str) -> RawJson:

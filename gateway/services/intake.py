@@ -15,8 +15,7 @@ from gateway.services.channels import freeze
 from gateway.services.composing import Composer
 from protocol.ids import IdPrefix
 from protocol.records import Actor, ActorKind, Origin
-from storage.ports import Act, Delivered, InboxStore, Notice
-from storage.store import DEFAULT_ORG
+from storage.ports import DEFAULT_ORG, Act, Delivered, InboxStore, Notice
 
 HINT_INTERVAL_MS: Final = 10 * 60 * 1000
 """A stranger is told how to be allowed at most every ten minutes: two bots must not talk for ever."""
@@ -93,9 +92,7 @@ class Intake:
         actor = Actor(id=f"{kind}:{delivery.sender.id}", kind=ActorKind.PERSON, name=delivery.sender.name)
         room, topic = delivery.room.room, delivery.room.topic
         origin = Origin(kind="channel", channel=kind, account=account, room=room, topic=topic)
-        message = self._composer.message(
-            [{"type": "text", "text": delivery.text}], origin, restore_archived=True
-        )
+        message = self._composer.message([delivery.text], origin, restore_archived=True)
         return Delivered(
             delivery.delivery_id,
             "accepted",

@@ -150,7 +150,8 @@ class LiveMessages:
     async def _edit(
         self, live: LiveMessage, adapter: Adapter, room: RoomRef, row: OutboxRow, ref: str
     ) -> None:
-        interval_s = adapter.capabilities(room).edit_interval_s
+        capabilities = adapter.capabilities(room)
+        interval_s, most = capabilities.edit_interval_s, capabilities.text_max
         shown = ""
         while not live.is_stopped:
             pause_s = interval_s
@@ -160,7 +161,8 @@ class LiveMessages:
                     if live.is_stopped:
                         return
                     try:
-                        first = adapter.render(text, room)[0]
+                        # Only the first platform message is shown live: no need to render a whole book.
+                        first = adapter.render(text[: 2 * most], room)[0]
                         await adapter.edit(self._deliveries.operation(row), room, ref, first)
                         shown = text
                     except RateLimited as limited:

@@ -31,6 +31,8 @@ log = structlog.get_logger()
 
 STORE_RETRY_S: Final = 1.0
 """Pause before writing an ending again when the store did not take it."""
+RENDER_HERE_CHARS: Final = 8_000
+"""Longer answers are rendered in a thread: a large list takes tens of milliseconds, which the loop has not."""
 NO_ANSWER: Final = "*No answer.*"
 """What a room shows when the agent had nothing to say."""
 
@@ -72,7 +74,7 @@ class Turns:
             return
         if run.attempt > self._attempts_max:
             reason = f"it was started {self._attempts_max} times and never finished"
-            await self._end(run, self._composer.failed("gave_up", reason, run.origin))
+            await self._end(run, self._composer.failed("gave_up", reason, run.origin, run.partial))
         elif run.recovered and not agent.can_continue:
             await self._interrupt(run, agent)
         else:
@@ -110,22 +112,26 @@ class Turns:
             async with asyncio.timeout(self._timeout_s):
                 async for output in agent.answer(context):
                     if isinstance(output, AgentText):
+                        if stream.chars + len(output.text) > limits.TEXT_CHARS:
+                            reason = f"the answer is longer than {limits.TEXT_CHARS} characters"
+                            return self._composer.failed("too_large", reason, run.origin, stream.text)
                         stream.push(output.text)
                         live.update(stream)
                         journal.note(stream, asyncio.get_running_loop().time())
                     else:
                         journal.add(output.usage)
         except AgentFailure as failure:
-            return self._composer.failed(failure.kind, str(failure), run.origin)
+            return self._composer.failed(failure.kind, str(failure), run.origin, stream.text)
         except TimeoutError:
             reason = f"no complete answer within {self._timeout_s:g} s"
-            return self._composer.failed("timeout", reason, run.origin)
+            return self._composer.failed("timeout", reason, run.origin, stream.text)
         except StaleFence:
             raise
         except Exception:
             incident = self._clock.new_id(IdPrefix.INCIDENT)
             log.exception("an agent broke", action="agent_broke", run_id=run.id, incident=incident)
-            return self._composer.failed("internal", f"an internal error ({incident})", run.origin)
+            reason = f"an internal error ({incident})"
+            return self._composer.failed("internal", reason, run.origin, stream.text)
         return None
 
     def _context(self, run: ClaimedRun) -> RunContext:
@@ -146,7 +152,7 @@ class Turns:
     # --- endings: each is written until the store takes it ------------------------------------
 
     async def _complete(self, run: ClaimedRun, text: str, usage: Usage) -> None:
-        parts = self._parts(run, text or NO_ANSWER)
+        parts = await self._parts(run, text or NO_ANSWER)
         move = TRANSITIONS[RunEvent.COMPLETE]
         while True:
             try:
@@ -166,21 +172,25 @@ class Turns:
     async def _interrupt(self, run: ClaimedRun, agent: AgentAdapter) -> None:
         retry = agent.retries_interrupted
         reason = "the gateway was restarted"
-        ending = self._composer.interrupted(reason, run.origin, will_retry=retry)
+        ending = self._composer.interrupted(reason, run.origin, run.partial, will_retry=retry)
         await self._end(run, ending, self._clock.new_id(IdPrefix.RUN) if retry else None)
 
     async def _store_failed(self, run: ClaimedRun, error: StoreUnavailable) -> None:
         log.warning("an ending waits for the store", action="ending_waits", run_id=run.id, error=str(error))
         await asyncio.sleep(STORE_RETRY_S)
 
-    def _parts(self, run: ClaimedRun, text: str) -> list[Outbound]:
+    async def _parts(self, run: ClaimedRun, text: str) -> list[Outbound]:
         place = self._channels.of(run.origin)
         if place is None:
             return []
         adapter, room = place
+        if len(text) <= RENDER_HERE_CHARS:
+            rendered = adapter.render(text, room)
+        else:
+            rendered = await asyncio.to_thread(adapter.render, text, room)
         return [
             Outbound(self._clock.new_id(IdPrefix.DELIVERY), number, freeze(content))
-            for number, content in enumerate(adapter.render(text, room), start=1)
+            for number, content in enumerate(rendered, start=1)
         ]
 
 

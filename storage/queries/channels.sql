@@ -35,6 +35,11 @@ SELECT * FROM outbox WHERE id = :id;
 -- The message that shows a run's answer while it is written.
 SELECT * FROM outbox WHERE run_id = :run_id AND part = 1 AND phase NOT IN ('sent', 'failed') AND content IS NULL;
 
+-- name: pass_live_on
+-- The repetition of a run goes on in the message that the room sees already.
+UPDATE outbox SET run_id = :next_run_id, updated_at = :now
+WHERE run_id = :run_id AND part = 1 AND phase NOT IN ('sent', 'failed') AND content IS NULL;
+
 -- name: update_outbound
 UPDATE outbox SET phase = :phase, ref = :ref, attempt = :attempt, uncertain = :uncertain,
   next_attempt_at = :next_attempt_at, last_error = :last_error, updated_at = :now
@@ -45,16 +50,19 @@ UPDATE outbox SET content = :content, updated_at = :now WHERE id = :id;
 
 -- name: next_in_room
 -- The oldest delivery of a room that is not over; later ones wait behind it. Unwritten answers do not block.
+-- "Not over" is said in the words of the index outbox_pending, else the whole history of the room is read.
 SELECT * FROM outbox
-WHERE channel = :channel AND account = :account AND room = :room AND phase IN ('idle', 'unknown') AND content IS NOT NULL
-ORDER BY id LIMIT 1;
+WHERE channel = :channel AND account = :account AND room = :room
+  AND phase NOT IN ('sent', 'failed') AND phase <> 'sending' AND content IS NOT NULL
+ORDER BY created_at, run_id, part, id LIMIT 1;
 
 -- name: pending_rooms
-SELECT DISTINCT channel, account, room FROM outbox WHERE phase IN ('idle', 'unknown') AND content IS NOT NULL;
+SELECT DISTINCT channel, account, room FROM outbox
+WHERE phase NOT IN ('sent', 'failed') AND phase <> 'sending' AND content IS NOT NULL;
 
 -- name: doubt_interrupted_sends
 -- After a crash nobody knows whether a send that was in flight arrived.
-UPDATE outbox SET phase = 'unknown', updated_at = :now WHERE phase = 'sending';
+UPDATE outbox SET phase = 'unknown', updated_at = :now WHERE phase NOT IN ('sent', 'failed') AND phase = 'sending';
 
 -- name: counts
 SELECT channel, account, sum(CASE WHEN phase IN ('sent', 'failed') THEN 0 ELSE 1 END) AS waiting, sum(uncertain) AS uncertain
@@ -65,4 +73,5 @@ UPDATE outbox SET phase = 'failed', content = NULL, last_error = 'the thread was
 WHERE thread_id = :thread_id AND phase NOT IN ('sent', 'failed');
 
 -- name: erase_thread
-UPDATE outbox SET content = NULL WHERE thread_id = :thread_id;
+-- What a thread owes comes from its runs, and those are found without reading the whole outbox.
+UPDATE outbox SET content = NULL WHERE run_id IN (SELECT id FROM runs WHERE thread_id = :thread_id);

@@ -3,6 +3,12 @@
 -- name: store
 SELECT * FROM store WHERE id = 1;
 
+-- name: position
+-- The newest head of each organization is one step in threads_by_head; the newest of all would be a scan.
+SELECT coalesce(max(head), 0) FROM (
+  SELECT (SELECT max(head_offset) FROM threads WHERE org_id = o.id) AS head FROM organizations o
+) AS heads;
+
 -- name: insert_store
 INSERT INTO store (id, epoch, audit_log_id, created_at) VALUES (1, :epoch, :audit_log_id, :now);
 
@@ -42,4 +48,5 @@ VALUES (:org_id, :claim, :params_hash, :result, :now);
 SELECT number, created_at FROM idempotency ORDER BY number LIMIT :limit;
 
 -- name: forget_answers
-DELETE FROM idempotency WHERE number <= :upto;
+-- Numbers follow time only as long as nobody sets the clock back.
+DELETE FROM idempotency WHERE number <= :upto AND created_at < :before;

@@ -11,8 +11,12 @@ SELECT * FROM runs WHERE org_id = :org_id AND id = :id;
 
 -- name: page
 SELECT * FROM runs
-WHERE org_id = :org_id AND id < :before AND (:thread_id IS NULL OR thread_id = :thread_id)
-  AND (:state IS NULL OR state = :state)
+WHERE org_id = :org_id AND id < :before AND (:state IS NULL OR state = :state)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: page_of_thread
+SELECT * FROM runs
+WHERE org_id = :org_id AND thread_id = :thread_id AND id < :before AND (:state IS NULL OR state = :state)
 ORDER BY id DESC LIMIT :limit;
 
 -- name: unfinished
@@ -52,7 +56,10 @@ UPDATE runs SET lease_until = :lease_until WHERE lease_owner = :owner AND state 
 
 -- name: abandoned
 -- Runs whose owner is not alive: of another boot (the data directory is ours alone), or with a lease run out.
-SELECT * FROM runs WHERE state = 'running' AND (lease_owner <> :owner OR lease_until < :now) ORDER BY queue_key;
+-- The states are said twice: first in the words of the index runs_one_active.
+SELECT * FROM runs
+WHERE state IN ('running', 'waiting') AND state = 'running' AND (lease_owner <> :owner OR lease_until < :now)
+ORDER BY queued_at, id;
 
 -- name: count_by_state
 SELECT state, count(*) AS runs FROM runs GROUP BY state;

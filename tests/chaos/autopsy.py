@@ -13,7 +13,7 @@ from pathlib import Path
 
 from threadgate_client import Event
 
-from storage.engine import DATABASE_NAME
+from storage.files import DATABASE_NAME
 
 from .gateways import ACCOUNT
 from .ledger import Ledger, Said

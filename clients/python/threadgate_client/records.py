@@ -18,6 +18,7 @@ class EventKind(StrEnum):
     """The kinds this client acts on; events of all kinds are delivered."""
 
     MESSAGE_CREATED = "message.created"
+    RUN_QUEUED = "run.queued"
     RUN_COMPLETED = "run.completed"
     RUN_FAILED = "run.failed"
     RUN_CANCELLED = "run.cancelled"

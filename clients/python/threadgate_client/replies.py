@@ -51,14 +51,24 @@ class Reply:
         SubscriptionReset when its events are lost.
         """
         match item:
+            case Event(kind=EventKind.RUN_QUEUED) if item.data.get("retry_of") == self.run_id:
+                # An interrupted run that is tried again goes on as a run of its own.
+                self.run_id = item.run_id or self.run_id
+                return ""
             case TextUpdate(run_id=self.run_id):
                 return self._grow(item.text_so_far)
-            case Event(run_id=self.run_id):
+            case Event() if self._is_ours(item):
                 return self._take_event(item)
             case Reset():
                 raise SubscriptionReset(item)
             case _:
                 return ""
+
+    def _is_ours(self, event: Event) -> bool:
+        if event.run_id is None and event.kind == EventKind.MESSAGE_CREATED:
+            # The message itself names its run as well; the event need not.
+            return event.message is not None and event.message.run_id == self.run_id
+        return event.run_id == self.run_id
 
     def _take_event(self, event: Event) -> str:
         match event.kind:

@@ -185,7 +185,10 @@ class Session:
                 self._refusal.__cause__ = closed
             return [Stopped(self._refusal or closed)]
         after_ms = bye.get("retry_after_ms")
-        self._retry(now, verdict, jitter, after_ms / 1000 if isinstance(after_ms, int) else None)
+        after_s = after_ms / 1000 if isinstance(after_ms, int) else None
+        if after_s is None and isinstance(self._refusal, RequestRefused):
+            after_s = self._refusal.retry_after_s
+        self._retry(now, verdict, jitter, after_s)
         return []
 
     def dial_failed(self, now: float, jitter: float, retry_after_s: float | None = None) -> None:

@@ -60,9 +60,11 @@ class Subscription:
             return
         try:
             async with asyncio.timeout(timeout_s):
-                await self._feed.filled()
+                first = await self._feed.filled()
         except TimeoutError:
             raise DeadlineExceeded(f"subscribing to {self.thread_id}", timeout_s) from None
+        if first.item is None:
+            self._cursor = first.cursor
 
     def close(self) -> None:
         """Stop following. What was not read yet is dropped. Idempotent."""

@@ -15,6 +15,7 @@ from model_gateway import ModelGateway, Peer
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 SUBPROTOCOL = "threadgate.v1"
@@ -52,6 +53,7 @@ class ScriptedServer:
             process_request=self._process,
             compression=None,
             ping_interval=None,
+            close_timeout=0.2,  # seconds; a client that is gone must not hold up a test
         )
 
     async def stop(self) -> None:
@@ -117,7 +119,7 @@ class ScriptedServer:
         # Frames are written to the transport at once, in order: a test has no slow reader on this side.
         while peer.outgoing:
             frame = peer.outgoing.popleft()
-            if not self.is_silent and not connection.transport.is_closing():
+            if not self.is_silent and connection.state is State.OPEN:
                 connection.protocol.send_text(frame.encode())
                 connection.transport.write(b"".join(connection.protocol.data_to_send()))
 

@@ -3,8 +3,10 @@
 The client does not import `protocol`, because it is published without it; its tests may.
 """
 
+import ast
 import asyncio
 import inspect
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,13 +35,14 @@ from threadgate_client.session import READS
 import protocol.errors
 import protocol.events
 import protocol.limits
-from protocol.methods import METHODS, HelloResult, ServerInfoResult, TokenCreateResult, params_of
+from protocol.methods import METHODS, params_of
+from protocol.requests import HelloResult, ServerInfoResult, TokenCreateResult
 
 AT = "2026-11-21T09:30:00.000Z"
 ACTOR = {"id": "prn_1", "kind": "user", "name": "Ada"}
 THREAD = {
     "id": "thr_1",
-    "title": None,
+    "title": "",
     "status": "active",
     "agent_id": "demo",
     "head_seq": 3,
@@ -85,7 +88,7 @@ AUDIT = {
     "hash": "00",
     "body": "{}",
 }
-MATCH = {"thread_id": "thr_1", "title": None, "message_id": "msg_1", "seq": 1, "at": AT, "snippet": "**hi**"}
+MATCH = {"thread_id": "thr_1", "title": "", "message_id": "msg_1", "seq": 1, "at": AT, "snippet": "**hi**"}
 AGENT = {"id": "demo", "name": "Demo", "kind": "echo", "state": "released", "description": ""}
 CHANNEL = {"id": "c", "kind": "slack", "account": "a", "state": "connected", "last_event_at": AT}
 LIMITS = {"frame_bytes": 1, "subscriptions": 1, "inflight": 1, "queue_bytes": 1}
@@ -285,6 +288,17 @@ async def test_listings_walk_through_all_pages(monkeypatch: pytest.MonkeyPatch) 
     assert (await client.threads.history("thr_1")).more
     with pytest.raises(ValueError, match="not both"):
         client.threads.history("thr_1", after_seq=1, before_seq=2)
+
+
+def test_it_stands_on_websockets_alone() -> None:
+    package = Path(inspect.getfile(Client)).parent
+    imported = set()
+    for module in package.glob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            imported |= {name.split(".")[0] for name in names}
+    assert imported - sys.stdlib_module_names == {"threadgate_client", "websockets"}
 
 
 def test_the_version_is_the_packages() -> None:

@@ -1,5 +1,6 @@
 """The pure part of a reply: items in, text to show out, always ending as the durable message has it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,6 +60,10 @@ def test_other_runs_and_other_items_are_not_ours() -> None:
     assert shown(*others, said("abc"), completed())[0] == ["abc"]
 
 
+def test_a_message_may_name_the_run_instead_of_its_event() -> None:
+    assert shown(replace(said("abc"), run_id=None), completed())[0] == ["abc"]
+
+
 def test_a_message_that_differs_wins() -> None:
     chunks, reply = shown(written("I thi"), said("Sorry."), completed())
     assert chunks == ["I thi"]
@@ -77,6 +82,15 @@ def test_another_attempt_is_shown_as_far_as_it_says_the_same() -> None:
     reply.take(said("one two three", "msg_2"))
     assert reply.take(completed("msg_2")) == ""
     assert not reply.is_replaced
+
+
+def test_a_run_that_is_tried_again_goes_on_as_another_run() -> None:
+    lost = event("run.interrupted", will_retry=True, reason="restart")
+    again = event("run.queued", "run_2", agent_id="demo", message_id="msg_0", retry_of="run_1")
+    chunks, reply = shown(written("one"), lost, again, written("one two", "run_2", "msg_2"))
+    assert (chunks, reply.run_id) == (["one", " two"], "run_2")
+    with pytest.raises(RunFailed):
+        reply.take(event("run.failed", "run_2", error={"kind": "agent_error", "message": "broke"}))
 
 
 def test_the_run_names_its_answer() -> None:

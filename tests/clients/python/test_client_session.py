@@ -60,10 +60,11 @@ class TestHandshake:
     ) -> None:
         wire.challenge()
         (hello,) = wire.sent()
-        wire.refuse(hello["id"], "unavailable", retryable=retryable)
+        wire.refuse(hello["id"], "unavailable", retryable=retryable, retry_after_ms=4000)
         wire.now += 2
         assert wire.session.handle_timeout(wire.now) == [Broken("hello was refused")]
         assert bool(wire.lose()) is stops
+        assert wire.session.retry_at == (None if stops else wire.now + 4.5)
 
     def test_another_minor_stops(self, wire: Wire) -> None:
         (broken,) = wire.challenge(minors=(7,))

@@ -248,6 +248,6 @@ class ClientAgainstModel(RuleBasedStateMachine):
 
 
 ClientAgainstModel.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=60, deadline=None, derandomize=True
+    max_examples=100, stateful_step_count=50, deadline=None, derandomize=True
 )
 TestClientAgainstModel = ClientAgainstModel.TestCase

@@ -48,6 +48,16 @@ class TestEvents:
         live.open()
         assert [seqs(live.event(seq)) for seq in (1, 1, 2, 1, 3)] == [[1], [], [2], [], [3]]
 
+    def test_duplicates_are_not_taken_for_gaps(self, live: Wire) -> None:
+        live.open(kinds=frozenset({"run.started"}))
+        assert [seqs(live.event(seq)) for seq in (2, 5, 5, 2)] == [[2], [5], [], []]
+        live.open()
+        for seq in (1, 2, 1):
+            live.event(seq)
+        live.now += 1
+        live.session.handle_timeout(live.now)
+        assert live.sent() == []
+
     def test_a_gap_subscribes_again_from_the_cursor(self, live: Wire) -> None:
         live.open()
         live.event(1)

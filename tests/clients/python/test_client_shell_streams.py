@@ -92,8 +92,10 @@ class TestSubscriptions:
             server.gateway.log(THREAD)
             subscription = client.subscribe(THREAD, "start")
             await subscription.opened()
+            assert subscription.cursor == Cursor("epo_1", 0)
             fill(server, 3000)
             await client.server_info()  # everything sent before this answer has arrived
+            await client.server_info()  # and the gateway has read what the client said to it
             assert not next(iter(server.connections)).subscriptions, "nobody reads: the wire is told"
             assert await read_events(subscription, 3001) == list(range(1, 3002))
 

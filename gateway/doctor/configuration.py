@@ -1,0 +1,51 @@
+"""The configuration: loads, and the secrets it refers to are there."""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from channels.registry import ChannelSettings
+from channels.secrets import SecretUnavailable, resolve_secret
+from gateway.doctor.files import OTHERS
+from gateway.doctor.findings import Finding, error, ok, warning
+from gateway.settings import Settings, SettingsError, channel_settings
+
+
+def explain_settings(problem: SettingsError) -> Iterator[Finding]:
+    """One finding per key that is wrong."""
+    for what in problem.problems:
+        yield error("configuration", what, "Mend it; threadgate serve refuses to start until then.")
+
+
+def check_configuration(settings: Settings, path: Path) -> Iterator[Finding]:
+    """The configuration loaded from `path`, which may not exist, and the channels in it."""
+    what = f"{path} is valid" if path.exists() else f"There is no {path}: everything is as by default"
+    yield ok("configuration", what)
+    channels = channel_settings(settings)
+    for channel in channels:
+        yield _check_secret(channel)
+    if any(_is_literal(channel) for channel in channels) and path.exists():
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & OTHERS:
+            yield error(
+                "configuration",
+                f"{path} holds a secret and other users can read it (mode {mode:04o})",
+                f"chmod 0600 {path}, or refer to the secret with env:NAME or file:/path.",
+            )
+
+
+def _check_secret(channel: ChannelSettings) -> Finding:
+    name = f"channel {channel.kind}:{channel.account}"
+    try:
+        resolve_secret(channel.token)
+    except SecretUnavailable as problem:
+        return error("channel", f"{name}: {problem}", "Provide the secret, or correct the reference.")
+    if _is_literal(channel):
+        return warning(
+            "channel", f"{name}: its token stands in the configuration", "Better: env:NAME or file:/path."
+        )
+    return ok("channel", f"{name}: its token is there")
+
+
+def _is_literal(channel: ChannelSettings) -> bool:
+    return not channel.token.get_secret_value().startswith(("env:", "file:"))

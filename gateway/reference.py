@@ -1,0 +1,95 @@
+"""The configuration reference, generated from the settings models: `python -m gateway.reference --check|--write`.
+
+The sentences under the fields are the documentation; this only lays them out. Called by `make check` and
+`make schema`, never at run time.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from channels.registry import SETTINGS_BY_KIND
+from gateway.settings import ENV_PREFIX, AgentSettings, LimitSettings, RunSettings, Settings
+
+TARGET: Final = Path(__file__).parent.parent / "docs" / "configuration.md"
+_SECTIONS: Final[Mapping[str, type[BaseModel]]] = {"runs": RunSettings, "limits": LimitSettings}
+_INTRO: Final = f"""# Configuration
+
+*Generated from the settings models by `make schema`; change the sentences there.*
+
+One TOML file, `$XDG_CONFIG_HOME/threadgate/config.toml` (`~/.config/threadgate/config.toml`) unless `--config` says
+otherwise, and the environment, which wins: `{ENV_PREFIX}PORT=9000`, nested keys with two underscores
+(`{ENV_PREFIX}RUNS__CONCURRENT=8`), lists and tables as JSON. Options of a command win over both. A wrong value stops
+the start and is reported with its key, where it came from and what is allowed; so is a key that does not exist.
+
+Secrets are better given by reference: `env:NAME` reads an environment variable, `file:/path` a file.
+"""
+
+
+def render() -> str:
+    """The whole page."""
+    lines = [_INTRO, "## Top level\n", *_table(Settings, skip={*_SECTIONS, "agents", "channels"})]
+    for name, model in _SECTIONS.items():
+        lines += [f"\n## `[{name}]`\n", f"{model.__doc__}\n", *_table(model)]
+    lines += ["\n## `[[agents]]`\n", f"{AgentSettings.__doc__}\n", *_table(AgentSettings)]
+    for kind, channel in SETTINGS_BY_KIND.items():
+        lines += [f'\n## `[[channels]]` with `kind = "{kind}"`\n', f"{channel.__doc__}\n", *_table(channel)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(model: type[BaseModel], skip: set[str] | None = None) -> Iterator[str]:
+    schema = model.model_json_schema()
+    yield "| key | type | default | what it does |"
+    yield "|---|---|---|---|"
+    for name, field in schema["properties"].items():
+        if name in (skip or ()):
+            continue
+        required = name in schema.get("required", ())
+        default = "*required*" if required else f"`{_default(model, name)}`"
+        about = " ".join(field.get("description", "").split()).replace("|", "\\|")
+        yield f"| `{name}` | {_type(field)} | {default} | {about} |"
+
+
+def _default(model: type[BaseModel], name: str) -> str:
+    value = model.model_fields[name].get_default(call_default_factory=True)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return "[]"
+    return (
+        "(XDG)" if isinstance(value, Path) else (str(value) if not isinstance(value, str) else f'"{value}"')
+    )
+
+
+def _type(field: Mapping[str, Any]) -> str:
+    if "enum" in field:
+        return " \\| ".join(f"`{value}`" for value in field["enum"])
+    if "const" in field:
+        return f"`{field['const']}`"
+    bounds = [
+        f"{sign} {field[key]:g}"
+        for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"))
+        if key in field
+    ]
+    name = "list" if field.get("type") == "array" else str(field.get("type", "value"))
+    return f"{name} {', '.join(bounds)}".strip()
+
+
+def main() -> None:
+    """Write the page, or say that it differs and how to mend it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    group = parser.add_mutually_exclusive_group(required=True)
+    group.add_argument("--check", action="store_true")
+    group.add_argument("--write", action="store_true")
+    if parser.parse_args().write:
+        TARGET.write_text(render(), "utf-8")
+    elif not TARGET.exists() or TARGET.read_text("utf-8") != render():
+        sys.exit(f"docs/{TARGET.name} does not match the settings: run `make schema`")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""DESIGN.md §7, models §3.6: no secret and no content reaches the log, in either format."""
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from gateway import log
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers, root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def written(monkeypatch: pytest.MonkeyPatch, *, as_json: bool) -> str:
+    """What a failure with a secret in a local variable leaves in the log."""
+    stderr = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    log.configure(level="info", json=as_json)
+    secret = "tgate_" + "secret" * 3
+    logger = structlog.get_logger()
+    try:
+        raise LookupError(f"{len(secret)} characters")
+    except LookupError:
+        logger.exception("a request broke", action="request_broke", incident="inc_1")
+    logging.getLogger("httpx").info("GET https://api.example/bot42:secret/getMe")
+    logging.getLogger("somebody.else").warning("hello from a library")
+    return stderr.getvalue()
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_traceback_shows_no_local_variables(monkeypatch: pytest.MonkeyPatch, as_json: bool) -> None:
+    text = written(monkeypatch, as_json=as_json)
+    assert "LookupError: 24 characters" in text
+    assert "tgate_" not in text.replace('"tgate_" + "secret" * 3', "")
+    assert "bot42" not in text
+
+
+def test_json_records_are_one_line_each_with_an_action(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = [json.loads(line) for line in written(monkeypatch, as_json=True).splitlines()]
+    assert (ours["event"], ours["action"], ours["level"]) == ("a request broke", "request_broke", "error")
+    assert "LookupError" in ours["exception"]
+    assert theirs["event"] == "hello from a library"

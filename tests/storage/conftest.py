@@ -1,0 +1,33 @@
+"""A store of its own for each test, with a check that no SQL runs on the event loop's thread."""
+
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from store_stage import Scene, open_scene
+
+from storage.engine import Reader, Transaction
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A data directory that does not exist yet."""
+    return tmp_path / "data"
+
+
+@pytest.fixture
+async def scene(directory: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    async with open_scene(directory) as opened:
+        for owner, name in ((Reader, "one"), (Reader, "all"), (Reader, "value"), (Transaction, "run")):
+            monkeypatch.setattr(owner, name, _off_the_loop(getattr(owner, name), threading.get_ident()))
+        yield opened
+
+
+def _off_the_loop(statement: Callable[..., Any], loop_thread: int) -> Callable[..., Any]:
+    def checked(*args: Any, **values: Any) -> Any:
+        assert threading.get_ident() != loop_thread, "SQL on the event loop's thread"
+        return statement(*args, **values)
+
+    return checked
