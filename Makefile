@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+KILLS  ?= 1000
 SOURCES := protocol storage channels gateway clients/python tests bench
 
 .DEFAULT_GOAL := help
@@ -42,8 +43,8 @@ schema: setup ## regenerate what is generated: schemas and tables from the metho
 	$(BIN)/python -m protocol.tables docs/PROTOCOL.md
 	$(BIN)/python -m gateway.reference --write
 
-chaos: setup ## the long crash loop (CI runs a short form of it)
-	$(BIN)/python -m tests.chaos.crash_loop --kills 1000
+chaos: setup ## the long crash loop, KILLS=1000 (`make test` runs a short form)
+	$(BIN)/python -m tests.chaos.crash_loop --kills $(KILLS)
 
 bench: setup ## measure; results go to bench/results
 	$(BIN)/python -m bench

@@ -12,8 +12,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -137,61 +137,101 @@ class CrashLoop:
         return self._order.pop()
 
 
+@dataclass(slots=True)
+class Cast:
+    """Everybody who talks and watches, as tasks."""
+
+    observer: Observer
+    senders: list[Sender]
+    watching: asyncio.Task[None]
+    typing: list[asyncio.Task[None]]
+    sending: list[asyncio.Task[None]]
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """All of them."""
+        return [self.watching, *self.typing, *self.sending]
+
+
 async def run(kills: int, seed: int, place: Path, *, acks_before_commit: bool = False) -> Report:
     """One whole loop in a directory of its own."""
-    client_limits.BACKOFF_LAST_S = BACKOFF_LAST_S  # type: ignore[misc]
     rng = random.Random(seed)
     ledger = Ledger(random.Random(rng.random()))
     emulator = TelegramEmulator([BOT], flood_limits=NO_FLOOD_LIMITS, slows_repeated_polls=False)
     gateways = Gateways(place, acks_before_commit=acks_before_commit)
     loop = CrashLoop(kills, rng, gateways, emulator, ledger, Autopsy(gateways.data_dir, ledger))
     async with AsyncExitStack() as stack:
+        stack.enter_context(_hasty_clients())
         await stack.enter_async_context(emulator)
         stack.push_async_callback(gateways.close)
-        await gateways.open(emulator.url)
-        await gateways.birth()
-        secret = await gateways.secret()
-        clients = [
-            await stack.enter_async_context(Client(gateways.url, token=secret, name=f"chaos {n}"))
-            for n in range(5)
-        ]
-        observer = Observer(clients[0], ledger)
-        watching = asyncio.create_task(observer.watch())
-        stack.push_async_callback(_end, [watching])
-        people = [Person(room, emulator, ledger, random.Random(rng.random())) for room in ROOMS]
-        for person in people:
-            person.say()
-        own = [(await clients[1].threads.create(title=f"chaos {n}")).id for n in range(2)]
-        room = await _thread_of(clients[1], PRIVATE_ROOMS[0].chat_id)
-        senders = _senders(clients[1:], ledger, rng, own, room)
-        typing = [asyncio.create_task(person.talk()) for person in people]
-        sending = [asyncio.create_task(sender.talk()) for sender in senders]
-        stack.push_async_callback(_end, [*typing, *sending])
-
+        cast = await _assemble(loop, stack)
         gateways.send(signal.SIGKILL)
         await gateways.death()
         began = time.monotonic()
         await loop.kill_all()
         loop_s = time.monotonic() - began
-
-        await gateways.birth()
-        for sender in senders:
-            sender.stop()
-        await _end(typing)
-        for finished in [*typing, *sending, watching]:
-            if finished.done() and not finished.cancelled() and (error := finished.exception()) is not None:
-                ledger.faults.append(f"the harness broke: {error!r}")
-        await _quiet(loop, sending, observer)
-        gateways.send(signal.SIGTERM)
-        exit_code = await gateways.death()
-        loop.verify()
+        exit_code = await _finish(loop, cast)
     rooms = {room.chat_id: said_by_bot(emulator, room.chat_id) for room in ROOMS}
-    verdict = judge(
-        gateways.data_dir, ledger, loop.autopsy, rooms, observer.views, emulator.confirmed_offset()
+    views, offset = cast.observer.views, emulator.confirmed_offset()
+    verdict = judge(gateways.data_dir, ledger, loop.autopsy, rooms, views, offset)
+    return Report(loop.kills, verdict, loop.verifications, loop_s, cast.observer.text_updates, exit_code)
+
+
+@contextmanager
+def _hasty_clients() -> Iterator[None]:
+    """The clients' backoff is made for gateways that are away for longer than milliseconds."""
+    usual = client_limits.BACKOFF_LAST_S
+    client_limits.BACKOFF_LAST_S = BACKOFF_LAST_S  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        client_limits.BACKOFF_LAST_S = usual  # type: ignore[misc]
+
+
+async def _assemble(loop: CrashLoop, stack: AsyncExitStack) -> Cast:
+    """The first gateway, clients, and everybody at work."""
+    gateways, ledger, rng = loop.gateways, loop.ledger, loop.rng
+    await gateways.open(loop.emulator.url)
+    await gateways.birth()
+    secret = await gateways.secret()
+    clients = [
+        await stack.enter_async_context(Client(gateways.url, token=secret, name=f"chaos {n}"))
+        for n in range(5)
+    ]
+    people = [Person(room, loop.emulator, ledger, random.Random(rng.random())) for room in ROOMS]
+    for person in people:
+        person.say()
+    own = [(await clients[1].threads.create(title=f"chaos {n}")).id for n in range(2)]
+    room = await _thread_of(clients[1], PRIVATE_ROOMS[0].chat_id)
+    senders = _senders(clients[1:], ledger, rng, own, room)
+    observer = Observer(clients[0], ledger)
+    cast = Cast(
+        observer,
+        senders,
+        asyncio.create_task(observer.watch()),
+        [asyncio.create_task(person.talk()) for person in people],
+        [asyncio.create_task(sender.talk()) for sender in senders],
     )
+    stack.push_async_callback(_end, cast.tasks)
+    return cast
+
+
+async def _finish(loop: CrashLoop, cast: Cast) -> int:
+    """One gateway more that nobody kills: everything owed is done. Returns its exit code."""
+    await loop.gateways.birth()
+    for sender in cast.senders:
+        sender.stop()
+    for task in cast.tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            loop.ledger.faults.append(f"the harness broke: {error!r}")
+    await _end(cast.typing)
+    await _quiet(loop, cast.sending)
+    loop.gateways.send(signal.SIGTERM)
+    exit_code = await loop.gateways.death()
     if exit_code != 0:
-        verdict.wrong.append(f"the last gateway ended with {exit_code}")
-    return Report(loop.kills, verdict, loop.verifications, loop_s, observer.text_updates, exit_code)
+        loop.ledger.faults.append(f"the last gateway ended with {exit_code}")
+    loop.verify()
+    return exit_code
 
 
 def _senders(
@@ -225,14 +265,14 @@ async def _thread_of(client: Client, room: int) -> str:
         await asyncio.sleep(0.05)
 
 
-async def _quiet(loop: CrashLoop, sending: Sequence[asyncio.Task[None]], observer: Observer) -> None:
-    """Wait until everything owed is done and the observer has seen it."""
+async def _quiet(loop: CrashLoop, sending: Sequence[asyncio.Task[None]]) -> None:
+    """Wait until everything owed is done, and a moment longer for the observer, and for what should not come."""
     try:
         async with asyncio.timeout(QUIET_S):
             await asyncio.gather(*sending)
             while loop.emulator.pending_updates() or not is_quiet(loop.gateways.data_dir):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
-            await asyncio.sleep(1.0)  # anything that comes now would be one too many
+            await asyncio.sleep(1.0)
     except TimeoutError:
         loop.ledger.faults.append(f"not everything was done {QUIET_S:g} s after the last kill")
 
