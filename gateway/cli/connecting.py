@@ -17,6 +17,7 @@ from threadgate_client import Client
 from gateway import runtime_file
 from gateway.cli.failures import EXIT_UNUSABLE, explained, fail, note
 from gateway.cli.options import Config, DataDir, Token, Url, settings_of
+from gateway.cli.refusals import answered
 from storage.files import LOCK_NAME, is_locked
 
 P = ParamSpec("P")
@@ -103,7 +104,7 @@ def with_client(
         run.__name__, run.__doc__ = getattr(command, "__name__", "command"), command.__doc__
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *ours]}
         run.__dict__["__signature__"] = inspect.Signature([*own, *ours])
-        return explained(run)
+        return explained(answered(run))
 
     return decorate
 

@@ -13,16 +13,6 @@ from typing import Final, NoReturn, ParamSpec, TypeVar
 import typer
 from rich.console import Console
 from rich.text import Text
-from threadgate_client import (
-    ConnectionClosed,
-    ConnectionRefused,
-    DeadlineExceeded,
-    InvalidParams,
-    RequestRefused,
-    SubscriptionReset,
-    ThreadgateError,
-    Unauthorized,
-)
 
 from channels.secrets import SecretUnavailable
 from gateway.cli.printing import clean
@@ -54,7 +44,10 @@ def note(text: str) -> None:
 
 
 def explained(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn the errors a user can cause into a message and an exit code, without a traceback."""
+    """Turn the errors a user can cause here into a message and an exit code, without a traceback.
+
+    What a gateway refuses is `refusals.answered`.
+    """
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -62,8 +55,6 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except (SettingsError, StoreError, SecretUnavailable) as error:
             fail(str(error), code=EXIT_UNUSABLE)
-        except ThreadgateError as error:
-            fail(*describe(error), code=EXIT_UNUSABLE)
         except BrokenPipeError:
             _forget_output()
             raise typer.Exit(EXIT_FAILED) from None
@@ -74,30 +65,6 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(EXIT_INTERRUPTED) from None
 
     return run
-
-
-def describe(error: ThreadgateError) -> tuple[str, str]:
-    """What went wrong, and what to do about it."""
-    match error:
-        case Unauthorized():
-            return (
-                "The gateway does not accept this token.",
-                error.hint or "threadgate token create makes one",
-            )
-        case InvalidParams():
-            return "; ".join(f"{path}: {message}" for path, message in error.errors) or error.message, ""
-        case RequestRefused():
-            return error.message, error.hint or ""
-        case DeadlineExceeded():
-            return f"No answer: {error}", "Is the gateway running, and is this its address?"
-        case ConnectionRefused():
-            return str(error), "Is this the address of a threadgate?"
-        case ConnectionClosed():
-            return f"The gateway closed the connection: {error.reason or error.code}", ""
-        case SubscriptionReset():
-            return f"This place in the log is gone: {error.reset.reason}", "Begin again with --from start."
-        case _:
-            return str(error), ""
 
 
 def _forget_output() -> None:

@@ -38,8 +38,8 @@ class _Entry:
 
 ENTRIES: Final = (
     _Entry("serve", RUN, "serve", "serve"),
-    _Entry("demo", RUN, "serve", "demo"),
-    _Entry("emulate", RUN, "serve", "emulate"),
+    _Entry("demo", RUN, "demo", "demo"),
+    _Entry("emulate", RUN, "demo", "emulate"),
     _Entry("chat", TALK, "chat.command", "chat"),
     _Entry("send", TALK, "send", "send"),
     _Entry("tail", TALK, "tail", "tail"),

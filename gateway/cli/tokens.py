@@ -19,6 +19,7 @@ from gateway.cli.connecting import Endpoint, client_for
 from gateway.cli.failures import EXIT_UNUSABLE, explained, fail
 from gateway.cli.options import Config, DataDir, Json, settings_of
 from gateway.cli.printing import local_time, print_json, print_table
+from gateway.cli.refusals import answered
 from gateway.clock import Clock
 from gateway.daemon import open_store
 from gateway.edge.authentication import LOCAL_ACTOR
@@ -40,6 +41,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 @app.command()
 @explained
+@answered
 def create(
     role: Annotated[Role, typer.Option(help="What it may do: everything, use the gateway, or only read.")],
     name: Annotated[str, typer.Option(help="What it is for.")] = "",
@@ -65,6 +67,7 @@ def create(
 
 @app.command("list")
 @explained
+@answered
 def list_(config: Config = None, data_dir: DataDir = None, json: Json = False) -> None:
     """List the tokens, newest first. Secrets are not kept and cannot be shown."""
 
@@ -102,6 +105,7 @@ def _validity(token: TokenRecord) -> str:
 
 @app.command()
 @explained
+@answered
 def revoke(token_id: str, config: Config = None, data_dir: DataDir = None) -> None:
     """Revoke a token; its connections end at once."""
 

@@ -28,7 +28,7 @@ from threadgate_client import (
 from gateway.cli.chat.keyboard import Keyboard
 from gateway.cli.chat.screen import WARNING, Screen
 from gateway.cli.chat.slash import obey
-from gateway.cli.failures import describe
+from gateway.cli.refusals import describe
 
 T = TypeVar("T")
 
