@@ -26,6 +26,8 @@ RENEW_S: Final = 10.0
 """Three chances to renew before a lease runs out."""
 SWEEP_LIMIT: Final = 1000
 """Threads one sweep puts in line: the next sweep finds the rest."""
+MANY: Final = 1 << 30
+"""Queued runs of a thread that a sweep found: it does not count them, so the thread asks until none is left."""
 STORE_RETRY_S: Final = 1.0
 """Pause before claiming again when the store did not take it."""
 
@@ -181,5 +183,5 @@ class Scheduler:
 
     async def _sweep(self) -> None:
         for thread_id in await self._runs.waiting_threads(SWEEP_LIMIT):
-            self._queued.setdefault(thread_id, 1)
+            self._queued[thread_id] = MANY
             self._ask(thread_id)
