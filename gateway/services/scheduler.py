@@ -54,6 +54,8 @@ class Scheduler:
         self._queued: dict[str, int] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._driving: dict[str, asyncio.Task[None]] = {}
+        self._cancelled: dict[str, set[str]] = {}
+        """Runs of busy threads that were cancelled while nobody drove them: one may just be being claimed."""
         self._keeper: asyncio.Task[None] | None = None
         self._is_stopping = False
 
@@ -102,7 +104,10 @@ class Scheduler:
             self._ask(thread_id)
         elif event.kind == EventKind.RUN_CANCELLED and event.run_id in self._driving:
             self._driving[event.run_id].cancel()
-        elif event.kind in RUN_ENDINGS and thread_id in self._queued:
+            return
+        if event.kind == EventKind.RUN_CANCELLED and event.run_id is not None and thread_id in self._busy:
+            self._cancelled.setdefault(thread_id, set()).add(event.run_id)
+        if event.kind in RUN_ENDINGS and thread_id in self._queued:
             self._ask(thread_id)
 
     def _ask(self, thread_id: str) -> None:
@@ -125,6 +130,7 @@ class Scheduler:
 
     def _done(self, thread_id: str, task: "asyncio.Task[None]") -> None:
         del self._busy[thread_id]
+        self._cancelled.pop(thread_id, None)
         if not task.cancelled() and task.exception() is not None:
             log.error("a turn broke", action="turn_broke", thread_id=thread_id, exc_info=task.exception())
         if self._is_stopping:
@@ -159,6 +165,8 @@ class Scheduler:
             await self._drive_run(run)
 
     async def _drive_run(self, run: ClaimedRun) -> None:
+        if run.id in self._cancelled.get(run.thread_id, ()):
+            return
         task = asyncio.current_task()
         assert task is not None
         self._driving[run.id] = task
