@@ -109,6 +109,7 @@ class Turns:
             async with asyncio.timeout(self._timeout_s):
                 async for output in agent.answer(context):
                     if isinstance(output, AgentText):
+                        output.text.encode()  # raises here, where it is answered for, what nobody could store
                         stream.push(output.text)
                         live.update(stream)
                         journal.note(stream, asyncio.get_running_loop().time())
