@@ -56,6 +56,8 @@ class Scheduler:
         self._queued: dict[str, int] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._driving: dict[str, asyncio.Task[None]] = {}
+        self._cancelled: dict[str, set[str]] = {}
+        """Runs of busy threads that were cancelled while nobody drove them: one may just be being claimed."""
         self._keeper: asyncio.Task[None] | None = None
         self._is_stopping = False
 
@@ -102,9 +104,18 @@ class Scheduler:
         if event.kind == EventKind.RUN_QUEUED:
             self._expect(thread_id, 1)
             self._ask(thread_id)
-        elif event.kind == EventKind.RUN_CANCELLED and event.run_id in self._driving:
-            self._driving[event.run_id].cancel()
+        elif event.kind == EventKind.RUN_CANCELLED and event.run_id is not None:
+            self._stop_run(thread_id, event.run_id)
         elif event.kind in RUN_ENDINGS and thread_id in self._queued:
+            self._ask(thread_id)
+
+    def _stop_run(self, thread_id: str, run_id: str) -> None:
+        """A run was cancelled in the store: end its turn, also one that is just being claimed."""
+        if run_id in self._driving:
+            self._driving[run_id].cancel()
+        elif thread_id in self._busy:
+            self._cancelled.setdefault(thread_id, set()).add(run_id)
+        elif thread_id in self._queued:
             self._ask(thread_id)
 
     def _expect(self, thread_id: str, runs: int) -> None:
@@ -131,6 +142,7 @@ class Scheduler:
 
     def _done(self, thread_id: str, task: "asyncio.Task[None]") -> None:
         del self._busy[thread_id]
+        self._cancelled.pop(thread_id, None)
         if not task.cancelled() and task.exception() is not None:
             log.error("a turn broke", action="turn_broke", thread_id=thread_id, exc_info=task.exception())
         if self._is_stopping:
@@ -169,6 +181,8 @@ class Scheduler:
             await self._drive_run(run)
 
     async def _drive_run(self, run: ClaimedRun) -> None:
+        if run.id in self._cancelled.get(run.thread_id, ()):
+            return
         task = asyncio.current_task()
         assert task is not None
         self._driving[run.id] = task

@@ -115,6 +115,7 @@ class Turns:
                         if stream.chars + len(output.text) > limits.TEXT_CHARS:
                             reason = f"the answer is longer than {limits.TEXT_CHARS} characters"
                             return self._composer.failed("too_large", reason, run.origin, stream.text)
+                        output.text.encode()  # raises here, where it is answered for, what nobody could store
                         stream.push(output.text)
                         live.update(stream)
                         journal.note(stream, asyncio.get_running_loop().time())
