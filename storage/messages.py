@@ -164,7 +164,8 @@ def _make_room(tx: Transaction, act: Act, new: NewMessage, thread_id: str, ahead
     """Apply on_busy to the unfinished runs of the thread; True when they were ended for the new message."""
     if new.on_busy == "reject":
         raise Fault(ErrorKind.BUSY, "The thread is busy with another run", retry_after_ms=1000)
-    if new.interrupt is not None:
+    if new.on_busy == "interrupt":
+        assert new.interrupt is not None, "who interrupts says how"
         for number, run in enumerate(tx.all(_RUNS.unfinished, thread_id=thread_id)):
             notice = new.interrupt.notice if number == 0 else None
             run_ends.end(tx, act, run, replace(new.interrupt, notice=notice))

@@ -1,35 +1,86 @@
-"""The command tree: names, order and sections. What a command does is in its own file."""
+"""The command tree: names, order and sections. What a command does is in its own file.
 
+Only the file of the command that was asked for is loaded: `chat` and `send` need no server, and without one
+they start in half the time. Help loads them all.
+"""
+
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version as installed_version
 from typing import Annotated, Final
 
 import typer
-
-from gateway.app import VERSION
-from gateway.cli import audit, catalogue, doctor, runs, send, serve, tail, threads, tokens
-from gateway.cli.chat import command as chat
 
 RUN: Final = "Run"
 TALK: Final = "Talk"
 LOOK: Final = "Look and change"
 CARE: Final = "Look after"
 
-app = typer.Typer(
-    name="threadgate",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A command, or a group of them, and where it is."""
+
+    name: str
+    section: str
+    module: str
+    attribute: str
+
+    def add_to(self, app: typer.Typer) -> None:
+        """Load it."""
+        found = getattr(import_module(f"gateway.cli.{self.module}"), self.attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=self.name, rich_help_panel=self.section)
+        else:
+            app.command(self.name, rich_help_panel=self.section)(found)
+
+
+ENTRIES: Final = (
+    _Entry("serve", RUN, "serve", "serve"),
+    _Entry("demo", RUN, "serve", "demo"),
+    _Entry("emulate", RUN, "serve", "emulate"),
+    _Entry("chat", TALK, "chat.command", "chat"),
+    _Entry("send", TALK, "send", "send"),
+    _Entry("tail", TALK, "tail", "tail"),
+    _Entry("threads", LOOK, "threads", "app"),
+    _Entry("runs", LOOK, "runs", "app"),
+    _Entry("agents", LOOK, "catalogue", "agents"),
+    _Entry("channels", LOOK, "catalogue", "channels"),
+    _Entry("doctor", CARE, "doctor", "doctor"),
+    _Entry("token", CARE, "tokens", "app"),
+    _Entry("audit", CARE, "audit", "app"),
 )
+
+
+def main() -> None:
+    """Run the command line."""
+    asked = [entry for entry in ENTRIES if entry.name in sys.argv[1:2]]
+    command_line(asked or ENTRIES)()
+
+
+def command_line(entries: "tuple[_Entry, ...] | list[_Entry]" = ENTRIES) -> typer.Typer:
+    """The command line with these entries."""
+    app = typer.Typer(
+        name="threadgate",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for entry in entries:
+        entry.add_to(app)
+    return app
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"threadgate {VERSION}")
+        print(f"threadgate {installed_version('threadgate')}")
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool,
@@ -43,23 +94,3 @@ def _root(
     Begin with `threadgate demo`, or `threadgate serve` and, in a second terminal, `threadgate chat`. Commands find
     the gateway of the same data directory by themselves; --url and --token reach any other.
     """
-
-
-app.command("serve", rich_help_panel=RUN)(serve.serve)
-app.command("demo", rich_help_panel=RUN)(serve.demo)
-app.command("emulate", rich_help_panel=RUN)(serve.emulate)
-app.command("chat", rich_help_panel=TALK)(chat.chat)
-app.command("send", rich_help_panel=TALK)(send.send)
-app.command("tail", rich_help_panel=TALK)(tail.tail)
-app.add_typer(threads.app, name="threads", rich_help_panel=LOOK)
-app.add_typer(runs.app, name="runs", rich_help_panel=LOOK)
-app.command("agents", rich_help_panel=LOOK)(catalogue.agents)
-app.command("channels", rich_help_panel=LOOK)(catalogue.channels)
-app.command("doctor", rich_help_panel=CARE)(doctor.doctor)
-app.add_typer(tokens.app, name="token", rich_help_panel=CARE)
-app.add_typer(audit.app, name="audit", rich_help_panel=CARE)
-
-
-def main() -> None:
-    """Run the command line."""
-    app()

@@ -104,10 +104,13 @@ async def _demo(data_dir: Path | None, port: int | None, emulator_port: int) -> 
 
 
 def _announce(url: str, secret: str | None) -> None:
-    console.print(f"Threadgate listens on {url}")
+    lines = [f"Threadgate listens on {url}"]
     if secret is not None:
-        console.print(f"owner token, shown this once: {secret}", soft_wrap=True)
-        console.print("more with: threadgate token create --role operator", style="dim")
+        lines += [
+            f"owner token, shown this once: {secret}",
+            "[dim]more with: threadgate token create --role operator[/]",
+        ]
+    console.print("\n".join(lines), soft_wrap=True)
     sys.stdout.flush()
 
 

@@ -201,9 +201,10 @@ class Hub:
                 return
             try:
                 page = await self._page(subscription)
-            except Fault:  # deleted while it was being read
-                subscription.tell_reset("gone", self.epoch, 0, 0)
-                self._forget(subscription)
+            except Fault:  # deleted while it was being read; usually the commit has told so already
+                if not subscription.is_closed:
+                    subscription.tell_reset("gone", self.epoch, 0, 0)
+                    self._forget(subscription)
                 return
             except StoreUnavailable:
                 log.warning("the log could not be read, trying again", action="catch_up_retry")
@@ -319,8 +320,13 @@ class Hub:
         """Read the threads' rows behind the follower's place; again whenever it turns out too slow."""
         while not inbox.is_closed and not inbox.receiver.is_closed:
             await inbox.receiver.has_room()
-            async with self._reading:
-                heads = await self._threads.heads(org_id, inbox.sent_offset, limits.REPLAY_EVENTS)
+            try:
+                async with self._reading:
+                    heads = await self._threads.heads(org_id, inbox.sent_offset, limits.REPLAY_EVENTS)
+            except StoreUnavailable:
+                log.warning("the heads could not be read, trying again", action="inbox_retry")
+                await asyncio.sleep(STORE_RETRY_S)
+                continue
             for head in heads:
                 if inbox.is_closed or not inbox.send(head):
                     break

@@ -201,7 +201,7 @@ async def test_search_stays_in_its_thread_and_organization(scene: Scene) -> None
 
 async def test_answers_are_found_too_and_text_of_all_parts(scene: Scene) -> None:
     parts = [{"type": "text", "text": "first"}, {"type": "text", "text": "second"}]
-    sent = await scene.say("", content=parts)
+    sent = await scene.say("first\nsecond", content=parts)
     await scene.answer(await scene.claim(sent.thread_id), "the reply")
     assert await found(scene, "first second", sent.thread_id) == [sent.seq]
     assert len(await found(scene, "reply", sent.thread_id)) == 1

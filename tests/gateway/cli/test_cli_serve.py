@@ -1,0 +1,69 @@
+"""`serve`, `demo`, `--version`: what they say when they start, and when they cannot."""
+
+import re
+import signal
+import socket
+
+from cli_process import Cli, stop, wait_for
+
+from gateway.app import VERSION
+
+
+def test_the_version(cli: Cli) -> None:
+    assert cli.lines("--version") == [f"threadgate {VERSION}"]
+
+
+def test_help_names_every_command(cli: Cli) -> None:
+    text = "\n".join(cli.run("--help").stdout.splitlines())
+    commands = "serve demo emulate chat send tail threads runs agents channels doctor token audit"
+    assert all(f" {command} " in text for command in commands.split())
+
+
+def test_the_owner_token_is_shown_once_and_works(cli: Cli) -> None:
+    with cli.serving() as said:
+        token = re.search(r"tgate_\S+", said)
+        assert token is not None, said
+        assert cli.lines("send", "say hello", "--url", cli.url, "--token", token[0]) == ["hello"]
+    assert not (cli.data_dir / "gateway.json").exists()
+    with cli.serving() as said:
+        assert "tgate_" not in said
+
+
+def test_a_first_start_that_fails_does_not_cost_the_token(cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = cli.refused("serve", "--port", str(port))
+        assert f"Port {port} of 127.0.0.1 is taken" in said
+        assert f"--port {port + 1}" in said
+    with cli.serving() as said:
+        assert "tgate_" in said
+
+
+def test_a_second_gateway_on_the_same_directory_is_refused(running: Cli) -> None:
+    said = running.refused("serve", "--port", "0")
+    assert f"Another threadgate already uses {running.data_dir}" in said
+
+
+def test_an_address_that_is_not_ours(cli: Cli) -> None:
+    cli.variables["THREADGATE_BEHIND_TLS_PROXY"] = "true"
+    assert "192.0.2.1" in cli.refused("serve", "--host", "192.0.2.1", "--port", "0")
+    assert "nowhere.invalid" in cli.refused("serve", "--host", "nowhere.invalid", "--port", "0")
+
+
+def test_the_demo_takes_free_ports_and_says_where(cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        taken = [str(found.getsockname()[1]) for found in (one, two)]
+        demo = cli.start("demo", "--port", taken[0], "--emulator-port", taken[1])
+        wait_for(lambda: (cli.data_dir / "gateway.json").exists() or demo.poll() is not None)
+        assert cli.lines("send", "say hello") == ["hello"]
+        channel = cli.json("channels")[0]
+        out, said = stop(demo, signal.SIGINT)
+    assert demo.returncode == 0
+    assert channel["id"] == "telegram:demo"
+    assert all(f"port {port} is taken" in said for port in taken)
+    assert "threadgate chat --data-dir" in out
+    assert f":{taken[0]} " not in out
+
+
+def test_an_emulator_needs_a_token_that_could_be_one(cli: Cli) -> None:
+    assert "no bot token" in cli.refused("emulate", "telegram", "--token", "abc")

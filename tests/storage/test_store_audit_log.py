@@ -1,0 +1,206 @@
+"""The audit log of a live store: every act leaves its entry, in its own transaction, and tampering is found."""
+
+import inspect
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from store_stage import CHAT, OTHER_ORG, Scene, cancelled, failed, interrupted, open_scene, refused
+
+from protocol.errors import ErrorKind
+from storage import audit_log, ports
+from storage.audit_chain import leaf_hash
+from storage.engine import DATABASE_NAME
+from storage.errors import StaleFence
+from storage.store import DEFAULT_ORG, verify_audit
+
+READS = {
+    "threads.get", "threads.page", "threads.history", "threads.replay", "threads.search", "threads.heads",
+    "threads.said", "runs.get", "runs.page", "runs.waiting_threads", "runs.abandoned", "runs.count_by_state",
+    "inbox.cursor", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
+    "identities.authenticate", "identities.list_tokens", "audit.page",
+}  # fmt: skip
+BOOKKEEPING = {
+    "runs.claim", "runs.take_over", "runs.renew_leases", "runs.checkpoint", "outbox.open_live",
+    "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers",
+}  # fmt: skip
+"""What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry."""
+
+
+async def act_on(scene: Scene, name: str) -> Callable:
+    """The stage set for one audited method; what then does it."""
+    run = await scene.started(origin=CHAT)
+    token, _ = await scene.store.identities.create_token(scene.act(), scene.token())
+    if name == "threads.restore":
+        await scene.store.threads.archive(scene.act(), run.thread_id)
+    if name == "runs.retry":
+        await scene.answer(run)
+    act, threads, runs = scene.act(), scene.store.threads, scene.store.runs
+    calls = {
+        "threads.create": lambda: threads.create(act, scene.new_thread()),
+        "threads.update": lambda: threads.update(act, run.thread_id, "Title", None),
+        "threads.archive": lambda: threads.archive(act, run.thread_id),
+        "threads.restore": lambda: threads.restore(act, run.thread_id),
+        "threads.delete": lambda: threads.delete(act, run.thread_id),
+        "threads.accept": lambda: scene.say("more", run.thread_id),
+        "runs.complete": lambda: scene.answer(run, parts=scene.parts("answer")),
+        "runs.end": lambda: scene.end(run, failed()),
+        "runs.cancel": lambda: runs.cancel(act, run.id, cancelled(notice=scene.notice())),
+        "runs.retry": lambda: runs.retry(act, run.id, "run_again", 10),
+        "inbox.commit": lambda: scene.receive(scene.delivery("hello"), cursor="5"),
+        "identities.create_token": lambda: scene.store.identities.create_token(act, scene.token()),
+        "identities.revoke_token": lambda: scene.store.identities.revoke_token(act, token.id),
+        "audit.record": lambda: scene.store.audit.record(act, "login", {}, "failure", {"why": "x"}),
+    }
+    return calls[name]
+
+
+AUDITED = {
+    "threads.create": ["thread.create"],
+    "threads.update": ["thread.update"],
+    "threads.archive": ["thread.archive"],
+    "threads.restore": ["thread.restore"],
+    "threads.delete": ["thread.delete"],
+    "threads.accept": ["message.send"],
+    "runs.complete": ["run.complete"],
+    "runs.end": ["run.failed"],
+    "runs.cancel": ["run.cancelled"],
+    "runs.retry": ["run.retry"],
+    "inbox.commit": ["thread.create", "message.send"],
+    "identities.create_token": ["token.create"],
+    "identities.revoke_token": ["token.revoke"],
+    "audit.record": ["login"],
+}
+
+
+def test_every_port_method_is_a_read_bookkeeping_or_audited() -> None:
+    """A new method belongs to one of the three; none is forgotten."""
+    names = set()
+    for protocol in (value for name, value in vars(ports).items() if name.endswith("Store")):
+        family = {"Thread": "threads", "Run": "runs", "Identity": "identities"}.get(
+            protocol.__name__.removesuffix("Store"), protocol.__name__.removesuffix("Store").lower()
+        )
+        names |= {f"{family}.{name}" for name, _ in inspect.getmembers(protocol, inspect.iscoroutinefunction)}
+    assert names == READS | BOOKKEEPING | AUDITED.keys()
+
+
+@pytest.mark.parametrize("name", AUDITED)
+async def test_an_act_leaves_its_entry_in_one_commit(scene: Scene, name: str) -> None:
+    act = await act_on(scene, name)
+    before, groups = await scene.audited(), scene.store.engine.stats.groups
+    await act()
+    assert await scene.audited() == before + AUDITED[name]
+    assert scene.store.engine.stats.groups == groups + 1
+
+
+@pytest.mark.parametrize("name", AUDITED)
+async def test_an_act_whose_entry_cannot_be_written_does_not_happen(
+    scene: Scene, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(*_: object, **__: object) -> None:
+        raise RuntimeError("no entry")
+
+    act = await act_on(scene, name)
+    before, signals = await scene.dump(), len(scene.signals)
+    monkeypatch.setattr(audit_log, "seal", break_off)
+    with pytest.raises(RuntimeError, match="no entry"):
+        await act()
+    assert await scene.dump() == before
+    assert len(scene.signals) == signals
+
+
+async def test_what_is_refused_leaves_no_entry(scene: Scene) -> None:
+    run = await scene.started()
+    await scene.answer(run)
+    before = await scene.audited()
+    await refused(scene.store.runs.cancel(scene.act(), run.id, cancelled()), ErrorKind.INVALID_STATE)
+    await refused(scene.store.threads.archive(scene.act(), "thr_unknown"), ErrorKind.NOT_FOUND)
+    with pytest.raises(StaleFence):
+        await scene.end(run, interrupted(will_retry=False))
+    assert await scene.audited() == before
+
+
+async def test_an_entry_says_who_did_what_from_where(scene: Scene) -> None:
+    act = scene.act("grace")
+    await scene.store.audit.record(act, "login", {"token_id": "tok_1"}, "failure", {"why": "expired"})
+    (entry,), cursor = await scene.store.audit.page(DEFAULT_ORG, 0, None, 10)
+    assert (entry.seq, entry.action, entry.outcome) == (1, "login", "failure")
+    assert (entry.actor, entry.subject, entry.detail) == (
+        act.actor,
+        {"token_id": "tok_1"},
+        {"why": "expired"},
+    )
+    assert f'"via":"{act.via}"' in entry.body
+    assert entry.hash == leaf_hash(entry.body.encode())
+    assert cursor is None
+
+
+async def test_entries_are_paged_in_order_all_or_of_an_action(scene: Scene) -> None:
+    for _ in range(3):
+        await scene.say("hello")
+    await scene.store.audit.record(scene.act(org_id=OTHER_ORG), "login", {}, "success", {})
+    page = scene.store.audit.page
+    first, cursor = await page(DEFAULT_ORG, 0, None, 4)
+    assert cursor == "4"
+    rest, end = await page(DEFAULT_ORG, int(cursor), None, 4)
+    assert [entry.seq for entry in first + rest] == [1, 2, 3, 4, 5, 6]
+    assert end is None
+    sends, cursor = await page(DEFAULT_ORG, 2, "message.send", 1)
+    assert ([entry.seq for entry in sends], cursor) == ([4], "4")
+    theirs, _ = await page(OTHER_ORG, 0, None, 10)
+    assert [entry.action for entry in theirs] == ["login"]
+
+
+# --- verification -----------------------------------------------------------------------------------
+
+
+async def test_a_live_store_can_be_verified(scene: Scene) -> None:
+    assert verify_audit(scene.directory)[0].seq == 0
+    for count in (1, 2, 3):
+        await scene.say("hello")
+        place, found = verify_audit(scene.directory)
+        assert (place.seq, found) == (2 * count, None)
+    await scene.say("and the gateway goes on")
+
+
+async def written(directory: Path) -> None:
+    async with open_scene(directory) as scene:
+        for _ in range(5):
+            await scene.say("hello")
+
+
+TAMPERINGS = {
+    "changed": ("UPDATE audit_entries SET body = replace(body, 'ada', 'eve') WHERE seq = 4", 4),
+    "hash": ("UPDATE audit_entries SET hash = replace(hash, 'a', 'b') WHERE seq = 4", 4),
+    "deleted": ("DELETE FROM audit_entries WHERE seq = 4", 4),
+    "first deleted": ("DELETE FROM audit_entries WHERE seq = 1", 1),
+    "renumbered": (
+        "DELETE FROM audit_entries WHERE seq = 10; UPDATE audit_entries SET seq = 99 WHERE seq = 9",
+        9,
+    ),
+    "emptied": ("UPDATE audit_entries SET body = '' WHERE seq = 4", 4),
+    "not text": ("UPDATE audit_entries SET body = x'ff00fe' WHERE seq = 4", 4),
+    "broken text": ("UPDATE audit_entries SET body = CAST(x'7b22ff227d' AS TEXT) WHERE seq = 4", 4),
+    "hash not text": ("UPDATE audit_entries SET hash = x'ff' WHERE seq = 4", 4),
+    "other log": ("UPDATE store SET audit_log_id = 'log_2'", 1),
+}
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS)
+async def test_tampering_with_the_file_is_found_and_located(directory: Path, tampering: str) -> None:
+    await written(directory)
+    script, seq = TAMPERINGS[tampering]
+    with closing(sqlite3.connect(directory / DATABASE_NAME)) as connection:
+        connection.executescript(script)
+    place, found = verify_audit(directory)
+    assert found is not None
+    assert (found.seq, place.seq) == (seq, seq - 1)
+
+
+async def test_verifying_changes_nothing(directory: Path) -> None:
+    await written(directory)
+    before = (directory / DATABASE_NAME).read_bytes()
+    verify_audit(directory)
+    assert (directory / DATABASE_NAME).read_bytes() == before
