@@ -20,7 +20,8 @@ from .ledger import Ledger, Said
 from .people import shown
 
 PLACEHOLDER = "…"
-ENDED_WITHOUT_ANSWER = ("failed", "cancelled", "interrupted")
+GAVE_UP = {"failed"}
+"""How a run may end without an answer here: after too many attempts. Nobody cancels, and the agent can go on."""
 
 
 @contextmanager
@@ -182,10 +183,10 @@ def _judge_answers(
     last_seq: dict[str, int] = {}
     for row in store.execute("SELECT * FROM messages WHERE role = 'user' ORDER BY thread_id, seq"):
         found = answers[row["id"]]
-        if not found and states[row["id"]].intersection(ENDED_WITHOUT_ANSWER):
+        if not found and states[row["id"]] == GAVE_UP:
             verdict.visible_endings += 1
         elif not found:
-            verdict.lost.append(f"no answer: {row['text']}")
+            verdict.lost.append(f"no answer, {', '.join(states[row['id']])}: {row['text']}")
         elif len(found) > 1:
             verdict.duplicated.append(f"answered {len(found)} times: {row['text']}")
         elif found[0]["text"] != expected.get(row["text"]):

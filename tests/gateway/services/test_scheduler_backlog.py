@@ -1,0 +1,145 @@
+"""The scheduler and what an earlier process left behind: a backlog is worked off at once, a hint is not lost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from gateway.clock import Clock
+from gateway.services.scheduler import Scheduler
+from protocol.events import EventKind
+from protocol.records import Origin, Run, RunState
+from storage.errors import StoreUnavailable
+from storage.ports import ClaimedRun, CommittedEvent
+
+THREAD = "thr_1"
+PATIENCE_S = 2.0
+"""Far below the ten seconds between two sweeps."""
+
+
+class Backlog:
+    """As much of a RunStore as the scheduler needs: one thread and its queue."""
+
+    def __init__(self, *queued: str, running: str | None = None) -> None:
+        self.queued = list(queued)
+        self.running = running
+        self.failures = 0
+        self.after_claim: Callable[[], None] = lambda: None
+
+    async def waiting_threads(self, limit: int) -> list[str]:
+        return [THREAD] if self.queued else []
+
+    async def abandoned(self, owner: str, now_ms: int) -> list[Run]:
+        if self.running is None:
+            return []
+        run = Run.model_construct(id=self.running, thread_id=THREAD, state=RunState.RUNNING)
+        return [run]
+
+    async def take_over(
+        self, run_id: str, owner: str, now_ms: int, lease_until_ms: int, reason: str
+    ) -> ClaimedRun | None:
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("full")
+        return claimed(run_id)
+
+    async def claim(
+        self, thread_id: str, owner: str, now_ms: int, lease_until_ms: int, reply_id: str
+    ) -> ClaimedRun | None:
+        run = claimed(self.queued.pop(0)) if self.queued else None
+        self.after_claim()
+        return run
+
+    async def renew_leases(self, owner: str, lease_until_ms: int) -> None:
+        return
+
+
+def claimed(run_id: str) -> ClaimedRun:
+    return ClaimedRun(
+        id=run_id,
+        org_id="org",
+        thread_id=THREAD,
+        agent_id="demo",
+        attempt=1,
+        fence=1,
+        message_text="",
+        message_seq=1,
+        reply_id="msg",
+        partial="",
+        thread_title="",
+        origin=Origin(kind="client"),
+        recovered=False,
+    )
+
+
+class Driven:
+    """A scheduler over a backlog, and the runs it drove."""
+
+    def __init__(self, runs: Backlog) -> None:
+        self.runs: list[str] = []
+        self.scheduler = Scheduler(runs, self._drive, Clock(), owner="me", concurrent=4)  # type: ignore[arg-type]
+
+    async def _drive(self, run: ClaimedRun) -> None:
+        self.runs.append(run.id)
+
+    async def drove(self, *runs: str) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while self.runs != list(runs):  # noqa: ASYNC110 - the scheduler tells nobody
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def drive() -> AsyncIterator[Callable[[Backlog], Driven]]:
+    made: list[Driven] = []
+
+    def make(runs: Backlog) -> Driven:
+        made.append(Driven(runs))
+        return made[-1]
+
+    yield make
+    for driven in made:
+        await driven.scheduler.stop(0)
+
+
+async def test_a_backlog_found_at_the_start_is_worked_off_without_another_sweep(
+    drive: Callable[[Backlog], Driven],
+) -> None:
+    driven = drive(Backlog("run_2", "run_3", "run_4", running="run_1"))
+    await driven.scheduler.start()
+    await driven.drove("run_1", "run_2", "run_3", "run_4")
+
+
+async def test_a_run_queued_while_an_empty_claim_is_on_its_way_back_is_not_forgotten(
+    drive: Callable[[Backlog], Driven],
+) -> None:
+    runs = Backlog()
+    driven = drive(runs)
+    await driven.scheduler.start()
+
+    def queue(run_id: str) -> None:
+        runs.after_claim = lambda: None
+        runs.queued.append(run_id)
+        driven.scheduler.on_commit([queued(run_id)])
+
+    runs.after_claim = lambda: queue("run_1")
+    driven.scheduler.on_commit([queued("run_0")])  # a hint about a run that somebody cancelled meanwhile
+    await driven.drove("run_1")
+
+
+async def test_taking_over_waits_for_a_store_that_is_full(
+    drive: Callable[[Backlog], Driven], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.services.scheduler.STORE_RETRY_S", 0.01)
+    runs = Backlog(running="run_1")
+    runs.failures = 2
+    driven = drive(runs)
+    await driven.scheduler.start()
+    await driven.drove("run_1")
+
+
+def queued(run_id: str) -> CommittedEvent:
+    """The commit of a queued run, as far as the scheduler reads it."""
+    event = object.__new__(CommittedEvent)
+    for name, value in (("thread_id", THREAD), ("kind", EventKind.RUN_QUEUED), ("run_id", run_id)):
+        object.__setattr__(event, name, value)
+    return event
