@@ -46,9 +46,7 @@ def accept(tx: Transaction, act: Act, new: NewMessage) -> RawJson:
         if changed:
             tx.run(_SQL.change, id=thread["id"], **changed)
         place = queue_place(message_seq + 1)
-        insert_run(
-            tx, act, thread["id"], new.run_id, agent_id, new.message_id, message_seq, queue_key=place
-        )
+        insert_run(tx, act, thread["id"], new.run_id, agent_id, new.message_id, message_seq, queue_key=place)
         subject = {"thread_id": thread["id"], "message_id": new.message_id, "run_id": new.run_id}
         audit_log.append(tx, act, "message.send", subject)
         return MessageSendResult(
