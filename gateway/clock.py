@@ -10,6 +10,9 @@ from protocol.ids import RANDOM_BYTES, IdPrefix, make_id
 class Clock:
     """The machine's clocks."""
 
+    def __init__(self) -> None:
+        self._last_id = 0
+
     def now_ms(self) -> int:
         """Wall clock, milliseconds since 1970."""
         return time.time_ns() // 1_000_000
@@ -23,5 +26,8 @@ class Clock:
         return random.random()
 
     def new_id(self, prefix: IdPrefix) -> str:
-        """A new id."""
-        return make_id(prefix, self.now_ms(), os.urandom(RANDOM_BYTES))
+        """A new id, greater than all before it: the store orders queued runs and deliveries by theirs."""
+        number = self.now_ms() << 8 * RANDOM_BYTES | int.from_bytes(os.urandom(RANDOM_BYTES))
+        self._last_id = max(number, self._last_id + 1)
+        now_ms, chance = divmod(self._last_id, 1 << 8 * RANDOM_BYTES)
+        return make_id(prefix, now_ms, chance.to_bytes(RANDOM_BYTES))
