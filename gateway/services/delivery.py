@@ -149,6 +149,10 @@ class Deliveries:
         assert row.content is not None, "only rows with a content have their turn"
         content = thaw(row.content)
         async with self.room_lock(adapter, room):
+            # A live message that was being sent is skipped by the store; whether it is next is known only now.
+            turn = await self._outbox.next_in_room(OutboxChanged(row.channel, row.account, row.room))
+            if turn != row:
+                return True
             try:
                 match decide(row, adapter.capabilities(room)):
                     case Todo.RECONCILE:
