@@ -41,7 +41,7 @@ class Deliveries:
         self._workers: dict[OutboxChanged, asyncio.Task[None]] = {}
         self._woken: set[OutboxChanged] = set()
         self._locks: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
 
     async def start(self) -> None:
         """Doubt what a crash interrupted, and go on with everything owed."""
@@ -59,7 +59,7 @@ class Deliveries:
 
     async def stop(self, deadline_s: float) -> None:
         """Begin nothing more; let calls in flight end until the deadline."""
-        self._is_stopping = True
+        self._stopping.set()
         workers = tuple(self._workers.values())
         if workers:
             await asyncio.wait(workers, timeout=deadline_s)
@@ -100,7 +100,7 @@ class Deliveries:
     # --- workers ------------------------------------------------------------------------------
 
     def _wake(self, room: OutboxChanged) -> None:
-        if self._is_stopping:
+        if self._stopping.is_set():
             return
         if room in self._workers:
             self._woken.add(room)
@@ -129,7 +129,7 @@ class Deliveries:
             )
             return
         failures = 0
-        while not self._is_stopping:
+        while not self._stopping.is_set():
             self._woken.discard(room)
             try:
                 row = await self._outbox.next_in_room(room)
@@ -137,11 +137,20 @@ class Deliveries:
                     return
                 wait_ms = row.next_attempt_at_ms - self._clock.now_ms()
                 if wait_ms > 0:
-                    await asyncio.sleep(wait_ms / 1000)
+                    await self._pause(wait_ms / 1000)
+                    continue
                 failures = 0 if await self._advance(adapter, row, failures + 1) else failures + 1
             except StoreUnavailable as error:
                 log.warning("the outbox waits for the store", action="outbox_waits", error=str(error))
-                await asyncio.sleep(STORE_RETRY_S)
+                await self._pause(STORE_RETRY_S)
+
+    async def _pause(self, for_s: float) -> None:
+        """Wait, but not when the gateway stops meanwhile."""
+        try:
+            async with asyncio.timeout(for_s):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
 
     async def _advance(self, adapter: Adapter, row: OutboxRow, failures: int) -> bool:
         """Do the one thing that is next for `row`; False when it failed for now."""
