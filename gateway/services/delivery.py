@@ -13,13 +13,14 @@ from weakref import WeakValueDictionary
 import structlog
 
 from channels.errors import AuthLost, ChannelError, Gone, Permanent, RateLimited, UnknownOutcome
-from channels.messages import Finding, Operation, RoomRef
+from channels.messages import Finding, Operation, Rendered, RoomRef
 from channels.port import Adapter
 from gateway.clock import Clock
 from gateway.rules import delivery_states as states
 from gateway.rules.delivery_states import Todo, decide
 from gateway.rules.retry import DELIVERY_ATTEMPTS, backoff_s
 from gateway.services.channels import Channels, thaw
+from protocol.errors import Fault
 from storage.errors import StoreUnavailable
 from storage.ports import DeliveryStep, OutboxChanged, OutboxRow, OutboxStore
 
@@ -163,22 +164,31 @@ class Deliveries:
             if turn != row:
                 return True
             try:
-                match decide(row, adapter.capabilities(room)):
-                    case Todo.RECONCILE:
-                        await self._reconcile(adapter, room, row)
-                    case Todo.RESERVE:
-                        await self.reserve(adapter, room, row)
-                    case Todo.SEND:
-                        row = await self._step(row, states.BEGIN_SEND)
-                        receipt = await adapter.send(self.operation(row), room, content)
-                        await self._step(row, states.delivered(receipt.ref))
-                    case Todo.EDIT:
-                        assert row.ref is not None
-                        receipt = await adapter.edit(self.operation(row), room, row.ref, content)
-                        await self._step(row, states.delivered(receipt.ref))
-            except ChannelError as error:
-                await self._record_failure(row, error, failures)
-                return False
+                return await self._attempt(adapter, room, row, content, failures)
+            except Fault as fault:  # its thread was deleted during the call: nothing is owed any more
+                log.info("a delivery is over", action="delivery_over", delivery_id=row.id, error=str(fault))
+                return True
+
+    async def _attempt(
+        self, adapter: Adapter, room: RoomRef, row: OutboxRow, content: Rendered, failures: int
+    ) -> bool:
+        try:
+            match decide(row, adapter.capabilities(room)):
+                case Todo.RECONCILE:
+                    await self._reconcile(adapter, room, row)
+                case Todo.RESERVE:
+                    await self.reserve(adapter, room, row)
+                case Todo.SEND:
+                    row = await self._step(row, states.BEGIN_SEND)
+                    receipt = await adapter.send(self.operation(row), room, content)
+                    await self._step(row, states.delivered(receipt.ref))
+                case Todo.EDIT:
+                    assert row.ref is not None
+                    receipt = await adapter.edit(self.operation(row), room, row.ref, content)
+                    await self._step(row, states.delivered(receipt.ref))
+        except ChannelError as error:
+            await self._record_failure(row, error, failures)
+            return False
         return True
 
     async def _reconcile(self, adapter: Adapter, room: RoomRef, row: OutboxRow) -> OutboxRow:
