@@ -238,4 +238,12 @@ class Deliveries:
         return self._clock.now_ms() + round(wait_s * 1000)
 
     async def _step(self, row: OutboxRow, step: DeliveryStep) -> OutboxRow:
-        return await self._outbox.step(row.id, step, self._clock.now_ms())
+        """Record a step, until the store takes it: what happened on the platform must not be forgotten."""
+        while True:
+            try:
+                return await self._outbox.step(row.id, step, self._clock.now_ms())
+            except StoreUnavailable as error:
+                if self._stopping.is_set():
+                    raise
+                log.warning("a delivery waits for the store", action="delivery_waits", error=str(error))
+                await self._pause(STORE_RETRY_S)
