@@ -11,6 +11,8 @@ from channels.emulators.telegram import FaultKind, TelegramEmulator, User
 from channels.errors import RateLimited
 from channels.messages import Operation, Receipt, Rendered, RoomRef
 from gateway.rules import retry
+from storage.errors import StoreUnavailable
+from storage.ports import OutboxRow
 
 EVE = User(2002, "Eve", "eve")
 PLACEHOLDER = "…"
@@ -254,6 +256,26 @@ async def test_a_restart_in_the_middle_of_an_answer_goes_on_in_the_same_message(
     assert of(log, "delivery.uncertain") == []
 
 
+@pytest.mark.parametrize("failing", [1, 2, 3])
+async def test_a_store_that_fails_between_calls_delays_the_answer_and_nothing_else(
+    telegram: TelegramStage, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    monkeypatch.setattr("gateway.services.delivery.STORE_RETRY_S", 0.02)
+    real, steps = telegram.store.outbox.step, 0
+
+    async def flaky(*args: Any) -> OutboxRow:
+        nonlocal steps
+        steps += 1
+        if steps in (failing, failing + 1):
+            raise StoreUnavailable("disk full")
+        return await real(*args)
+
+    monkeypatch.setattr(telegram.store.outbox, "step", flaky)
+    log = await asked(telegram, "say kept")
+    assert telegram.texts() == ["kept"]
+    assert of(log, "delivery.uncertain") == []
+
+
 # --- gone, refused ---------------------------------------------------------------------------------
 
 
@@ -335,6 +357,22 @@ async def test_a_deleted_thread_says_nothing_more(
     assert "secret" not in telegram.texts()
     emulator.say("say still alive")
     await until(lambda: "still alive" in telegram.texts())
+
+
+async def test_a_thread_deleted_in_the_middle_of_a_send_does_not_hold_up_its_room(
+    telegram: TelegramStage, emulator: TelegramEmulator
+) -> None:
+    group: dict[str, Any] = {"chat_id": -100200, "chat_type": "group"}
+    emulator.faults.add(FaultKind.RATE_LIMIT, "sendMessage", retry_after_s=1)
+    emulator.faults.add(FaultKind.SLOW, "sendMessage", delay_s=0.5)
+    emulator.say("@gate_bot say doomed", **group)
+    thread_id = await telegram.only_thread()
+    await until(lambda: emulator.calls.select("sendMessage"))
+    emulator.say("@gate_bot say behind it", **group)
+    await until(lambda: len(emulator.calls.select("sendMessage")) == 2)
+    await (await telegram.connect()).call("thread.delete", thread_id=thread_id)
+    await until(lambda: "behind it" in telegram.texts(-100200), 3.0)
+    assert "doomed" not in telegram.texts(-100200)
 
 
 # --- health ----------------------------------------------------------------------------------------
