@@ -223,17 +223,22 @@ def channel_settings(settings: Settings) -> list[ChannelSettings]:
 def _explain(error: ValidationError, path: Path, given: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     lines = ["The configuration cannot be used:"]
     for found in error.errors(include_url=False, include_input=False):
-        key = ".".join(str(step) for step in found["loc"])
-        top = str(found["loc"][0]) if found["loc"] else ""
         message = found["msg"].removeprefix("Value error, ")
-        if top in given:
-            source = "the command line"
-        elif any(name.upper().startswith(f"{ENV_PREFIX}{top}".upper()) for name in environ if top):
-            source = "the environment"
-        else:
-            source = str(path)
-        lines.append(f"  {key + ': ' if key else ''}{message} (from {source})")
+        steps = [str(step) for step in found["loc"]]
+        key = f"{'.'.join(steps)}: " if steps else ""
+        # What is wrong with the whole has no place; its message begins with the key.
+        source = _source(steps or [message.partition(":")[0]], path, given, environ)
+        lines.append(f"  {key}{message} (from {source})")
     return "\n".join(lines)
+
+
+def _source(steps: list[str], path: Path, given: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    """Where the value of a key came from, in words."""
+    if steps[0] in given:
+        return "the command line"
+    names = {name.upper() for name in environ}
+    variables = (ENV_PREFIX + "__".join(steps[:depth]).upper() for depth in range(1, len(steps) + 1))
+    return "the environment" if any(name in names for name in variables) else str(path)
 
 
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
