@@ -228,7 +228,8 @@ class Hub:
             )
 
     def _notice_skipped(self, subscription: Subscription) -> None:
-        if subscription.cursor - subscription.told == 1:  # the first one since the client was told
+        if not subscription.is_position_due:
+            subscription.is_position_due = True
             self._loop.call_later(limits.CURSOR_INTERVAL_S, subscription.tell_position)
 
     # --- answers being written ----------------------------------------------------------------

@@ -25,6 +25,7 @@ class Subscription:
         "cursor",
         "is_catching_up",
         "is_closed",
+        "is_position_due",
         "kinds",
         "missed_deltas",
         "org_id",
@@ -53,6 +54,7 @@ class Subscription:
         self.told = 0
         self.is_catching_up = True
         self.is_closed = False
+        self.is_position_due = False
         self.missed_deltas = False
         self._pending = 0
         self._notice_skipped = notice_skipped
@@ -87,6 +89,7 @@ class Subscription:
 
     def tell_position(self) -> None:
         """Tell a client that filters by kind how far the log was read."""
+        self.is_position_due = False
         if not self.is_closed and self.told < self.cursor:
             self.told = self.cursor
             self._tell("at", seq=self.cursor)

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from channels.errors import AuthLost, ChannelError, Gone, Permanent, RateLimited, UnknownOutcome
-from channels.messages import Finding, Operation, RoomRef
+from channels.messages import Finding, Operation, Rendered, RoomRef
 from channels.port import Adapter
 from gateway.clock import Clock
 from gateway.crash_points import reached
@@ -21,6 +21,7 @@ from gateway.rules import delivery_states as states
 from gateway.rules.delivery_states import Todo, decide
 from gateway.rules.retry import DELIVERY_ATTEMPTS, backoff_s
 from gateway.services.channels import Channels, thaw
+from protocol.errors import Fault
 from storage.errors import StoreUnavailable
 from storage.ports import DeliveryStep, OutboxChanged, OutboxRow, OutboxStore
 
@@ -42,7 +43,7 @@ class Deliveries:
         self._workers: dict[OutboxChanged, asyncio.Task[None]] = {}
         self._woken: set[OutboxChanged] = set()
         self._locks: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
 
     async def start(self) -> None:
         """Doubt what a crash interrupted, and go on with everything owed."""
@@ -61,7 +62,7 @@ class Deliveries:
 
     async def stop(self, deadline_s: float) -> None:
         """Begin nothing more; let calls in flight end until the deadline."""
-        self._is_stopping = True
+        self._stopping.set()
         workers = tuple(self._workers.values())
         if workers:
             await asyncio.wait(workers, timeout=deadline_s)
@@ -106,7 +107,7 @@ class Deliveries:
     # --- workers ------------------------------------------------------------------------------
 
     def _wake(self, room: OutboxChanged) -> None:
-        if self._is_stopping:
+        if self._stopping.is_set():
             return
         if room in self._workers:
             self._woken.add(room)
@@ -135,7 +136,7 @@ class Deliveries:
             )
             return
         failures = 0
-        while not self._is_stopping:
+        while not self._stopping.is_set():
             self._woken.discard(room)
             try:
                 row = await self._outbox.next_in_room(room)
@@ -143,11 +144,20 @@ class Deliveries:
                     return
                 wait_ms = row.next_attempt_at_ms - self._clock.now_ms()
                 if wait_ms > 0:
-                    await asyncio.sleep(wait_ms / 1000)
+                    await self._pause(wait_ms / 1000)
+                    continue
                 failures = 0 if await self._advance(adapter, row, failures + 1) else failures + 1
             except StoreUnavailable as error:
                 log.warning("the outbox waits for the store", action="outbox_waits", error=str(error))
-                await asyncio.sleep(STORE_RETRY_S)
+                await self._pause(STORE_RETRY_S)
+
+    async def _pause(self, for_s: float) -> None:
+        """Wait, but not when the gateway stops meanwhile."""
+        try:
+            async with asyncio.timeout(for_s):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
 
     async def _advance(self, adapter: Adapter, row: OutboxRow, failures: int) -> bool:
         """Do the one thing that is next for `row`; False when it failed for now."""
@@ -155,26 +165,39 @@ class Deliveries:
         assert row.content is not None, "only rows with a content have their turn"
         content = thaw(row.content)
         async with self.room_lock(adapter, room):
+            # A live message that was being sent is skipped by the store; whether it is next is known only now.
+            turn = await self._outbox.next_in_room(OutboxChanged(row.channel, row.account, row.room))
+            if turn != row:
+                return True
             try:
-                match decide(row, adapter.capabilities(room)):
-                    case Todo.RECONCILE:
-                        await self._reconcile(adapter, room, row)
-                    case Todo.RESERVE:
-                        await self.reserve(adapter, room, row)
-                    case Todo.SEND:
-                        row = await self._step(row, states.BEGIN_SEND)
-                        receipt = await adapter.send(self.operation(row), room, content)
-                        await self._step(row, states.delivered(receipt.ref))
-                    case Todo.EDIT:
-                        assert row.ref is not None
-                        reached("delivery.before_edit")
-                        receipt = await adapter.edit(self.operation(row), room, row.ref, content)
-                        reached("delivery.after_edit")
-                        await self._step(row, states.delivered(receipt.ref))
-                        reached("delivery.recorded")
-            except ChannelError as error:
-                await self._record_failure(row, error, failures)
-                return False
+                return await self._attempt(adapter, room, row, content, failures)
+            except Fault as fault:  # its thread was deleted during the call: nothing is owed any more
+                log.info("a delivery is over", action="delivery_over", delivery_id=row.id, error=str(fault))
+                return True
+
+    async def _attempt(
+        self, adapter: Adapter, room: RoomRef, row: OutboxRow, content: Rendered, failures: int
+    ) -> bool:
+        try:
+            match decide(row, adapter.capabilities(room)):
+                case Todo.RECONCILE:
+                    await self._reconcile(adapter, room, row)
+                case Todo.RESERVE:
+                    await self.reserve(adapter, room, row)
+                case Todo.SEND:
+                    row = await self._step(row, states.BEGIN_SEND)
+                    receipt = await adapter.send(self.operation(row), room, content)
+                    await self._step(row, states.delivered(receipt.ref))
+                case Todo.EDIT:
+                    assert row.ref is not None
+                    reached("delivery.before_edit")
+                    receipt = await adapter.edit(self.operation(row), room, row.ref, content)
+                    reached("delivery.after_edit")
+                    await self._step(row, states.delivered(receipt.ref))
+                    reached("delivery.recorded")
+        except ChannelError as error:
+            await self._record_failure(row, error, failures)
+            return False
         return True
 
     async def _reconcile(self, adapter: Adapter, room: RoomRef, row: OutboxRow) -> OutboxRow:
@@ -224,4 +247,12 @@ class Deliveries:
         return self._clock.now_ms() + round(wait_s * 1000)
 
     async def _step(self, row: OutboxRow, step: DeliveryStep) -> OutboxRow:
-        return await self._outbox.step(row.id, step, self._clock.now_ms())
+        """Record a step, until the store takes it: what happened on the platform must not be forgotten."""
+        while True:
+            try:
+                return await self._outbox.step(row.id, step, self._clock.now_ms())
+            except StoreUnavailable as error:
+                if self._stopping.is_set():
+                    raise
+                log.warning("a delivery waits for the store", action="delivery_waits", error=str(error))
+                await self._pause(STORE_RETRY_S)
