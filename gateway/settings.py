@@ -270,8 +270,10 @@ def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:
 
 def _source(wrong: ErrorDetails, path: Path, given: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     """Where a wrong value came from."""
-    keys = [str(step).upper() for step in wrong["loc"]]
-    if keys and str(wrong["loc"][0]) in given:
+    # What is wrong with the whole has no place; its message begins with the key.
+    place = wrong["loc"] or (wrong["msg"].removeprefix("Value error, ").partition(":")[0],)
+    keys = [str(step).upper() for step in place]
+    if str(place[0]) in given:
         return "the command line"
     for name in environ:
         steps = name.upper().removeprefix(ENV_PREFIX).split("__")

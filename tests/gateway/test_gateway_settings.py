@@ -120,8 +120,8 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
         ("port = 1", {"THREADGATE_PORT": "x"}, {}, ["port", "integer", "the environment"]),
         ("", {}, {"port": 70000}, ["port", "65535", "the command line"]),
         ("", {"THREADGATE_PORT": "1"}, {"port": 70000}, ["port", "the command line"]),
-        ("nonsense = 1", {}, {}, ["nonsense", "not permitted", "config.toml"]),
-        ("[runs]\nnonsense = 1", {}, {}, ["runs.nonsense", "not permitted", "config.toml"]),
+        ("nonsense = 1", {}, {}, ["nonsense", "there is no such setting", "config.toml"]),
+        ("[runs]\nnonsense = 1", {}, {}, ["runs.nonsense", "there is no such setting", "config.toml"]),
         ("[runs]\nconcurrent = 0", {}, {}, ["runs.concurrent", "greater than or equal to 1", "config.toml"]),
         (
             "[runs]\nconcurrent = 0", {"THREADGATE_RUNS__QUEUE_MAX": "9"}, {},

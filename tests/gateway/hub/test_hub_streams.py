@@ -137,7 +137,7 @@ async def collected(pieces: list[tuple[float, str]]) -> list[tuple[float, Frame]
     def publish(stream: Stream, note: object) -> None:
         seen.append((loop.time() - began, json.loads(bytes(note.params))))  # type: ignore[attr-defined]
 
-    stream = Stream("thr", "run", "msg", "", publish, loop)
+    stream = Stream("thr", "run", "msg", "", publish, Stream.flush, loop)
     for pause, text in pieces:
         await asyncio.sleep(pause)
         stream.push(text)
@@ -163,7 +163,7 @@ async def test_a_slow_speaker_is_not_held_back() -> None:
 async def test_nothing_waits_in_a_stream_that_was_discarded() -> None:
     loop = asyncio.get_running_loop()
     seen: list[object] = []
-    stream = Stream("thr", "run", "msg", "", lambda _, note: seen.append(note), loop)
+    stream = Stream("thr", "run", "msg", "", lambda _, note: seen.append(note), Stream.flush, loop)
     stream.push("a")
     stream.push("b")
     stream.discard()
@@ -221,6 +221,7 @@ async def test_a_stream_that_continues_is_shown_to_those_who_follow_already(hubs
     await hubs.follow(reader, thread_id, "tail")
     stream = hubs.hub.open_stream(thread_id, "run", "msg", "said before ")
     stream.push("and after")
+    await asyncio.sleep(0.01)  # its turn comes with the loop's next round
     reader.take()
     view = View()
     for one in reader.read:
