@@ -1,6 +1,8 @@
 """`threadgate demo` and `threadgate emulate`: trying things out and developing without a chat network."""
 
 import asyncio
+import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -88,7 +90,8 @@ async def _demo(data_dir: Path | None, port: int | None, emulator_port: int) -> 
 
 
 def _announce_demo(url: str, secret: str | None, emulator_url: str, settings: Settings) -> None:
-    command = f"threadgate chat --data-dir {settings.data_dir}"
+    program = "threadgate" if shutil.which("threadgate") else os.path.relpath(sys.argv[0])
+    command = f"{program} chat --data-dir {settings.data_dir}"
     console.print(
         f"""
 [bold]Threadgate[/] is running with the demo agent and a Telegram emulator.
