@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
 from store_stage import CHAT, Scene, cancelled, failed, interrupted, open_scene
 from thread_model import QUEUE_MAX, STALE, Model, Outcome
 
@@ -21,6 +29,8 @@ from storage.errors import StaleFence
 from storage.ports import ClaimedRun, CommittedEvent
 from storage.store import DEFAULT_ORG, verify_audit
 
+THREADS = 2
+"""Few, so that much happens in each."""
 Held = tuple[str, ClaimedRun, int]
 """A claimed run, with the model's name and fence of it. It may be stale by the time it is used."""
 
@@ -39,6 +49,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.model = Model()
         self.told: list[CommittedEvent] = []
         self.made = 0
+        self.latest: Held | None = None
         self._open()
 
     def _open(self) -> None:
@@ -72,8 +83,16 @@ class StoreMachine(RuleBasedStateMachine):
 
     # --- threads ----------------------------------------------------------------------------
 
+    @initialize(target=threads)
+    def begin(self) -> str:
+        return self.create_thread()
+
+    @precondition(lambda self: len(self.model.threads) < THREADS)
     @rule(target=threads)
     def create(self) -> str:
+        return self.create_thread()
+
+    def create_thread(self) -> str:
         thread_id = self.run(self.scene.thread(origin=CHAT))
         self.model.create(thread_id)
         return thread_id
@@ -85,6 +104,9 @@ class StoreMachine(RuleBasedStateMachine):
         restore=st.booleans(),
     )
     def say(self, thread_id: str, on_busy: Any, restore: bool) -> Any:
+        return self.say_something(thread_id, on_busy, restore=restore)
+
+    def say_something(self, thread_id: str, on_busy: Any, *, restore: bool) -> Any:
         run_id = self.scene.new_id("run")
         expected = self.model.accept(thread_id, run_id, on_busy, restore=restore)
         self.expect(
@@ -108,15 +130,31 @@ class StoreMachine(RuleBasedStateMachine):
         change = store.archive if status == "archived" else store.restore
         self.expect(expected, change(self.scene.act(), thread_id))
 
-    @rule(thread_id=threads)
-    def delete(self, thread_id: str) -> None:
+    @rule(thread_id=threads, chance=st.integers(0, 5))
+    def delete(self, thread_id: str, chance: int) -> None:
+        if chance:
+            return  # else most sequences end before they become interesting
         expected = self.model.delete(thread_id)
         self.expect(expected, self.scene.store.threads.delete(self.scene.act(), thread_id))
 
     # --- runs -------------------------------------------------------------------------------
 
+    @rule(target=held, thread_id=threads, is_live=st.booleans())
+    def say_and_claim(self, thread_id: str, is_live: bool) -> Any:
+        self.say_something(thread_id, "queue", restore=True)
+        held = self.claim_next(thread_id)
+        if is_live and self.latest is held:
+            self.expect(None, self.open_live_of(held[1]))
+        return held
+
+    def open_live_of(self, run: ClaimedRun) -> Awaitable[Any]:
+        return self.scene.store.outbox.open_live(run, self.scene.new_id("dlv"), self.scene.now_ms)
+
     @rule(target=held, thread_id=threads)
     def claim(self, thread_id: str) -> Any:
+        return self.claim_next(thread_id)
+
+    def claim_next(self, thread_id: str) -> Any:
         started = self.model.claim(thread_id)
         claiming = self.scene.store.runs.claim(
             thread_id, "boot-1", self.scene.now_ms, self.scene.now_ms, self.scene.new_id("msg")
@@ -137,23 +175,29 @@ class StoreMachine(RuleBasedStateMachine):
             return multiple()
         run = self.model.runs[claimed.id]
         assert (claimed.attempt, claimed.fence, claimed.partial) == (run.attempt, run.fence, run.partial)
-        return claimed.id, claimed, run.fence
+        self.latest = (claimed.id, claimed, run.fence)
+        return self.latest
 
-    @rule(of=held, text=st.sampled_from(["half", "more than half"]))
-    def checkpoint(self, of: Held, text: str) -> None:
-        name, claimed, fence = of
+    @rule(of=held, fresh=st.booleans(), text=st.sampled_from(["half", "more than half"]))
+    def checkpoint(self, of: Held, fresh: bool, text: str) -> None:
+        name, claimed, fence = self.latest if fresh and self.latest is not None else of
         expected = self.model.checkpoint(name, fence, text)
         self.expect(expected, self.scene.store.runs.checkpoint(claimed.id, claimed.fence, text))
 
-    @rule(of=held, parts=st.integers(0, 2))
-    def complete(self, of: Held, parts: int) -> None:
-        name, claimed, fence = of
+    @rule(of=held, fresh=st.booleans(), parts=st.integers(0, 2))
+    def complete(self, of: Held, fresh: bool, parts: int) -> None:
+        name, claimed, fence = self.latest if fresh and self.latest is not None else of
         expected = self.model.complete(name, fence)
         self.expect(expected, self.scene.answer(claimed, parts=self.scene.parts(*["part"] * parts)))
 
-    @rule(target=runs, of=held, how=st.sampled_from(["failed", "interrupted", "retried"]))
-    def end(self, of: Held, how: str) -> Any:
-        name, claimed, fence = of
+    @rule(
+        target=runs,
+        of=held,
+        fresh=st.booleans(),
+        how=st.sampled_from(["failed", "interrupted", "retried", "retried"]),
+    )
+    def end(self, of: Held, fresh: bool, how: str) -> Any:
+        name, claimed, fence = self.latest if fresh and self.latest is not None else of
         retry_id = self.scene.new_id("run") if how == "retried" else None
         state = "failed" if how == "failed" else "interrupted"
         expected = self.model.end(name, fence, state, retry_id)
@@ -161,14 +205,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.expect(expected, self.scene.end(claimed, ending, retry_id))
         return retry_id if expected is None and retry_id is not None else multiple()
 
-    @rule(of=held)
-    def open_live(self, of: Held) -> None:
-        name, claimed, fence = of
+    @rule(of=held, fresh=st.booleans())
+    def open_live(self, of: Held, fresh: bool) -> None:
+        name, claimed, fence = self.latest if fresh and self.latest is not None else of
         expected = None if self.model.runs[name].fence == fence else STALE
-        self.expect(
-            expected,
-            self.scene.store.outbox.open_live(claimed, self.scene.new_id("dlv"), self.scene.now_ms),
-        )
+        self.expect(expected, self.open_live_of(claimed))
 
     @rule(run_id=runs)
     def cancel(self, run_id: str) -> None:
@@ -185,8 +226,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     # --- the process ------------------------------------------------------------------------
 
-    @rule()
-    def restart(self) -> None:
+    @rule(chance=st.integers(0, 3))
+    def restart(self, chance: int) -> None:
+        if chance:
+            return
         self._close()
         self._open()
 
@@ -198,8 +241,23 @@ class StoreMachine(RuleBasedStateMachine):
         assert stored == {name: run.state for name, run in self.model.runs.items()}
         queued = {run.thread_id for run in self.model.runs.values() if run.state == "queued"}
         assert set(self.run(self.scene.store.runs.waiting_threads(100))) == queued
+        line = "SELECT thread_id, id FROM runs WHERE ended_at IS NULL ORDER BY state = 'queued', queue_key"
+        lines = self.run(self.scene.rows(line))
+        for thread_id in self.model.threads:
+            in_line = [name for owner, name in lines if owner == thread_id]
+            assert in_line == self.model.unfinished(thread_id)
         rows = self.run(self.scene.rows("SELECT id, status FROM threads"))
         assert dict(rows) == {name: thread.status for name, thread in self.model.threads.items()}
+
+    @invariant()
+    def an_unwritten_answer_belongs_to_a_run_that_goes_on(self) -> None:
+        unwritten = self.run(
+            self.scene.rows(
+                "SELECT r.state FROM outbox o JOIN runs r ON r.id = o.run_id "
+                "WHERE o.content IS NULL AND o.phase NOT IN ('sent', 'failed')"
+            )
+        )
+        assert {state for (state,) in unwritten} <= {"queued", "running"}
 
     def teardown(self) -> None:
         try:
@@ -224,21 +282,13 @@ class StoreMachine(RuleBasedStateMachine):
         for name, run in self.model.runs.items():
             stored = self.run(self.scene.store.runs.get(DEFAULT_ORG, name))
             assert (stored.state, stored.attempt) == (RunState(run.state), run.attempt)
-        # What shows a run's answer while it is written ends with the run, or goes on with its repetition.
-        unwritten = self.run(
-            self.scene.rows(
-                "SELECT r.state FROM outbox o JOIN runs r ON r.id = o.run_id "
-                "WHERE o.content IS NULL AND o.phase NOT IN ('sent', 'failed')"
-            )
-        )
-        assert {state for (state,) in unwritten} <= {"queued", "running"}
         assert verify_audit(self.directory)[1] is None
 
 
 TestStoreModel = StoreMachine.TestCase
 TestStoreModel.settings = settings(
-    max_examples=40,
-    stateful_step_count=40,
+    max_examples=80,
+    stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
