@@ -11,11 +11,12 @@ import orjson
 
 from storage import messages
 from storage.engine import Engine, Reader, Transaction
-from storage.ports import Delivered, OutboxChanged
+from storage.ports import Delivered, Notice, OutboxChanged
 from storage.queries import Queries
 
 _SQL = Queries("channels")
 _THREADS = Queries("threads")
+_RUNS = Queries("runs")
 
 
 class Inbox:
@@ -77,14 +78,20 @@ def _commit(
 
 def _follow_up(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int) -> None:
     if delivery.message is not None and delivery.act is not None:
-        _accept(tx, account, delivery)
+        _accept(tx, account, delivery, now_ms)
     elif delivery.hint is not None:
-        _hint(tx, account, delivery, now_ms)
+        _refuse(tx, account, delivery, delivery.hint, delivery.reason or "", now_ms)
 
 
-def _accept(tx: Transaction, account: _Account, delivery: Delivered) -> None:
+def _accept(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int) -> None:
     assert delivery.message is not None and delivery.act is not None
     thread_id = _known_thread(tx, account, delivery)
+    if (
+        thread_id is not None
+        and tx.value(_RUNS.count_unfinished, thread_id=thread_id) >= delivery.message.queue_max
+    ):
+        _refuse(tx, account, delivery, delivery.busy, "the conversation is busy", now_ms)
+        return
     answer = orjson.loads(
         bytes(messages.accept(tx, delivery.act, replace(delivery.message, thread_id=thread_id)))
     )
@@ -118,10 +125,20 @@ def _known_thread(tx: Reader, account: _Account, delivery: Delivered) -> str | N
     return thread_id
 
 
-def _hint(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int) -> None:
-    """Tell a stranger how to be allowed, but not again and again: two bots would talk for ever."""
-    assert delivery.hint is not None
+def _refuse(
+    tx: Transaction, account: _Account, delivery: Delivered, notice: Notice | None, reason: str, now_ms: int
+) -> None:
+    """Not take a message, and say so, but not again and again: two bots would talk for ever."""
+    tx.run(
+        _SQL.refuse_delivery,
+        **account,
+        delivery_id=delivery.delivery_id,
+        outcome="refused",
+        reason=reason,
+    )
     since = now_ms - delivery.hint_interval_ms
+    if notice is None:
+        return
     if tx.one(_SQL.hinted_since, **account, sender_id=delivery.sender_id, since=since) is not None:
         return
     tx.run(
@@ -135,14 +152,14 @@ def _hint(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int) 
     tx.run(
         _SQL.insert_outbound,
         **account,
-        id=delivery.hint.delivery_id,
+        id=notice.delivery_id,
         room=delivery.room,
         topic=delivery.topic,
         thread_id=None,
         run_id=None,
         part=1,
         phase="idle",
-        content=delivery.hint.content,
+        content=notice.content,
         attempt=0,
         now=now_ms,
     )

@@ -366,8 +366,8 @@ class Delivered:
     """One inbound delivery, judged: `message` is None unless it is accepted.
 
     `thread_key` names the conversation, or `reply_to` the platform message whose conversation it continues;
-    `key` is used for a conversation that begins here. `hint` answers a stranger, at most once per
-    `hint_interval_ms`.
+    `hint` answers a stranger, and `busy` somebody whose conversation has all the unfinished runs it may (the
+    message is not taken then, and the rest of the batch is); each at most once per `hint_interval_ms`.
     """
 
     delivery_id: str
@@ -382,6 +382,7 @@ class Delivered:
     act: Act | None = None
     message: NewMessage | None = None
     hint: Notice | None = None
+    busy: Notice | None = None
     hint_interval_ms: int = 0
 
 

@@ -20,6 +20,9 @@ from storage.ports import DEFAULT_ORG, Act, Delivered, InboxStore, Notice
 HINT_INTERVAL_MS: Final = 10 * 60 * 1000
 """A stranger is told how to be allowed at most every ten minutes: two bots must not talk for ever."""
 
+BUSY: Final = "I still have too many of your messages to answer, so I did not take the last one. Please wait."
+"""What a room is told whose conversation has as many unfinished runs as it may."""
+
 DmPolicy = Literal["pairing", "allowlist", "open"]
 
 
@@ -84,6 +87,9 @@ class Intake:
             f"`{delivery.sender.id}`: ask an operator of this gateway to add it to `allow` of the channel "
             f"`{self._adapter.kind}:{self._adapter.account}`."
         )
+        return self._notice(markdown, delivery)
+
+    def _notice(self, markdown: str, delivery: Inbound) -> Notice:
         content = self._adapter.render(markdown, delivery.room)[0]
         return Notice(self._clock.new_id(IdPrefix.DELIVERY), freeze(content))
 
@@ -103,6 +109,8 @@ class Intake:
             ref=delivery.message_ref,
             thread_key=delivery.thread_key,
             reply_to=delivery.reply_to,
+            busy=self._notice(BUSY, delivery),
+            hint_interval_ms=HINT_INTERVAL_MS,
             act=Act(DEFAULT_ORG, actor, f"{kind}:{account}", self._clock.now_ms()),
             message=message,
         )

@@ -9,6 +9,10 @@ ON CONFLICT (org_id, channel, account, delivery_id) DO NOTHING;
 UPDATE inbox SET outcome = :outcome, thread_id = :thread_id, message_id = :message_id
 WHERE org_id = :org_id AND channel = :channel AND account = :account AND delivery_id = :delivery_id;
 
+-- name: refuse_delivery
+UPDATE inbox SET outcome = :outcome, reason = :reason
+WHERE org_id = :org_id AND channel = :channel AND account = :account AND delivery_id = :delivery_id;
+
 -- name: hinted_since
 SELECT 1 FROM inbox
 WHERE org_id = :org_id AND channel = :channel AND account = :account AND sender_id = :sender_id

@@ -1,11 +1,12 @@
 """What chat networks deliver, through the port: stored once, with what follows from it and the cursor."""
 
+from dataclasses import replace
+
 import pytest
-from store_stage import ROOM, Scene, refused
+from store_stage import ROOM, Scene
 
 from gateway.rules import delivery_states as states
-from protocol.errors import ErrorKind
-from storage.ports import DEFAULT_ORG, CommittedEvent, OutboxChanged
+from storage.ports import DEFAULT_ORG, CommittedEvent, Notice, OutboxChanged
 
 
 async def cursor(scene: Scene, account: str = "main") -> str | None:
@@ -81,17 +82,25 @@ async def test_a_cursor_is_the_accounts_own(scene: Scene) -> None:
     assert await scene.store.inbox.cursor("org_other", ROOM.channel, "main") is None
 
 
-async def test_a_refused_batch_stores_nothing_and_keeps_the_cursor(scene: Scene) -> None:
+async def test_a_full_conversation_refuses_its_message_and_holds_up_nobody_else(scene: Scene) -> None:
     await scene.receive(scene.delivery("first"), cursor="1")
-    before, signals = await scene.dump(), len(scene.signals)
-    message = scene.message("too much", queue_max=1)
-    await refused(
-        scene.receive(scene.delivery("fine", key="chat:7"), scene.delivery(message=message), cursor="2"),
-        ErrorKind.BUSY,
-    )
-    assert await scene.dump() == before
-    assert len(scene.signals) == signals
-    assert await cursor(scene) == "1"
+    too_much = scene.delivery(message=scene.message("too much", queue_max=1))
+    await scene.receive(too_much, scene.delivery("fine", key="chat:7"), cursor="2")
+    assert await outcomes(scene) == ["accepted", "refused", "accepted"]
+    assert await cursor(scene) == "2"
+    assert "too much" not in str(await scene.dump())
+
+
+async def test_who_is_refused_for_a_full_conversation_is_told_once(scene: Scene) -> None:
+    await scene.receive(scene.delivery("first"))
+    notice = Notice("dlv_busy", '{"text":"later","payload":{}}')
+    for number in range(3):
+        message = scene.message(f"more {number}", queue_max=1)
+        delivery = replace(scene.delivery(message=message), busy=notice, hint_interval_ms=600_000)
+        await scene.receive(delivery)
+    assert await outcomes(scene) == ["accepted", "hinted", "refused", "refused"]
+    (owed,) = await scene.rows("SELECT id FROM outbox")
+    assert owed == ("dlv_busy",)
 
 
 async def test_the_cursor_commits_with_the_batch(scene: Scene) -> None:
