@@ -8,10 +8,11 @@ from typing import Any
 
 import uvloop
 
-from bench import appends, fanout, idle, machine, sends, turns
+from bench import appends, fanout, floor, idle, machine, sends, turns
 
 RESULTS = Path(__file__).parent / "results" / "results.json"
 BENCHMARKS: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
+    "floor": floor.run,
     "appends": appends.run,
     "sends": sends.run,
     "turns": turns.run,

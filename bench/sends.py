@@ -15,7 +15,7 @@ from bench.peer import GatewayProcess, LoadClient, text_message
 CLIENTS = 64
 SECONDS = 8.0
 WARM_UP_S = 1.0
-THREADS_PER_CLIENT = 8
+THREADS_PER_CLIENT = 32
 STREAMS = 80
 VIEWERS = 100
 STREAM_WORDS = 2000

@@ -11,8 +11,8 @@ kept elsewhere.
 """
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -40,6 +40,8 @@ class Sealed:
     seq: int
     body: str
     hash: str
+    columns: Mapping[str, object] = field(default_factory=dict)
+    """Fields of the body that are also stored apart, for finding entries; they must say the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,9 @@ def _check(entry: Sealed, place: Link) -> Break | None:
         return Break(entry.seq, f"entry {entry.seq} is not an object")
     if fields.get("seq") != entry.seq:
         return Break(entry.seq, f"entry {entry.seq} was moved: its body says {fields.get('seq')}")
+    for name, value in entry.columns.items():
+        if fields.get(name) != value:
+            return Break(entry.seq, f"entry {entry.seq} is filed under another {name} than its body says")
     if fields.get("prev") != place.hash:
         return Break(
             entry.seq, f"entry {entry.seq} does not follow entry {place.seq}: its `prev` is another hash"

@@ -254,13 +254,15 @@ class Engine:
         if failure is None:
             self.stats.writes += len(group)
             signals = [signal for call in group for signal in call.signals]
-            if signals:
-                for hook in self._hooks:
-                    hook(signals)
         else:
             self.stats.failed_commits += 1
-        for call in group:
-            self._finish(call, failure)
+            signals = []
+        try:
+            for hook in self._hooks if signals else ():
+                hook(signals)
+        finally:  # what is durable is answered for, even if a hook breaks its promise not to raise
+            for call in group:
+                self._finish(call, failure)
 
     def _finish(self, call: _Call, failure: BaseException | None = None) -> None:
         self._waiting.pop(call.number, None)

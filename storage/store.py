@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from protocol.instants import to_instant
 from storage.audit_chain import Break, Link, Sealed, verify
 from storage.audit_log import AuditLog
-from storage.engine import Engine, Reader, Transaction
+from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StoreDamaged
 from storage.files import snapshot
 from storage.identities import Identities
@@ -84,9 +85,14 @@ def verify_audit(directory: Path) -> tuple[Link, Break | None]:
         if row is None:
             raise StoreDamaged(f"The store in {directory} was made, but never started")
         entries = connection.execute(
-            "SELECT seq, CAST(body AS TEXT) AS body, CAST(hash AS TEXT) AS hash FROM audit_entries ORDER BY seq"
+            "SELECT seq, org_id, at, action, CAST(body AS TEXT) AS body, CAST(hash AS TEXT) AS hash "
+            "FROM audit_entries ORDER BY seq"
         )
-        return verify(
-            (Sealed(entry["seq"], entry["body"], entry["hash"]) for entry in entries),
-            Link.start(row["audit_log_id"]),
-        )
+        return verify((_sealed(entry) for entry in entries), Link.start(row["audit_log_id"]))
+
+
+def _sealed(row: Row) -> Sealed:
+    columns = {"org_id": row["org_id"], "action": row["action"]}
+    if isinstance(row["at"], int):
+        columns["at"] = to_instant(row["at"])
+    return Sealed(row["seq"], row["body"], row["hash"], columns)
