@@ -258,7 +258,6 @@ async def test_writes_make_progress_on_a_saturated_loop(engine: Engine) -> None:
             await engine.write(note, f"n{number}")
         await engine.read(notes)
         took = time.perf_counter() - started
-    assert engine.stats.naps > 0
     assert took < 2.0, "100 ms for a write: without the naps each one takes seconds"
 
 
