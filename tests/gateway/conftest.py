@@ -1,6 +1,7 @@
 """A real gateway per test, on a directory and a port of its own, with the demo agent; on uvloop, as in life."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -10,15 +11,12 @@ from gateway_stage import Stage, TelegramStage, Wire, make_emulator
 
 from channels.emulators.telegram import TelegramEmulator
 
+# Waits are durations; without this the Telegram library warns with every 429, and warnings are errors here.
+os.environ.setdefault("PTB_TIMEDELTA", "1")
+
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"uvloop": uvloop.new_event_loop}
-
-
-@pytest.fixture(autouse=True)
-def library_of_tomorrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits are durations; without this the Telegram library warns with every 429."""
-    monkeypatch.setenv("PTB_TIMEDELTA", "1")
 
 
 @pytest.fixture

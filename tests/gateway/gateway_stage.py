@@ -225,6 +225,8 @@ class Stage:
     async def close(self) -> None:
         for wire in self._wires:
             wire.socket.transport.abort()
+        for wire in self._wires:
+            await wire.socket.wait_closed()
         for client in self._http:
             await client.aclose()
         await self.stop()
