@@ -3,6 +3,7 @@
 Machines differ, and a shared one differs from minute to minute: every other figure is to be read against these.
 """
 
+import asyncio
 import sqlite3
 import tempfile
 import time
@@ -12,11 +13,43 @@ from typing import Any
 GROUP = 64
 APPENDS = 20_000
 LOOP = 5_000_000
+SOCKETS = 400
+ROUNDS = 50
+FRAME_BYTES = 200
 
 
 async def run() -> dict[str, Any]:
-    """A bare durable append of two rows in groups of 64, and a bare Python loop."""
-    return {"floor": {"bare_two_row_appends_per_s": round(_appends()), "python_loop_ns": round(_loop(), 1)}}
+    """A bare durable append of two rows in groups of 64, a bare write to a socket, a bare Python loop."""
+    return {
+        "floor": {
+            "bare_two_row_appends_per_s": round(_appends()),
+            "bare_transport_write_us": round(await _writes(), 2),
+            "python_loop_ns": round(_loop(), 1),
+        }
+    }
+
+
+async def _writes() -> float:
+    """CPU of one `transport.write` of a frame, over many sockets, with the same loop as the gateway's."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    transports = [
+        (await loop.create_connection(asyncio.Protocol, "127.0.0.1", port))[0] for _ in range(SOCKETS)
+    ]
+    frame = b"x" * FRAME_BYTES
+    used = 0.0
+    for _ in range(ROUNDS):
+        before = time.process_time()
+        for transport in transports:
+            transport.write(frame)
+        await asyncio.sleep(0)  # the loop writes what it has gathered
+        used += time.process_time() - before
+        await asyncio.sleep(0.02)  # the other side reads; its work is not counted
+    for transport in transports:
+        transport.abort()
+    server.close()
+    return used / ROUNDS / SOCKETS * 1e6
 
 
 def _appends() -> float:

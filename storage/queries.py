@@ -20,12 +20,11 @@ class Queries:
         self._statements = {
             name: sql.strip().rstrip(";") for name, sql in zip(pieces[::2], pieces[1::2], strict=True)
         }
+        # As plain attributes: a dozen of them are looked up for every message.
+        self.__dict__.update(self._statements)
 
     def __getattr__(self, name: str) -> str:
-        try:
-            return self._statements[name]
-        except KeyError:
-            raise AttributeError(f"queries/{self._family}.sql has no statement named {name}") from None
+        raise AttributeError(f"queries/{self._family}.sql has no statement named {name}")
 
     def names(self) -> list[str]:
         """All statement names of the file."""
