@@ -321,6 +321,10 @@ class RunStore(Protocol):
         """Running runs that no living owner holds."""
         ...
 
+    async def running(self, owner: str, limit: int) -> list[Run]:
+        """Running runs that `owner` holds, in no particular order."""
+        ...
+
     async def take_over(
         self, run_id: str, owner: str, now_ms: int, lease_until_ms: int, reason: str
     ) -> ClaimedRun | None:

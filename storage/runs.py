@@ -53,6 +53,9 @@ class Runs:
     async def abandoned(self, owner: str, now_ms: int) -> list[Run]:
         return await self._engine.read(_abandoned, owner, now_ms)
 
+    async def running(self, owner: str, limit: int) -> list[Run]:
+        return await self._engine.read(_running, owner, limit)
+
     async def take_over(
         self, run_id: str, owner: str, now_ms: int, lease_until_ms: int, reason: str
     ) -> ClaimedRun | None:
@@ -113,6 +116,10 @@ def _waiting_threads(tx: Reader, limit: int) -> list[str]:
 
 def _abandoned(tx: Reader, owner: str, now_ms: int) -> list[Run]:
     return [_run(row) for row in tx.all(_SQL.abandoned, owner=owner, now=now_ms)]
+
+
+def _running(tx: Reader, owner: str, limit: int) -> list[Run]:
+    return [_run(row) for row in tx.all(_SQL.running, owner=owner, limit=limit)]
 
 
 def _count_by_state(tx: Reader) -> dict[str, int]:

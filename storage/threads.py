@@ -5,6 +5,7 @@ Accepting messages is in `messages.py`, appending events in `event_log.py`.
 
 from typing import Any
 
+from protocol import limits
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.frames import RawJson, event_json
@@ -22,6 +23,8 @@ from storage.texts import from_text
 _SQL = Queries("threads")
 _RUNS = Queries("runs")
 _CHANNELS = Queries("channels")
+PAGE_BYTES = limits.FRAME_BYTES // 2
+"""A page of history fits a frame with room to spare: five hundred long answers would not."""
 _LAST = 2**53
 """Beyond every offset and sequence number: where reading backwards begins."""
 
@@ -218,9 +221,19 @@ def _history(
         more = len(rows) == max(limit + 1, 64)
         found += [_event(thread_id, row) for row in rows if kinds is None or row["kind"] in kinds]
         place = rows[-1]["seq"] if rows else place
-    more = len(found) > limit
-    events = found[:limit] if forward else found[:limit][::-1]
-    return LogPage(events, thread["first_seq"], thread["head_seq"], more)
+    events = _fitting(found[:limit], PAGE_BYTES)
+    more = len(found) > len(events)
+    return LogPage(events if forward else events[::-1], thread["first_seq"], thread["head_seq"], more)
+
+
+def _fitting(events: list[StoredEvent], most_bytes: int) -> list[StoredEvent]:
+    """The first events up to a size together; one at least, however large."""
+    size = 0
+    for number, event in enumerate(events):
+        size += len(event.params)
+        if number and size > most_bytes:
+            return events[:number]
+    return events
 
 
 def _rows(tx: Reader, thread_id: str, place: int, *, forward: bool, limit: int) -> list[Row]:
@@ -231,14 +244,8 @@ def _rows(tx: Reader, thread_id: str, place: int, *, forward: bool, limit: int) 
 
 def _replay(tx: Reader, org_id: str, thread_id: str, after: int, limit: int, limit_bytes: int) -> LogPage:
     thread = messages.find_thread(tx, org_id, thread_id)
-    events: list[StoredEvent] = []
-    size = 0
-    for row in tx.all(_SQL.events_after, thread_id=thread_id, after=after, limit=limit):
-        event = _event(thread_id, row)
-        size += len(event.params)
-        if events and size > limit_bytes:
-            break
-        events.append(event)
+    rows = tx.all(_SQL.events_after, thread_id=thread_id, after=after, limit=limit)
+    events = _fitting([_event(thread_id, row) for row in rows], limit_bytes)
     last = events[-1].seq if events else after
     return LogPage(events, thread["first_seq"], thread["head_seq"], more=last < thread["head_seq"])
 

@@ -217,7 +217,9 @@ class Deliveries:
             await self._record_failed_edit(row, error, failures)
         elif row.phase == states.SENDING:
             await self._record_failed_send(row, error, failures)
-        # A placeholder that failed has recorded itself in `reserve`; a failed question changes nothing.
+        elif row.phase == states.UNKNOWN:
+            await self._pause(self._wait_s(error, failures))  # a failed question changes nothing: ask later
+        # A placeholder that failed has recorded itself in `reserve`.
 
     async def _record_failed_edit(self, row: OutboxRow, error: ChannelError, failures: int) -> None:
         if isinstance(error, Gone):
@@ -238,13 +240,14 @@ class Deliveries:
             )
 
     def _next_attempt(self, error: ChannelError, failures: int) -> int:
+        return self._clock.now_ms() + round(self._wait_s(error, failures) * 1000)
+
+    def _wait_s(self, error: ChannelError, failures: int) -> float:
         if isinstance(error, RateLimited):
-            wait_s = error.after_s
-        elif isinstance(error, AuthLost):
-            wait_s = AUTH_RETRY_S
-        else:
-            wait_s = backoff_s(failures, self._clock.chance())
-        return self._clock.now_ms() + round(wait_s * 1000)
+            return error.after_s
+        if isinstance(error, AuthLost):
+            return AUTH_RETRY_S
+        return backoff_s(failures, self._clock.chance())
 
     async def _step(self, row: OutboxRow, step: DeliveryStep) -> OutboxRow:
         """Record a step, until the store takes it: what happened on the platform must not be forgotten."""

@@ -30,6 +30,8 @@ SWEEP_LIMIT: Final = 1000
 MANY: Final = 1 << 30
 """A sweep knows that a thread has queued runs, not how many: claim until there is none."""
 TAKE_OVER_REASON: Final = "the gateway was restarted"
+UNDRIVEN_REASON: Final = "its turn broke off"
+"""Why a run is continued, as its thread is told."""
 STORE_RETRY_S: Final = 1.0
 """Pause before claiming again when the store did not take it."""
 
@@ -169,10 +171,10 @@ class Scheduler:
         self._expect(thread_id, expected - 1)
         await self._drive_run(run)
 
-    async def _take_over(self, run_id: str, thread_id: str) -> None:
+    async def _take_over(self, run_id: str, thread_id: str, reason: str = TAKE_OVER_REASON) -> None:
         while True:
             try:
-                run = await self._runs.take_over(run_id, self._owner, *self._lease(), TAKE_OVER_REASON)
+                run = await self._runs.take_over(run_id, self._owner, *self._lease(), reason)
                 break
             except StoreUnavailable:
                 await asyncio.sleep(STORE_RETRY_S)  # it has nobody else: given up, it would block its thread
@@ -202,8 +204,16 @@ class Scheduler:
             try:
                 await self._runs.renew_leases(self._owner, self._lease()[1])
                 await self._sweep()
+                await self._find_undriven()
             except StoreUnavailable as error:
                 log.warning("leases could not be renewed", action="lease_renewal_failed", error=str(error))
+
+    async def _find_undriven(self) -> None:
+        """A turn that broke leaves its run running without anybody: take it over, up to its last attempt."""
+        for run in await self._runs.running(self._owner, SWEEP_LIMIT):
+            if run.id not in self._driving and run.thread_id not in self._busy:
+                log.warning("a run had nobody", action="run_undriven", run_id=run.id, thread_id=run.thread_id)
+                self._spawn(run.thread_id, self._take_over(run.id, run.thread_id, UNDRIVEN_REASON))
 
     async def _sweep(self) -> None:
         for thread_id in await self._runs.waiting_threads(SWEEP_LIMIT):

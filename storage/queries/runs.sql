@@ -54,6 +54,11 @@ WHERE id = :id;
 -- name: renew_leases
 UPDATE runs SET lease_until = :lease_until WHERE lease_owner = :owner AND state IN ('running', 'waiting');
 
+-- name: running
+-- The states are said twice: first in the words of the index runs_one_active.
+SELECT * FROM runs
+WHERE state IN ('running', 'waiting') AND state = 'running' AND lease_owner = :owner LIMIT :limit;
+
 -- name: abandoned
 -- Runs whose owner is not alive: of another boot (the data directory is ours alone), or with a lease run out.
 -- The states are said twice: first in the words of the index runs_one_active.

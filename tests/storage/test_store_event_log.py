@@ -223,3 +223,21 @@ async def test_agents_read_the_last_messages_up_to_a_place(scene: Scene) -> None
     ]
     last = await scene.store.threads.said(first.thread_id, second.seq, 2)
     assert [line.text for line in last] == ["answer", "another"]
+
+
+async def test_a_page_of_history_has_a_largest_size(scene: Scene) -> None:
+    thread_id = await scene.thread()
+    for number in range(4):
+        await scene.say(str(number) * 200_000, thread_id)
+    seen: list[int] = []
+    more, after = True, 0
+    while more:
+        page = await scene.store.threads.history(DEFAULT_ORG, thread_id, after=after, limit=500)
+        assert page.events, "one at least, however large"
+        assert len(page.events) == 1 or sum(len(event.params) for event in page.events) <= 512 * 1024
+        seen += seqs(page)
+        more, after = page.more, seen[-1]
+    assert seen == list(range(1, page.head_seq + 1))
+    newest = await scene.store.threads.history(DEFAULT_ORG, thread_id, limit=500)
+    assert seqs(newest)[-1] == page.head_seq
+    assert newest.more

@@ -22,7 +22,8 @@ class Backlog:
 
     def __init__(self, *queued: str, running: str | None = None) -> None:
         self.queued = list(queued)
-        self.running = running
+        self.left_running = running
+        self.undriven: str | None = None
         self.failures = 0
         self.after_claim: Callable[[], None] = lambda: None
 
@@ -30,10 +31,10 @@ class Backlog:
         return [THREAD] if self.queued else []
 
     async def abandoned(self, owner: str, now_ms: int) -> list[Run]:
-        if self.running is None:
-            return []
-        run = Run.model_construct(id=self.running, thread_id=THREAD, state=RunState.RUNNING)
-        return [run]
+        return [running(self.left_running)] if self.left_running is not None else []
+
+    async def running(self, owner: str, limit: int) -> list[Run]:
+        return [running(self.undriven)] if self.undriven is not None else []
 
     async def take_over(
         self, run_id: str, owner: str, now_ms: int, lease_until_ms: int, reason: str
@@ -52,6 +53,10 @@ class Backlog:
 
     async def renew_leases(self, owner: str, lease_until_ms: int) -> None:
         return
+
+
+def running(run_id: str) -> Run:
+    return Run.model_construct(id=run_id, thread_id=THREAD, state=RunState.RUNNING)
 
 
 def claimed(run_id: str) -> ClaimedRun:
@@ -136,6 +141,20 @@ async def test_taking_over_waits_for_a_store_that_is_full(
     driven = drive(runs)
     await driven.scheduler.start()
     await driven.drove("run_1")
+
+
+async def test_a_run_that_nobody_drives_is_taken_over(
+    drive: Callable[[Backlog], Driven], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.services.scheduler.RENEW_S", 0.02)
+    runs = Backlog()
+    driven = drive(runs)
+    await driven.scheduler.start()
+    runs.undriven = "run_1"
+    async with asyncio.timeout(PATIENCE_S):
+        while "run_1" not in driven.runs:  # noqa: ASYNC110 - the scheduler tells nobody
+            await asyncio.sleep(0.005)
+    assert set(driven.runs) == {"run_1"}
 
 
 def queued(run_id: str) -> CommittedEvent:
