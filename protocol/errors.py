@@ -82,6 +82,8 @@ class Fault(Exception):
     ) -> None:
         super().__init__(message)
         self.kind = kind
+        self.is_about_credential = False
+        """Set where a credential is checked: what is wrong with it is 401, whatever its kind (RFC 9110 §15.5.2)."""
         self.message = message
         self.code = code
         self.data: dict[str, Any] = {"kind": kind.value if kind else _PROTOCOL_KINDS[code]}
@@ -95,6 +97,8 @@ class Fault(Exception):
     @property
     def http_status(self) -> int:
         """The status of the HTTP twin for this fault."""
+        if self.is_about_credential:
+            return 401
         return HTTP_STATUS[self.kind] if self.kind else _PROTOCOL_STATUS[self.code]
 
 

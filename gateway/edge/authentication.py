@@ -60,12 +60,19 @@ class Authenticator:
         if hmac.compare_digest(hashed, self._local_hash):
             bearer = Bearer("local", DEFAULT_ORG, LOCAL_ACTOR, Role.OWNER, None)
         elif looks_valid(secret):
-            bearer = await self._identities.authenticate(hashed, self._clock.now_ms())
+            bearer = await self._known(hashed)
             if bearer.token_id in self._revoked:
                 raise _not_valid()
         else:
             raise _not_valid()
         return Caller(bearer, via, ROLE_SCOPES[bearer.role])
+
+    async def _known(self, hashed: str) -> Bearer:
+        try:
+            return await self._identities.authenticate(hashed, self._clock.now_ms())
+        except Fault as fault:
+            fault.is_about_credential = True
+            raise
 
 
 def _not_valid() -> Fault:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import httpx
@@ -172,6 +173,15 @@ async def test_a_missing_scope_is_the_same_refusal_over_both(
 
 
 # --- credentials -----------------------------------------------------------------------------------
+
+
+async def test_an_expired_credential_is_401_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = await stage.token(ttl_s=60)
+    later = time.time_ns() // 1_000_000 + 61_000
+    monkeypatch.setattr(stage.clock, "now_ms", lambda: later)
+    response = await stage.http(secret).post("/v1/server.info")
+    assert (response.status_code, problem(response)["kind"]) == (401, "expired")
+    assert response.headers["www-authenticate"].startswith("Bearer")
 
 
 @pytest.mark.parametrize(
