@@ -31,7 +31,7 @@ CATCH_UPS: Final = 8
 """Pages read at the same time: enough to keep both readers busy, few enough that none waits long."""
 STORE_RETRY_S: Final = 1.0
 """Pause before reading again when the store could not be read."""
-DELTA_TURN_S: Final = 0.003
+DELTA_TURN_S: Final = 0.001
 """Fan-out of deltas at a stretch. Deltas can wait and are rolled up; requests and commits cannot."""
 _END: Final = 2**53 - 1
 """Behind every event: reading after it brings only the log's bounds."""
