@@ -12,8 +12,8 @@ from protocol.records import Actor, ActorKind, Origin
 from storage.engine import Transaction
 from storage.event_log import Fact, Tail, append
 from storage.messages import find_thread
-from storage.ports import DEFAULT_ORG, Act, NewThread
 from storage.store import Store
+from storage.values import DEFAULT_ORG, Act, NewThread
 
 PRODUCERS = (1, 64, 1000)
 SECONDS = 5.0

@@ -21,8 +21,8 @@ from gateway.services.tokens import Tokens, new_secret
 from gateway.settings import Settings
 from protocol.ids import IdPrefix
 from protocol.records import Role
-from storage.ports import DEFAULT_ORG, Act
 from storage.store import Store
+from storage.values import DEFAULT_ORG, Act
 
 log = structlog.get_logger()
 

@@ -10,9 +10,9 @@ from protocol.instants import to_instant
 from protocol.records import Actor, AuditEntry
 from storage.audit_chain import Link, seal
 from storage.engine import Engine, Reader, Row, Transaction
-from storage.ports import Act
 from storage.queries import Queries
 from storage.texts import from_text
+from storage.values import Act
 
 _SQL = Queries("audit")
 

@@ -16,8 +16,8 @@ from protocol.frames import event_json, to_json
 from protocol.instants import to_instant
 from protocol.records import Actor, ActorKind
 from storage.engine import Row, Transaction
-from storage.ports import CommittedEvent
 from storage.queries import Queries
+from storage.values import CommittedEvent
 
 _SQL = Queries("threads")
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from protocol.errors import ErrorKind, Fault
 from protocol.frames import RawJson, Result, to_json
 from storage.engine import Transaction
-from storage.ports import Act, Claim
 from storage.queries import Queries
+from storage.values import Act, Claim
 
 _SQL = Queries("identities")
 

@@ -8,8 +8,8 @@ from protocol.requests import TokenResult
 from storage import audit_log
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.idempotency import forget, once
-from storage.ports import Act, Bearer, NewToken, TokenRevoked
 from storage.queries import Queries
+from storage.values import Act, Bearer, NewToken, TokenRevoked
 
 _SQL = Queries("identities")
 _LAST_ID = "~"

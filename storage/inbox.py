@@ -11,8 +11,8 @@ import orjson
 
 from storage import messages
 from storage.engine import Engine, Reader, Transaction
-from storage.ports import Delivered, Notice, OutboxChanged
 from storage.queries import Queries
+from storage.values import Delivered, Notice, OutboxChanged
 
 _SQL = Queries("channels")
 _THREADS = Queries("threads")

@@ -15,9 +15,9 @@ from storage import audit_log, run_ends
 from storage.engine import Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append, message_fact
 from storage.idempotency import once
-from storage.ports import Act, NewMessage, NewThread
 from storage.queries import Queries
 from storage.texts import to_text
+from storage.values import Act, NewMessage, NewThread
 
 _SQL = Queries("threads")
 _RUNS = Queries("runs")

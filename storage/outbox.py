@@ -10,9 +10,9 @@ from protocol.records import ThreadStatus
 from storage import run_ends
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append
-from storage.ports import ClaimedRun, DeliveryCounts, DeliveryStep, OutboxChanged, OutboxRow
 from storage.queries import Queries
 from storage.texts import from_text
+from storage.values import ClaimedRun, DeliveryCounts, DeliveryStep, OutboxChanged, OutboxRow
 
 _SQL = Queries("channels")
 _THREADS = Queries("threads")

@@ -1,4 +1,4 @@
-"""What services may ask of the store, and the plain values that go in and come out.
+"""What services may ask of the store. The plain values that go in and come out are in `values.py`.
 
 Every method of every port is one transaction: a coroutine that never blocks the loop, is durable when it
 returns, and has no effect when it raises. Reads see one consistent snapshot. Raising: `Fault` for a refusal
@@ -8,164 +8,30 @@ params returns the stored answer and changes nothing. Times are milliseconds sin
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Protocol
 
 from protocol.frames import RawJson
-from protocol.records import Actor, AuditEntry, Origin, Role, Run, RunState, Thread, Token, Usage
+from protocol.records import AuditEntry, Run, RunState, Thread, Token, Usage
 from protocol.requests import SearchMatch
-
-DEFAULT_ORG: Final = "org_default"
-"""The one organization of a store, until more are made."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """An idempotency key as one principal used it for one method; `params_hash` tells equal requests apart."""
-
-    principal_id: str
-    method: str
-    key: str
-    params_hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Who does something, from where, when. Becomes the actor of events and of the audit entry."""
-
-    org_id: str
-    actor: Actor
-    via: str
-    at_ms: int
-    claim: Claim | None = None
-
-
-# --- signals: what commit hooks are told, in commit order ------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class CommittedEvent:
-    """A durable event, ready to be sent: `params` are the bytes of its notification's params."""
-
-    thread_id: str
-    seq: int
-    offset: int
-    kind: str
-    at_ms: int
-    run_id: str | None
-    preview: str
-    params: RawJson
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadDeleted:
-    """A thread's content is gone."""
-
-    thread_id: str
-    seq: int
-    offset: int
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxChanged:
-    """A room has something to deliver."""
-
-    channel: str
-    account: str
-    room: str
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRevoked:
-    """Connections that authenticated with this token must end."""
-
-    token_id: str
-
-
-# --- threads and messages ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class NewThread:
-    """A thread to make."""
-
-    id: str
-    agent_id: str
-    title: str
-    origin: Origin
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """What to show in a room when a run ends without an answer: one frozen platform message."""
-
-    delivery_id: str
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
-class NewMessage:
-    """A message to accept, with the ids to use for what it makes.
-
-    Exactly one of `thread_id` and `new_thread` is given, but for channels, which give both: there the
-    conversation's thread, once it is found, takes the place of a new one. `text` is the searchable text,
-    `title` names an untitled thread. `interrupt` is how on_busy="interrupt" ends the runs that are ahead;
-    its notice is shown once.
-    """
-
-    message_id: str
-    run_id: str
-    thread_id: str | None
-    new_thread: NewThread | None
-    agent_id: str | None
-    content: list[dict[str, Any]]
-    text: str
-    title: str
-    queue_max: int
-    on_busy: Literal["queue", "reject", "interrupt", "steer"] = "queue"
-    interrupt: "Ending | None" = None
-    restore_archived: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """One event of the log as replay needs it."""
-
-    seq: int
-    kind: str
-    params: RawJson
-
-
-@dataclass(frozen=True, slots=True)
-class LogPage:
-    """Events of a thread in order, and its log's bounds in the same snapshot. `more` in the asked direction."""
-
-    events: list[StoredEvent]
-    first_seq: int
-    head_seq: int
-    more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A message as agents read it."""
-
-    seq: int
-    role: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadHead:
-    """The newest change of a thread, for the inbox."""
-
-    thread_id: str
-    seq: int
-    offset: int
-    kind: str
-    at_ms: int
-    preview: str
+from storage.values import (
+    Act,
+    Bearer,
+    ClaimedRun,
+    Delivered,
+    DeliveryCounts,
+    DeliveryStep,
+    Ending,
+    LogPage,
+    Move,
+    NewMessage,
+    NewThread,
+    NewToken,
+    Outbound,
+    OutboxChanged,
+    OutboxRow,
+    Said,
+    ThreadHead,
+)
 
 
 class ThreadStore(Protocol):
@@ -240,60 +106,6 @@ class ThreadStore(Protocol):
         ...
 
 
-# --- runs ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A transition of the run table: from any of `sources` to `target`."""
-
-    sources: frozenset[RunState]
-    target: RunState
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedRun:
-    """A run that is the caller's until its fence is raised, with what a turn needs to know.
-
-    `reply_id` is the id of the answer's message, the same in every attempt; `partial` is what the journal
-    holds of it. `route` is where the thread lives on a chat network.
-    """
-
-    id: str
-    org_id: str
-    thread_id: str
-    agent_id: str
-    attempt: int
-    fence: int
-    message_text: str
-    message_seq: int
-    reply_id: str
-    partial: str
-    thread_title: str
-    origin: Origin
-    recovered: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Outbound:
-    """One platform message to deliver; `content` is the frozen rendering as JSON text."""
-
-    id: str
-    part: int
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a run ends without an answer."""
-
-    move: Move
-    reason: str
-    error_kind: str | None = None
-    will_retry: bool = False
-    notice: Notice | None = None
-
-
 class RunStore(Protocol):
     """Runs and their journal."""
 
@@ -362,34 +174,6 @@ class RunStore(Protocol):
         ...
 
 
-# --- channels --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """One inbound delivery, judged: `message` is None unless it is accepted.
-
-    `thread_key` names the conversation, or `reply_to` the platform message whose conversation it continues;
-    `hint` answers a stranger, and `busy` somebody whose conversation has all the unfinished runs it may (the
-    message is not taken then, and the rest of the batch is); each at most once per `hint_interval_ms`.
-    """
-
-    delivery_id: str
-    outcome: Literal["accepted", "ambient", "ignored", "refused"]
-    reason: str | None
-    sender_id: str | None
-    room: str = ""
-    topic: str | None = None
-    ref: str = ""
-    thread_key: str | None = None
-    reply_to: str | None = None
-    act: Act | None = None
-    message: NewMessage | None = None
-    hint: Notice | None = None
-    busy: Notice | None = None
-    hint_interval_ms: int = 0
-
-
 class InboxStore(Protocol):
     """What chat networks delivered."""
 
@@ -408,50 +192,6 @@ class InboxStore(Protocol):
     ) -> int:
         """Store the batch, what follows from it and the cursor; returns how many were new. Idempotent."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
-    """One delivery as the dispatcher sees it. `content` None: the answer is still being written."""
-
-    id: str
-    org_id: str
-    channel: str
-    account: str
-    room: str
-    topic: str | None
-    thread_id: str | None
-    run_id: str | None
-    part: int
-    phase: str
-    content: str | None
-    ref: str | None
-    attempt: int
-    next_attempt_at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryStep:
-    """A transition of the delivery table, from any of `sources` to `target`, and what it records.
-
-    `ref` None keeps the one that is known; `drop_ref` forgets it (the message is gone on the platform).
-    """
-
-    sources: frozenset[str]
-    target: str
-    ref: str | None = None
-    drop_ref: bool = False
-    uncertain: bool = False
-    next_attempt_at_ms: int = 0
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryCounts:
-    """Deliveries of one account that are not over, and sends whose outcome nobody could find out."""
-
-    waiting: int
-    uncertain: int
 
 
 class OutboxStore(Protocol):
@@ -490,32 +230,6 @@ class OutboxStore(Protocol):
     async def counts(self) -> dict[tuple[str, str], DeliveryCounts]:
         """Per (channel, account)."""
         ...
-
-
-# --- identities and audit --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Bearer:
-    """Whom a valid token speaks for."""
-
-    token_id: str
-    org_id: str
-    actor: Actor
-    role: Role
-    expires_at_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class NewToken:
-    """A token to make; the secret stays with the caller. Its principal is made with it."""
-
-    id: str
-    principal_id: str
-    name: str
-    role: Role
-    secret_hash: str
-    expires_at_ms: int | None
 
 
 class IdentityStore(Protocol):

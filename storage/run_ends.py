@@ -15,9 +15,9 @@ from storage import audit_log
 from storage.engine import Row, Transaction
 from storage.errors import StaleFence
 from storage.event_log import Fact, Tail, append
-from storage.ports import Act, Ending, Move, Outbound, OutboxChanged
 from storage.queries import Queries
 from storage.texts import from_text, to_text
+from storage.values import Act, Ending, Move, Outbound, OutboxChanged
 
 _SQL = Queries("runs")
 _THREADS = Queries("threads")

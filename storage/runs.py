@@ -17,9 +17,9 @@ from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StaleFence
 from storage.event_log import Fact, Tail, append, message_fact
 from storage.idempotency import once
-from storage.ports import Act, ClaimedRun, Ending, Move, Outbound
 from storage.queries import Queries
 from storage.texts import from_text, to_text
+from storage.values import Act, ClaimedRun, Ending, Move, Outbound
 
 _SQL = Queries("runs")
 _THREADS = Queries("threads")

@@ -12,10 +12,10 @@ from storage.files import snapshot
 from storage.identities import Identities
 from storage.inbox import Inbox
 from storage.outbox import Outbox
-from storage.ports import DEFAULT_ORG
 from storage.queries import Queries
 from storage.runs import Runs
 from storage.threads import Threads
+from storage.values import DEFAULT_ORG
 
 _SQL = Queries("identities")
 

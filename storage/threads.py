@@ -16,9 +16,9 @@ from storage import audit_log, messages, run_ends
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.idempotency import once
-from storage.ports import Act, LogPage, NewMessage, NewThread, Said, StoredEvent, ThreadDeleted, ThreadHead
 from storage.queries import Queries
 from storage.texts import from_text
+from storage.values import Act, LogPage, NewMessage, NewThread, Said, StoredEvent, ThreadDeleted, ThreadHead
 
 _SQL = Queries("threads")
 _RUNS = Queries("runs")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from protocol.records import Agent, Usage
-from storage.ports import Said
+from storage.values import Said
 
 
 @dataclass(frozen=True, slots=True)

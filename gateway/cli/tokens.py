@@ -29,8 +29,8 @@ from protocol.errors import ErrorKind, Fault
 from protocol.limits import PAGE_MAX
 from protocol.records import Role
 from storage.files import DATABASE_NAME, LOCK_NAME, is_locked
-from storage.ports import DEFAULT_ORG, Act
 from storage.store import Store
+from storage.values import DEFAULT_ORG, Act
 
 T = TypeVar("T")
 app = typer.Typer(help="Tokens that let programs and people in.", no_args_is_help=True)

@@ -14,7 +14,8 @@ from gateway.services.tokens import looks_valid, secret_hash
 from protocol.errors import ErrorKind, Fault
 from protocol.records import Actor, ActorKind, Role
 from protocol.scopes import Scope
-from storage.ports import DEFAULT_ORG, Act, Bearer, Claim, IdentityStore
+from storage.ports import IdentityStore
+from storage.values import DEFAULT_ORG, Act, Bearer, Claim
 
 LOCAL_ACTOR = Actor(id="local", kind=ActorKind.USER, name="local operator")
 """Whoever runs commands as the gateway's own user on its machine."""

@@ -26,7 +26,7 @@ from protocol.methods import METHODS, Method, params_of
 from protocol.records import Record
 from protocol.requests import Mutation
 from storage.errors import StoreUnavailable
-from storage.ports import Act, Claim
+from storage.values import Act, Claim
 
 log = structlog.get_logger()
 

@@ -46,7 +46,7 @@ from protocol.requests import (
 )
 from protocol.scopes import Scope
 from storage.errors import StoreUnavailable
-from storage.ports import TokenRevoked
+from storage.values import TokenRevoked
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from gateway.hub.notes import Note
 from gateway.hub.receiver import Receiver
 from protocol.events import Head
 from protocol.instants import to_instant
-from storage.ports import ThreadHead
+from storage.values import ThreadHead
 
 COALESCE_S: Final = 0.05
 """Changes of a thread within this time are told once: an answer makes several events in one commit."""

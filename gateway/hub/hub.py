@@ -23,7 +23,8 @@ from protocol import limits
 from protocol.errors import Fault
 from protocol.requests import CursorPosition
 from storage.errors import StoreUnavailable
-from storage.ports import CommittedEvent, LogPage, ThreadDeleted, ThreadHead, ThreadStore
+from storage.ports import ThreadStore
+from storage.values import CommittedEvent, LogPage, ThreadDeleted, ThreadHead
 
 log = structlog.get_logger()
 

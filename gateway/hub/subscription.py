@@ -13,7 +13,7 @@ from collections.abc import Callable
 from gateway.hub.notes import Note
 from gateway.hub.receiver import Receiver
 from protocol.events import SubscriptionNotice
-from storage.ports import StoredEvent
+from storage.values import StoredEvent
 
 
 class Subscription:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Final
 
 from channels.capabilities import Capabilities, Idempotency
-from storage.ports import DeliveryStep, OutboxRow
+from storage.values import DeliveryStep, OutboxRow
 
 IDLE: Final = "idle"
 SENDING: Final = "sending"

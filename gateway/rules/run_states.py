@@ -17,7 +17,7 @@ import enum
 from typing import Final
 
 from protocol.records import RunState
-from storage.ports import Move
+from storage.values import Move
 
 
 class RunEvent(enum.Enum):

@@ -10,7 +10,8 @@ from channels.port import Adapter
 from protocol.errors import ErrorKind, Fault
 from protocol.instants import to_instant
 from protocol.records import Channel, ChannelState, Origin
-from storage.ports import DeliveryCounts, OutboxStore
+from storage.ports import OutboxStore
+from storage.values import DeliveryCounts
 
 
 class Channels:

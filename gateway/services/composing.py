@@ -11,7 +11,7 @@ from gateway.rules.titles import title_from
 from gateway.services.channels import Channels, freeze
 from protocol.ids import IdPrefix
 from protocol.records import Origin
-from storage.ports import Ending, NewMessage, NewThread, Notice
+from storage.values import Ending, NewMessage, NewThread, Notice
 
 REPLACED: Final = "a newer message took its place"
 """Why on_busy="interrupt" ends a run."""

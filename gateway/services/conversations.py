@@ -9,7 +9,8 @@ from protocol.frames import RawJson
 from protocol.ids import IdPrefix
 from protocol.records import Origin, TextPart
 from protocol.requests import MessageSendParams, ThreadCreateParams
-from storage.ports import Act, NewThread, RunStore, ThreadStore
+from storage.ports import RunStore, ThreadStore
+from storage.values import Act, NewThread
 
 CLIENT_ORIGIN = Origin(kind="client")
 

@@ -23,7 +23,8 @@ from gateway.rules.retry import DELIVERY_ATTEMPTS, backoff_s
 from gateway.services.channels import Channels, thaw
 from protocol.errors import Fault
 from storage.errors import StoreUnavailable
-from storage.ports import DeliveryStep, OutboxChanged, OutboxRow, OutboxStore
+from storage.ports import OutboxStore
+from storage.values import DeliveryStep, OutboxChanged, OutboxRow
 
 log = structlog.get_logger()
 

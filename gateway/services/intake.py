@@ -15,7 +15,8 @@ from gateway.services.channels import freeze
 from gateway.services.composing import Composer
 from protocol.ids import IdPrefix
 from protocol.records import Actor, ActorKind, Origin
-from storage.ports import DEFAULT_ORG, Act, Delivered, InboxStore, Notice
+from storage.ports import InboxStore
+from storage.values import DEFAULT_ORG, Act, Delivered, Notice
 
 HINT_INTERVAL_MS: Final = 10 * 60 * 1000
 """A stranger is told how to be allowed at most every ten minutes: two bots must not talk for ever."""

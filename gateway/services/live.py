@@ -20,7 +20,8 @@ from gateway.services.delivery import Deliveries
 from protocol.errors import Fault
 from protocol.ids import IdPrefix
 from storage.errors import StaleFence, StoreUnavailable
-from storage.ports import ClaimedRun, OutboxChanged, OutboxRow, OutboxStore
+from storage.ports import OutboxStore
+from storage.values import ClaimedRun, OutboxChanged, OutboxRow
 
 log = structlog.get_logger()
 

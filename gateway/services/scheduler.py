@@ -17,7 +17,8 @@ from gateway.crash_points import reached
 from protocol.events import RUN_ENDINGS, EventKind
 from protocol.ids import IdPrefix
 from storage.errors import StoreUnavailable
-from storage.ports import ClaimedRun, CommittedEvent, RunStore, ThreadDeleted
+from storage.ports import RunStore
+from storage.values import ClaimedRun, CommittedEvent, ThreadDeleted
 
 log = structlog.get_logger()
 

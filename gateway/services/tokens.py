@@ -13,7 +13,8 @@ from typing import Final
 from gateway.clock import Clock
 from protocol.ids import IdPrefix
 from protocol.records import Role, Token
-from storage.ports import Act, IdentityStore, NewToken
+from storage.ports import IdentityStore
+from storage.values import Act, NewToken
 
 PREFIX: Final = "tgate_"
 _RANDOM_BYTES: Final = 32

@@ -25,7 +25,8 @@ from protocol.errors import Fault
 from protocol.ids import IdPrefix
 from protocol.records import Usage
 from storage.errors import StaleFence, StoreUnavailable
-from storage.ports import ClaimedRun, Ending, Outbound, RunStore, Said, ThreadStore
+from storage.ports import RunStore, ThreadStore
+from storage.values import ClaimedRun, Ending, Outbound, Said
 
 log = structlog.get_logger()
 

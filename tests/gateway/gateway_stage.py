@@ -28,8 +28,8 @@ from gateway.services.tokens import Tokens, new_secret
 from gateway.settings import LimitSettings, RunSettings, Settings
 from protocol import limits
 from protocol.records import Role
-from storage.ports import DEFAULT_ORG, Act
 from storage.store import Store
+from storage.values import DEFAULT_ORG, Act
 
 PATIENCE_S = 10.0
 Frame = dict[str, Any]

@@ -20,7 +20,8 @@ from protocol.frames import RawJson
 from protocol.records import Actor, ActorKind, Origin, Role, Usage
 from protocol.requests import MessageSendResult
 from storage.engine import Reader, Transaction
-from storage.ports import (
+from storage.store import Store
+from storage.values import (
     DEFAULT_ORG,
     Act,
     Claim,
@@ -36,7 +37,6 @@ from storage.ports import (
     OutboxChanged,
     OutboxRow,
 )
-from storage.store import Store
 
 START_MS = 1_795_000_000_000
 OTHER_ORG = "org_other"

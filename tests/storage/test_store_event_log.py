@@ -3,7 +3,7 @@
 import pytest
 from store_stage import OTHER_ORG, Scene
 
-from storage.ports import DEFAULT_ORG, LogPage
+from storage.values import DEFAULT_ORG, LogPage
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from store_stage import OTHER_ORG, Scene, claim, read, refused
 from protocol.errors import ErrorKind
 from protocol.records import Role
 from storage.identities import FORGET_AT_ONCE
-from storage.ports import DEFAULT_ORG, TokenRevoked
+from storage.values import DEFAULT_ORG, TokenRevoked
 
 SECRET = "tg_a_secret_that_nobody_else_knows"
 HASH = hashlib.sha256(SECRET.encode()).hexdigest()

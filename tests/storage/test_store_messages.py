@@ -7,7 +7,7 @@ from store_stage import CHAT, OTHER_ORG, Scene, cancelled, claim, read, refused
 
 from protocol.errors import ErrorKind
 from protocol.records import RunState
-from storage.ports import DEFAULT_ORG, CommittedEvent, OutboxChanged
+from storage.values import DEFAULT_ORG, CommittedEvent, OutboxChanged
 
 # --- what is stored ---------------------------------------------------------------------------------
 

@@ -26,8 +26,8 @@ from thread_model import QUEUE_MAX, STALE, Model, Outcome
 from protocol.errors import Fault
 from protocol.records import RunState
 from storage.errors import StaleFence
-from storage.ports import ClaimedRun, CommittedEvent
 from storage.store import DEFAULT_ORG, verify_audit
+from storage.values import ClaimedRun, CommittedEvent
 
 THREADS = 2
 """Few, so that much happens in each."""

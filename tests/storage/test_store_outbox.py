@@ -5,7 +5,7 @@ from store_stage import CHAT, ROOM, Scene, refused
 
 from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind
-from storage.ports import DeliveryCounts, DeliveryStep, OutboxChanged
+from storage.values import DeliveryCounts, DeliveryStep, OutboxChanged
 
 
 async def step(scene: Scene, delivery_id: str, taken: DeliveryStep):

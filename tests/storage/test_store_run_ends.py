@@ -7,7 +7,7 @@ from gateway.rules import delivery_states as states
 from gateway.rules.run_states import ENDED, TRANSITIONS, RunEvent
 from protocol.errors import ErrorKind
 from protocol.records import RunState
-from storage.ports import DEFAULT_ORG, Ending, OutboxChanged
+from storage.values import DEFAULT_ORG, Ending, OutboxChanged
 
 
 async def journal(scene: Scene, run_id: str) -> tuple[str | None, str | None]:

@@ -9,7 +9,7 @@ from gateway.rules.run_states import ENDED
 from protocol.errors import ErrorKind
 from protocol.records import RunState, Usage
 from storage.errors import StaleFence
-from storage.ports import DEFAULT_ORG, ClaimedRun
+from storage.values import DEFAULT_ORG, ClaimedRun
 
 
 async def state(scene: Scene, run_id: str) -> RunState:

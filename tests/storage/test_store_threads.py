@@ -5,7 +5,7 @@ from store_stage import CHAT, CLIENT, OTHER_ORG, Scene, claim, read, refused
 
 from protocol.errors import ErrorKind
 from protocol.records import Origin, ThreadStatus
-from storage.ports import DEFAULT_ORG, CommittedEvent, ThreadDeleted
+from storage.values import DEFAULT_ORG, CommittedEvent, ThreadDeleted
 
 # --- life -------------------------------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ from gateway.hub.hub import Hub, Position
 from gateway.hub.notes import Note
 from protocol.ids import IdPrefix
 from protocol.records import Origin
-from storage.ports import Act, NewThread
 from storage.store import DEFAULT_ORG, Store
+from storage.values import Act, NewThread
 
 
 class Reader:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from channels.capabilities import Capabilities, Idempotency, TextUnit
 from gateway.rules import delivery_states as states
 from gateway.rules.delivery_states import Todo, decide
-from storage.ports import DeliveryStep, OutboxRow
+from storage.values import DeliveryStep, OutboxRow
 
 ROW = OutboxRow(
     id="dlv_1", org_id="org", channel="c", account="a", room="r", topic=None, thread_id="thr_1",

@@ -8,7 +8,7 @@ from gateway.clock import Clock
 from gateway.services.delivery import Deliveries
 from gateway.services.live import LiveMessages
 from protocol.records import Origin
-from storage.ports import ClaimedRun, OutboxChanged, OutboxRow
+from storage.values import ClaimedRun, OutboxChanged, OutboxRow
 
 ROOM = RoomRef("1001")
 ORIGIN = Origin(kind="channel", channel="paper", account="a", room=ROOM.room)

@@ -10,7 +10,7 @@ from gateway.services.scheduler import Scheduler
 from protocol.events import EventKind
 from protocol.records import Origin, Run, RunState
 from storage.errors import StoreUnavailable
-from storage.ports import ClaimedRun, CommittedEvent
+from storage.values import ClaimedRun, CommittedEvent
 
 THREAD = "thr_1"
 PATIENCE_S = 2.0

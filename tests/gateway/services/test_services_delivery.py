@@ -12,7 +12,7 @@ from channels.errors import RateLimited
 from channels.messages import Operation, Receipt, Rendered, RoomRef
 from gateway.rules import retry
 from storage.errors import StoreUnavailable
-from storage.ports import OutboxRow
+from storage.values import OutboxRow
 
 EVE = User(2002, "Eve", "eve")
 PLACEHOLDER = "…"

@@ -15,7 +15,8 @@ from gateway.settings import RunSettings
 from protocol.events import EventKind
 from protocol.frames import RawJson
 from storage.errors import StoreUnavailable
-from storage.ports import ClaimedRun, CommittedEvent, RunStore, ThreadDeleted
+from storage.ports import RunStore
+from storage.values import ClaimedRun, CommittedEvent, ThreadDeleted
 
 
 async def a_thread(wire: Wire) -> str:
