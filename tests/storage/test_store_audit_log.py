@@ -18,7 +18,8 @@ from storage.store import DEFAULT_ORG, verify_audit
 
 READS = {
     "threads.get", "threads.page", "threads.history", "threads.replay", "threads.search", "threads.heads",
-    "threads.said", "runs.get", "runs.page", "runs.waiting_threads", "runs.abandoned", "runs.count_by_state",
+    "threads.said", "runs.get", "runs.page", "runs.waiting_threads", "runs.abandoned",
+    "runs.running", "runs.count_by_state",
     "inbox.cursor", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
 }  # fmt: skip
