@@ -14,7 +14,6 @@ a crash turns it into `unknown`. An edit of a known message is idempotent and ne
 """
 
 import enum
-from dataclasses import replace
 from typing import Final
 
 from channels.capabilities import Capabilities, Idempotency
@@ -81,11 +80,6 @@ def found(ref: str) -> DeliveryStep:
 def held(next_attempt_at_ms: int, error: str) -> DeliveryStep:
     """Certainly not done; try again later."""
     return DeliveryStep(_ALIVE - {UNKNOWN}, IDLE, next_attempt_at_ms=next_attempt_at_ms, error=error)
-
-
-def postponed(step: DeliveryStep, next_attempt_at_ms: int) -> DeliveryStep:
-    """The same step, with the next attempt not before an instant."""
-    return replace(step, next_attempt_at_ms=next_attempt_at_ms)
 
 
 def refused(error: str) -> DeliveryStep:

@@ -101,8 +101,6 @@ def test_steps_say_what_they_record() -> None:
     held = states.held(7, "slow down")
     assert (held.next_attempt_at_ms, held.error) == (7, "slow down")
     assert states.refused("gone").error == "gone"
-    later = states.postponed(states.ABSENT, 9)
-    assert later == replace(states.ABSENT, next_attempt_at_ms=9)
 
 
 # --- what is to be done -----------------------------------------------------------------------------
