@@ -80,7 +80,7 @@ def _follow_up(tx: Transaction, account: _Account, delivery: Delivered, now_ms: 
     if delivery.message is not None and delivery.act is not None:
         _accept(tx, account, delivery, now_ms)
     elif delivery.hint is not None:
-        _refuse(tx, account, delivery, delivery.hint, delivery.reason or "", now_ms)
+        _tell_once(tx, account, delivery, delivery.hint, now_ms)
 
 
 def _accept(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int) -> None:
@@ -90,7 +90,15 @@ def _accept(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int
         thread_id is not None
         and tx.value(_RUNS.count_unfinished, thread_id=thread_id) >= delivery.message.queue_max
     ):
-        _refuse(tx, account, delivery, delivery.busy, "the conversation is busy", now_ms)
+        tx.run(
+            _SQL.refuse_delivery,
+            **account,
+            delivery_id=delivery.delivery_id,
+            outcome="refused",
+            reason="the conversation is busy",
+        )
+        if delivery.busy is not None:
+            _tell_once(tx, account, delivery, delivery.busy, now_ms)
         return
     answer = orjson.loads(
         bytes(messages.accept(tx, delivery.act, replace(delivery.message, thread_id=thread_id)))
@@ -125,20 +133,9 @@ def _known_thread(tx: Reader, account: _Account, delivery: Delivered) -> str | N
     return thread_id
 
 
-def _refuse(
-    tx: Transaction, account: _Account, delivery: Delivered, notice: Notice | None, reason: str, now_ms: int
-) -> None:
-    """Not take a message, and say so, but not again and again: two bots would talk for ever."""
-    tx.run(
-        _SQL.refuse_delivery,
-        **account,
-        delivery_id=delivery.delivery_id,
-        outcome="refused",
-        reason=reason,
-    )
+def _tell_once(tx: Transaction, account: _Account, delivery: Delivered, notice: Notice, now_ms: int) -> None:
+    """Say why a message was not taken, but not again and again: two bots would talk for ever."""
     since = now_ms - delivery.hint_interval_ms
-    if notice is None:
-        return
     if tx.one(_SQL.hinted_since, **account, sender_id=delivery.sender_id, since=since) is not None:
         return
     tx.run(

@@ -77,8 +77,7 @@ def end(tx: Transaction, act: Act, run: Row, ending: Ending) -> None:
         _deliver(tx, run, [Outbound(ending.notice.delivery_id, 1, ending.notice.content)], act.at_ms)
     elif not ending.will_retry:
         _drop_live(tx, run, act.at_ms)
-    action = kind.value.replace("completed", "complete")
-    audit_log.append(tx, act, action, _subject(run), detail={"reason": ending.reason})
+    audit_log.append(tx, act, kind.value, _subject(run), detail={"reason": ending.reason})
 
 
 def close(
