@@ -5,12 +5,12 @@ An unmodified Bot API library talks to it (`base_url=emulator.base_url`). Everyt
 `emulator` the shell.
 """
 
+from channels.emulators.errors import ControlError
+from channels.emulators.faults import Fault, FaultKind, FaultScript
 from channels.emulators.telegram.emulator import TelegramEmulator
-from channels.emulators.telegram.faults import Fault, FaultKind, FaultScript
 from channels.emulators.telegram.flood import NO_FLOOD_LIMITS, FloodLimits
 from channels.emulators.telegram.people import Said
 from channels.emulators.telegram.records import BotAccount, Message, User
-from channels.emulators.telegram.refusals import ControlError
 
 __all__ = [
     "NO_FLOOD_LIMITS",

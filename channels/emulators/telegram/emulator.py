@@ -4,18 +4,17 @@ Wires the pure world to its HTTP sides. One instance, one loopback port; state l
 the object (a stop followed by a start keeps it, as a network outlives its outages).
 """
 
-import ipaddress
 import time
 from collections.abc import Callable, Sequence
 from typing import Self
 
-from aiohttp import web
-
+from channels.emulators.calls import CallLog
+from channels.emulators.control import Inspection
+from channels.emulators.faults import FaultScript
+from channels.emulators.feed import Feed
+from channels.emulators.loopback import LoopbackServer
 from channels.emulators.telegram import people
-from channels.emulators.telegram.calls import CallLog
-from channels.emulators.telegram.control import Control, guard_control
-from channels.emulators.telegram.faults import FaultScript
-from channels.emulators.telegram.feed import Feed
+from channels.emulators.telegram.control import Control
 from channels.emulators.telegram.flood import FloodLimits
 from channels.emulators.telegram.people import Said, Words
 from channels.emulators.telegram.polling import Pollers
@@ -24,10 +23,6 @@ from channels.emulators.telegram.server import BotApi
 from channels.emulators.telegram.world import World
 
 DEFAULT_USER = User(1001, "Ada", "ada")
-# Everything that waits is woken before the server stops; what still runs after this is cut off.
-SHUTDOWN_TIMEOUT_S = 2.0
-# The real server takes uploads of 50 MB; we take none, and texts are 32 KiB at most.
-REQUEST_MAX_BYTES = 1 << 20
 
 
 class TelegramEmulator:
@@ -44,11 +39,14 @@ class TelegramEmulator:
         self.world = World(bots, clock, flood_limits or FloodLimits(), slows_repeated_polls)
         self.faults = FaultScript()
         self.calls = CallLog()
-        self.url = ""
-        self._runner: web.AppRunner | None = None
-        self._site: web.TCPSite | None = None
+        self._server = LoopbackServer(lambda path: not path.startswith(("/bot", "/file/bot")))
         self._pollers: Pollers | None = None
         self._feed: Feed | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens; the last address while it is stopped."""
+        return self._server.url
 
     @property
     def base_url(self) -> str:
@@ -57,31 +55,20 @@ class TelegramEmulator:
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; port 0 takes a free one. Raises ValueError for an address that is not loopback."""
-        if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
-            raise ValueError("the emulator listens on loopback only")
-        if self._runner is not None:
+        if self._server.is_running:
             raise RuntimeError("the emulator runs already")
         self._pollers, self._feed = Pollers(self.world), Feed()
-        app = web.Application(middlewares=[guard_control], client_max_size=REQUEST_MAX_BYTES)
         bot_api = BotApi(self.world, self._pollers, self.faults, self.calls, self._spread)
-        control = Control(self.world, self.faults, self.calls, self._feed, self._spread)
-        app.add_routes(bot_api.routes() + control.routes())
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
-        await self._runner.setup()
-        self._site = web.TCPSite(self._runner, host, port)
-        await self._site.start()
-        bound_port = self._runner.addresses[0][1]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{bound_port}"
+        control = Control(self.world, self._spread)
+        inspection = Inspection(self.faults, self.calls, self._feed)
+        await self._server.start(bot_api.routes() + control.routes() + inspection.routes(), host, port)
 
     async def stop(self) -> None:
         """Answer who waits, end the streams, close the port. Idempotent."""
-        runner, self._runner = self._runner, None
-        if runner is None:
-            return
         if self._pollers is not None and self._feed is not None:
             self._pollers.close()
             self._feed.close()
-        await runner.cleanup()
+        await self._server.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -153,5 +140,5 @@ class TelegramEmulator:
         """Tell pages and pollers what changed; does nothing but forget when the emulator does not run."""
         changes = self.world.drain_changes()
         if self._feed is not None and self._pollers is not None:
-            self._feed.publish(changes)
+            self._feed.publish([change.to_wire() for change in changes])
             self._pollers.wake()

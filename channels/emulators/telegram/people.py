@@ -5,9 +5,10 @@ Pure. Decides which bots get to see a message, as the network does for bots in p
 
 from dataclasses import dataclass
 
+from channels.emulators.errors import ControlError
 from channels.emulators.telegram.keyboards import has_button
 from channels.emulators.telegram.records import BotAccount, CallbackQuery, Chat, ChatType, Json, Message, User
-from channels.emulators.telegram.refusals import ControlError, Refusal
+from channels.emulators.telegram.refusals import Refusal
 from channels.emulators.telegram.texts import checked_text, entity_texts
 from channels.emulators.telegram.wire import message_to_wire, user_to_wire
 from channels.emulators.telegram.world import CALLBACK_LIFE_S, SUPERGROUP_ID_MAX, World

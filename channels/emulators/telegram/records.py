@@ -115,3 +115,7 @@ class Change:
     chat_id: int
     bot: str
     detail: Json
+
+    def to_wire(self) -> Json:
+        """As pages are told."""
+        return {"type": self.kind, "chat_id": self.chat_id, "bot": self.bot, "detail": self.detail}

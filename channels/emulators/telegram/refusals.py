@@ -53,7 +53,3 @@ def too_many_requests(wait_s: float) -> Refusal:
 def not_emulated(what: str) -> Refusal:
     """An honest 400 for what the real server can do and this one cannot."""
     return bad_request(f"{what}: not emulated yet")
-
-
-class ControlError(ValueError):
-    """A request to the control side that makes no sense (an unknown chat, a button that is not there)."""

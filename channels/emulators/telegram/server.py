@@ -4,15 +4,14 @@ Reads requests, lets `methods.py` or `polling.py` do them, writes answers. Knows
 """
 
 import json
-import socket
-import struct
 from collections.abc import Callable
 
 from aiohttp import web
 
+from channels.emulators.calls import CallLog
+from channels.emulators.faults import Fault, FaultKind, FaultScript
+from channels.emulators.loopback import cut
 from channels.emulators.telegram.arguments import Arguments
-from channels.emulators.telegram.calls import CallLog
-from channels.emulators.telegram.faults import Fault, FaultKind, FaultScript
 from channels.emulators.telegram.methods import call_method
 from channels.emulators.telegram.polling import Pollers
 from channels.emulators.telegram.records import BotAccount, Json
@@ -58,11 +57,11 @@ class BotApi:
         if fault is not None:
             call.fault = fault.kind.value
             if fault.kind in _CUTS:
-                return _cut(request, resets=fault.kind is FaultKind.REFUSE)
+                return cut(request, resets=fault.kind is FaultKind.REFUSE)
         status, body = await self._perform(bot, method, Arguments(values), fault)
         call.status, call.description = status, body.get("description")
         if fault is not None and fault.kind is FaultKind.COMMIT_THEN_DROP:
-            return _cut(request, resets=False)
+            return cut(request, resets=False)
         if fault is not None and fault.kind is FaultKind.SLOW:
             await self._pollers.pause(fault.delay_s)
         return _respond(status, body)
@@ -134,15 +133,3 @@ def _respond(status: int, body: Json) -> web.Response:
     if retry_after:
         headers["Retry-After"] = str(retry_after)
     return web.json_response(body, status=status, headers=headers)
-
-
-def _cut(request: web.Request, resets: bool) -> web.Response:
-    """Close the connection; the response returned is never sent."""
-    transport = request.transport
-    if transport is not None:
-        if resets:
-            # No lingering turns the close into a reset (RST).
-            peer = transport.get_extra_info("socket")
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
-    return web.Response()

@@ -7,6 +7,7 @@ of changes that the shell drains to wake pollers and pages.
 
 from collections.abc import Callable, Sequence
 
+from channels.emulators.errors import ControlError
 from channels.emulators.telegram.flood import FloodControl, FloodLimits
 from channels.emulators.telegram.records import (
     BotAccount,
@@ -19,7 +20,6 @@ from channels.emulators.telegram.records import (
     Message,
     User,
 )
-from channels.emulators.telegram.refusals import ControlError
 from channels.emulators.telegram.updates import UpdateQueue
 from channels.emulators.telegram.wire import message_to_wire, message_view
 

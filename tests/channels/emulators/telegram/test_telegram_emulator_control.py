@@ -13,8 +13,8 @@ from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup
 from telegram.error import BadRequest, NetworkError, RetryAfter, TimedOut
 from telegram_emulator_cast import FORUM, GATE, GROUP
 
+from channels.emulators.feed import BACKLOG_MAX, Feed
 from channels.emulators.telegram import ControlError, TelegramEmulator
-from channels.emulators.telegram.feed import BACKLOG_MAX, Feed
 from channels.emulators.telegram.records import Change
 
 ADA = 1001

@@ -5,8 +5,9 @@ A listener that does not keep up is cut off; its page connects again and loads e
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
-from channels.emulators.telegram.records import Change, Json
+Json = dict[str, Any]
 
 # A page that is this many changes behind is better off loading anew.
 BACKLOG_MAX = 256
@@ -33,15 +34,9 @@ class Feed:
         """Stop listening. Idempotent."""
         self._listeners.discard(queue)
 
-    def publish(self, changes: Sequence[Change]) -> None:
+    def publish(self, events: Sequence[Json]) -> None:
         """Hand changes to everybody who listens."""
-        for change in changes:
-            event = {
-                "type": change.kind,
-                "chat_id": change.chat_id,
-                "bot": change.bot,
-                "detail": change.detail,
-            }
+        for event in events:
             for queue in list(self._listeners):
                 if queue.qsize() < BACKLOG_MAX:
                     queue.put_nowait(event)

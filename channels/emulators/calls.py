@@ -1,9 +1,8 @@
-"""The log of Bot API calls: what was asked and how it was answered, bounded and without tokens."""
+"""The log of API calls: what was asked and how it was answered, bounded and without tokens."""
 
 from collections import deque
 from dataclasses import dataclass, field
-
-from channels.emulators.telegram.records import Json
+from typing import Any
 
 # Enough for a long test; an emulator left running must not grow.
 CALLS_MAX = 5_000
@@ -22,7 +21,7 @@ class Call:
     status: int | None = None
     description: str | None = None
 
-    def to_wire(self) -> Json:
+    def to_wire(self) -> dict[str, Any]:
         """As the control side shows it."""
         return {
             "seq": self.seq,

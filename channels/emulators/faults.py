@@ -1,13 +1,14 @@
 """Scriptable faults: what goes wrong with the next calls, in order.
 
-Pure queue; `server.py` carries the faults out. A fault applies to one method or to any, a number of times.
+Pure queue; each emulator's server carries the faults out. A fault applies to one method or to any, a number of
+times. What a method is called is the emulator's choice (`sendMessage`, `chat.postMessage`, `POST /channels/*`).
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from channels.emulators.telegram.records import Json
-from channels.emulators.telegram.refusals import ControlError
+from channels.emulators.errors import ControlError
 
 # More than any test waits; a mistyped value would otherwise hang a run.
 DELAY_MAX_S = 600.0
@@ -43,7 +44,7 @@ class Fault:
     description: str = "Internal Server Error"
     delay_s: float = 0.0
 
-    def to_wire(self) -> Json:
+    def to_wire(self) -> dict[str, Any]:
         """As the control side shows it."""
         return {
             "kind": self.kind.value,
