@@ -10,7 +10,8 @@ class ChannelError(Exception):
 
 
 class RateLimited(ChannelError):
-    """Refused for now, certainly not done. Retry after `after_s` seconds; `scope` is what to hold back."""
+    """Refused for now, certainly not done. Retry after `after_s` seconds; `scope` is what to hold back:
+    `room` or `account`."""
 
     def __init__(self, after_s: float, scope: str = "account") -> None:
         super().__init__(f"rate limited ({scope}), retry after {after_s:g} s")
@@ -30,8 +31,16 @@ class Permanent(ChannelError):
     """Refused for good, certainly not done; the same call will never succeed."""
 
 
+class StreamEnded(Permanent):
+    """The message stands, but the platform lets it grow no more: go on with edits."""
+
+
 class Gone(Permanent):
     """The room or the message no longer exists, or the bot was removed from it."""
+
+
+class TooLarge(Permanent):
+    """The file is larger than the platform, or the caller's limit, allows."""
 
 
 class AuthLost(ChannelError):

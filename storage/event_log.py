@@ -14,15 +14,13 @@ from protocol import limits
 from protocol.events import EventKind
 from protocol.frames import event_json, to_json
 from protocol.instants import to_instant
-from protocol.records import Actor, ActorKind
+from protocol.records import Actor
 from storage.engine import Row, Transaction
 from storage.queries import Queries
-from storage.values import CommittedEvent
+from storage.values import GATEWAY, CommittedEvent
 
 _SQL = Queries("threads")
 
-GATEWAY: Final = Actor(id="gateway", kind=ActorKind.SYSTEM, name="Threadgate")
-"""The actor of what the gateway does on its own."""
 _GATEWAY_JSON: Final = to_json(GATEWAY)
 
 

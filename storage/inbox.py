@@ -4,15 +4,15 @@ One batch is one transaction, with the account's cursor in it; only then may the
 delivery seen before finds its row and changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import orjson
 
-from storage import messages
+from storage import audit_log, messages
 from storage.engine import Engine, Reader, Transaction
 from storage.queries import Queries
-from storage.values import Delivered, Notice, OutboxChanged
+from storage.values import Act, Delivered, Gap, Notice, OutboxChanged, Outcome
 
 _SQL = Queries("channels")
 _THREADS = Queries("threads")
@@ -25,8 +25,8 @@ class Inbox:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def cursor(self, org_id: str, channel: str, account: str) -> str | None:
-        return await self._engine.read(_cursor, org_id, channel, account)
+    async def cursors(self, org_id: str, channel: str, account: str) -> dict[str, tuple[str, int]]:
+        return await self._engine.read(_cursors, org_id, channel, account)
 
     async def commit(
         self,
@@ -34,12 +34,15 @@ class Inbox:
         channel: str,
         account: str,
         deliveries: Sequence[Delivered],
-        cursor: str | None,
+        cursors: Mapping[str, str],
         now_ms: int,
-    ) -> int:
+    ) -> list[Outcome]:
         return await self._engine.write(
-            _commit, _Account(org_id, channel, account), deliveries, cursor, now_ms
+            _commit, _Account(org_id, channel, account), deliveries, cursors, now_ms
         )
+
+    async def report_gap(self, act: Act, channel: str, account: str, gap: Gap) -> None:
+        await self._engine.write(_report_gap, act, channel, account, gap)
 
 
 class _Account(dict[str, str]):
@@ -49,15 +52,19 @@ class _Account(dict[str, str]):
         super().__init__(org_id=org_id, channel=channel, account=account)
 
 
-def _cursor(tx: Reader, org_id: str, channel: str, account: str) -> str | None:
-    cursor: str | None = tx.value(_SQL.cursor, org_id=org_id, channel=channel, account=account)
-    return cursor
+def _cursors(tx: Reader, org_id: str, channel: str, account: str) -> dict[str, tuple[str, int]]:
+    rows = tx.all(_SQL.cursors, org_id=org_id, channel=channel, account=account)
+    return {row["scope"]: (row["cursor"], row["updated_at"]) for row in rows}
 
 
 def _commit(
-    tx: Transaction, account: _Account, deliveries: Sequence[Delivered], cursor: str | None, now_ms: int
-) -> int:
-    new = 0
+    tx: Transaction,
+    account: _Account,
+    deliveries: Sequence[Delivered],
+    cursors: Mapping[str, str],
+    now_ms: int,
+) -> list[Outcome]:
+    outcomes = []
     for delivery in deliveries:
         inserted = tx.run(
             _SQL.insert_delivery,
@@ -68,22 +75,38 @@ def _commit(
             sender_id=delivery.sender_id,
             received_at=now_ms,
         )
-        if inserted:
-            new += 1
-            _follow_up(tx, account, delivery, now_ms)
-    if cursor is not None:
-        tx.run(_SQL.set_cursor, **account, cursor=cursor, now=now_ms)
-    return new
+        outcomes.append(
+            _follow_up(tx, account, delivery, now_ms) if inserted else _again(tx, account, delivery)
+        )
+    for scope, cursor in cursors.items():
+        tx.run(_SQL.set_cursor, **account, scope=scope, cursor=cursor, now=now_ms)
+    return outcomes
 
 
-def _follow_up(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int) -> None:
+def _report_gap(tx: Transaction, act: Act, channel: str, account: str, gap: Gap) -> None:
+    place = _Account(act.org_id, channel, account)
+    span = {"since": gap.since_ms, "until": gap.until_ms, "reason": gap.reason}
+    if tx.run(_SQL.insert_gap, **place, **span, now=act.at_ms):
+        audit_log.append(
+            tx, act, "channel.gap", {"channel": f"{channel}:{account}"}, outcome="failure", detail=span
+        )
+
+
+def _again(tx: Reader, account: _Account, delivery: Delivered) -> Outcome:
+    row = tx.one(_SQL.verdict, **account, delivery_id=delivery.delivery_id)
+    assert row is not None, "it was inserted before"
+    return Outcome(row["outcome"], row["says"], is_new=False)
+
+
+def _follow_up(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int) -> Outcome:
     if delivery.message is not None and delivery.act is not None:
-        _accept(tx, account, delivery, now_ms)
-    elif delivery.hint is not None:
+        return _accept(tx, account, delivery, now_ms)
+    if delivery.hint is not None:
         _tell_once(tx, account, delivery, delivery.hint, now_ms)
+    return Outcome(delivery.outcome, None, is_new=True)
 
 
-def _accept(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int) -> None:
+def _accept(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int) -> Outcome:
     assert delivery.message is not None and delivery.act is not None
     thread_id = _known_thread(tx, account, delivery)
     if (
@@ -99,19 +122,21 @@ def _accept(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int
         )
         if delivery.busy is not None:
             _tell_once(tx, account, delivery, delivery.busy, now_ms)
-        return
+        return Outcome("refused", None, is_new=True)
     answer = orjson.loads(
         bytes(messages.accept(tx, delivery.act, replace(delivery.message, thread_id=thread_id)))
     )
-    if thread_id is None and delivery.thread_key is not None:
+    if delivery.thread_key is not None:
         tx.run(_THREADS.link, **account, thread_key=delivery.thread_key, thread_id=answer["thread_id"])
-    tx.run(
-        _THREADS.remember_platform_message,
-        **account,
-        room=delivery.room,
-        ref=delivery.ref,
-        thread_id=answer["thread_id"],
-    )
+    if delivery.ref is not None:
+        tx.run(
+            _THREADS.remember_platform_message,
+            **account,
+            room=delivery.room,
+            ref=delivery.ref,
+            thread_id=answer["thread_id"],
+            message_id=answer["message_id"],
+        )
     tx.run(
         _SQL.settle_delivery,
         **account,
@@ -120,13 +145,15 @@ def _accept(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int
         thread_id=answer["thread_id"],
         message_id=answer["message_id"],
     )
+    return Outcome("accepted", None, is_new=True)
 
 
 def _known_thread(tx: Reader, account: _Account, delivery: Delivered) -> str | None:
+    """By its key, else by the message it answers: a thread that people open below an answer of ours."""
     thread_id: str | None = None
     if delivery.thread_key is not None:
         thread_id = tx.value(_THREADS.linked_thread, **account, thread_key=delivery.thread_key)
-    elif delivery.reply_to is not None:
+    if thread_id is None and delivery.reply_to is not None:
         thread_id = tx.value(
             _THREADS.thread_of_platform_message, **account, room=delivery.room, ref=delivery.reply_to
         )
@@ -158,6 +185,9 @@ def _tell_once(tx: Transaction, account: _Account, delivery: Delivered, notice: 
         phase="idle",
         content=notice.content,
         attempt=0,
+        recipient=delivery.sender_id,
+        approval_id=None,
+        sending_since=None,
         now=now_ms,
     )
     tx.emit(OutboxChanged(account["channel"], account["account"], delivery.room))

@@ -64,6 +64,9 @@ def _open_live(tx: Transaction, run: ClaimedRun, delivery_id: str, now_ms: int) 
         phase="sending",
         content=None,
         attempt=1,
+        recipient=run_ends.recipient_of(row, origin["channel"]),
+        approval_id=None,
+        sending_since=now_ms,
         now=now_ms,
     )
     return _find(tx, delivery_id)
@@ -97,6 +100,7 @@ def _step(tx: Transaction, delivery_id: str, step: DeliveryStep, now_ms: int) ->
         uncertain=row["uncertain"] + step.uncertain,
         next_attempt_at=step.next_attempt_at_ms,
         last_error=step.error,
+        sending_since=now_ms if step.target == "sending" else row["sending_since"],
         now=now_ms,
     )
     if ref is not None and row["thread_id"] is not None:
@@ -108,6 +112,7 @@ def _step(tx: Transaction, delivery_id: str, step: DeliveryStep, now_ms: int) ->
             room=row["room"],
             ref=ref,
             thread_id=row["thread_id"],
+            message_id=None,
         )
     if row["content"] is not None and step.target in ("idle", "unknown"):
         tx.emit(OutboxChanged(row["channel"], row["account"], row["room"]))
@@ -174,4 +179,7 @@ def _row(row: Row) -> OutboxRow:
         ref=row["ref"],
         attempt=row["attempt"],
         next_attempt_at_ms=row["next_attempt_at"],
+        recipient=row["recipient"],
+        approval_id=row["approval_id"],
+        sending_since_ms=row["sending_since"] or 0,
     )

@@ -7,7 +7,7 @@ longer the caller's. Methods that take an `Act` with a `Claim` are idempotent: t
 params returns the stored answer and changes nothing. Times are milliseconds since 1970, given by the caller.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from protocol.frames import RawJson
@@ -21,6 +21,7 @@ from storage.values import (
     DeliveryCounts,
     DeliveryStep,
     Ending,
+    Gap,
     LogPage,
     Move,
     NewMessage,
@@ -29,6 +30,7 @@ from storage.values import (
     Outbound,
     OutboxChanged,
     OutboxRow,
+    Outcome,
     Said,
     ThreadHead,
 )
@@ -177,8 +179,8 @@ class RunStore(Protocol):
 class InboxStore(Protocol):
     """What chat networks delivered."""
 
-    async def cursor(self, org_id: str, channel: str, account: str) -> str | None:
-        """The cursor of the last commit."""
+    async def cursors(self, org_id: str, channel: str, account: str) -> dict[str, tuple[str, int]]:
+        """The cursors of an account by scope, each with when it was last known to be true."""
         ...
 
     async def commit(
@@ -187,10 +189,14 @@ class InboxStore(Protocol):
         channel: str,
         account: str,
         deliveries: Sequence[Delivered],
-        cursor: str | None,
+        cursors: Mapping[str, str],
         now_ms: int,
-    ) -> int:
-        """Store the batch, what follows from it and the cursor; returns how many were new. Idempotent."""
+    ) -> list[Outcome]:
+        """Store the batch, what follows from it and the cursors; returns what came of each. Idempotent."""
+        ...
+
+    async def report_gap(self, act: Act, channel: str, account: str, gap: Gap) -> None:
+        """Record a gap with its audit entry; the same gap again changes nothing."""
         ...
 
 

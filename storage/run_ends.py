@@ -157,10 +157,20 @@ def _deliver(tx: Transaction, run: Row, parts: Sequence[Outbound], at_ms: int) -
             phase="idle",
             content=part.content,
             attempt=0,
+            recipient=recipient_of(run, origin["channel"]),
+            approval_id=None,
+            sending_since=None,
             now=begun_ms,
         )
     tx.emit(OutboxChanged(origin["channel"], origin["account"], origin["room"]))
     return None
+
+
+def recipient_of(run: Row, channel: str) -> str | None:
+    """The channel's own id of the person a run answers; None when somebody else asked (a client)."""
+    asked_by: str = run["requested_by"]
+    kind, _, sender_id = asked_by.partition(":")
+    return sender_id if kind == channel and sender_id else None
 
 
 def _drop_live(tx: Transaction, run: Row, at_ms: int) -> None:
@@ -176,6 +186,7 @@ def _drop_live(tx: Transaction, run: Row, at_ms: int) -> None:
             uncertain=live["uncertain"],
             next_attempt_at=0,
             last_error="the run ended without an answer",
+            sending_since=live["sending_since"],
             now=at_ms,
         )
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from protocol.frames import RawJson
-from protocol.records import Actor, Origin, Role, RunState
+from protocol.records import Actor, ActorKind, Origin, Role, RunState
 
 DEFAULT_ORG: Final = "org_default"
 """The one organization of a store, until more are made."""
+GATEWAY: Final = Actor(id="gateway", kind=ActorKind.SYSTEM, name="Threadgate")
+"""The actor of what the gateway does on its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +236,7 @@ class Delivered:
     sender_id: str | None
     room: str = ""
     topic: str | None = None
-    ref: str = ""
+    ref: str | None = None
     thread_key: str | None = None
     reply_to: str | None = None
     act: Act | None = None
@@ -242,6 +244,24 @@ class Delivered:
     hint: Notice | None = None
     busy: Notice | None = None
     hint_interval_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one delivery, now or when it first came; `says` is for its sender alone."""
+
+    outcome: str
+    says: str | None
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Between these instants deliveries may have been lost for ever."""
+
+    since_ms: int
+    until_ms: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +282,9 @@ class OutboxRow:
     ref: str | None
     attempt: int
     next_attempt_at_ms: int
+    recipient: str | None = None
+    approval_id: str | None = None
+    sending_since_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ has stored them, and drop what is queued when they stop.
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 import httpx
@@ -31,14 +31,21 @@ from channels.errors import (
     Gone,
     Permanent,
     RateLimited,
+    StreamEnded,
     UnknownOutcome,
     Unreachable,
 )
 from channels.messages import (
+    Attachment,
+    Card,
     Finding,
     Health,
     HealthState,
+    HttpRequest,
+    HttpResponse,
+    Mark,
     Operation,
+    OutboundFile,
     Receipt,
     Reconciled,
     Rendered,
@@ -181,6 +188,48 @@ class TelegramAdapter:
         So only a placeholder is ever posted, and answers are edits of it, which may be repeated.
         """
         return Reconciled(Finding.UNKNOWABLE)
+
+    async def upload(
+        self, operation: Operation, room: RoomRef, content: Rendered, file: OutboundFile
+    ) -> Receipt:
+        """Not yet: rooms say that they take no files."""
+        raise Permanent("this adapter uploads no files")
+
+    async def react(self, room: RoomRef, ref: str, mark: Mark | None) -> None:
+        """Not yet: rooms say that they show no reactions."""
+
+    async def open_stream(self, operation: Operation, room: RoomRef) -> Receipt:
+        """Telegram has no messages that grow."""
+        raise Permanent("Telegram has no native streams")
+
+    async def append(self, room: RoomRef, ref: str, markdown: str) -> None:
+        """Telegram has no messages that grow."""
+        raise StreamEnded("Telegram has no native streams")
+
+    async def close_stream(self, room: RoomRef, ref: str) -> None:
+        """Nothing to end."""
+
+    async def draft(self, operation: Operation, room: RoomRef, content: Rendered) -> None:
+        """Not yet: rooms say that they stream by edits."""
+        raise Permanent("this adapter shows no drafts")
+
+    async def download(self, attachment: Attachment, limit_bytes: int) -> AsyncIterator[bytes]:
+        """Not yet: messages with files are ignored."""
+        raise Permanent("this adapter fetches no files")
+        yield b""
+
+    async def receive(self, request: HttpRequest) -> HttpResponse:
+        """Not yet: updates are polled."""
+        return HttpResponse(404)
+
+    async def probe(self) -> None:
+        """Ask who the token belongs to. Raises ChannelError."""
+        await self.identify()
+
+    def card(self, card: Card, room: RoomRef) -> Rendered:
+        """The card as text, without buttons yet. Pure."""
+        text = f"**{card.title}**\n\n{card.body}\n\n{card.outcome or ''}"
+        return render_markdown(text)[0]
 
     async def show_typing(self, room: RoomRef) -> None:
         """Show that an answer is coming. Best effort; raises ChannelError."""

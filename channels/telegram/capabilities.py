@@ -4,7 +4,7 @@ Bot API: https://core.telegram.org/bots/api (10.0), limits: https://core.telegra
 https://github.com/tdlib/telegram-bot-api (10.0, 2026-05-07). Read in 2026-11.
 """
 
-from channels.capabilities import Capabilities, Idempotency, TextUnit
+from channels.capabilities import Capabilities, Idempotency, StreamMode, TextUnit
 from channels.messages import RoomRef
 
 # sendMessage: "1-4096 characters after entities parsing", counted in UTF-16 code units.
@@ -51,4 +51,6 @@ def room_capabilities(room: RoomRef) -> Capabilities:
         can_edit=True,
         edit_interval_s=EDIT_INTERVAL_GROUP_S if is_group else EDIT_INTERVAL_PRIVATE_S,
         typing_refresh_s=TYPING_REFRESH_S,
+        stream=StreamMode.EDIT,
+        stream_interval_s=EDIT_INTERVAL_GROUP_S if is_group else EDIT_INTERVAL_PRIVATE_S,
     )

@@ -17,13 +17,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from channels.errors import AuthLost, ChannelError, Permanent, RateLimited
-from channels.messages import Health, HealthState, Ignored, Inbound
+from channels.messages import Cursor, Delivery, Health, HealthState
 from channels.port import InboxSink
 from channels.telegram.capabilities import BACKOFF_FIRST_S, BACKOFF_MAX_S
 from channels.telegram.inbound import BotIdentity, to_inbound
 
 log = logging.getLogger(__name__)
 
+# Telegram numbers the updates of a bot as a whole.
+_WHOLE_ACCOUNT = ""
 _NOT_STORED = "an update could not be read or stored and will be asked for again; see the log"
 
 
@@ -98,7 +100,7 @@ class Poller:
         if self._identity is None:
             self._identity = await self.source.identify()
         if not self._is_offset_known:
-            self._offset = _offset_from(await self.sink.cursor())
+            self._offset = _offset_from(await self.sink.cursors())
             self._is_offset_known = True
         is_connected = self.health.state is HealthState.CONNECTED
         updates = await self.source.fetch(self._offset, self.timeout_s if is_connected else 0)
@@ -110,9 +112,9 @@ class Poller:
             self.health = replace(self.health, last_event_at_ms=time.time_ns() // 1_000_000)
         self._show(HealthState.CONNECTED, None)
 
-    async def _commit(self, batch: Sequence[Inbound | Ignored], cursor: str) -> None:
+    async def _commit(self, batch: Sequence[Delivery], cursor: str) -> None:
         """Store the batch. Cancelled meanwhile, it still waits for the store's answer."""
-        commit = asyncio.ensure_future(self.sink.commit(batch, cursor))
+        commit = asyncio.ensure_future(self.sink.commit(batch, {_WHOLE_ACCOUNT: cursor}))
         try:
             await asyncio.shield(commit)
         except asyncio.CancelledError:
@@ -139,6 +141,7 @@ class Poller:
         return {"action": f"telegram.{action}", "account": self.account}
 
 
-def _offset_from(cursor: str | None) -> int | None:
+def _offset_from(cursors: Mapping[str, Cursor]) -> int | None:
     """The stored cursor is the next offset; without one Telegram starts with the oldest it kept."""
-    return None if cursor is None else int(cursor)
+    cursor = cursors.get(_WHOLE_ACCOUNT)
+    return None if cursor is None else int(cursor.value)

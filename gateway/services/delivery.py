@@ -81,7 +81,7 @@ class Deliveries:
 
     def operation(self, row: OutboxRow) -> Operation:
         """The adapter's name for one attempt of a row."""
-        return Operation(row.id, row.attempt)
+        return Operation(row.id, row.attempt, row.sending_since_ms, row.recipient)
 
     async def reserve(self, adapter: Adapter, room: RoomRef, row: OutboxRow) -> OutboxRow:
         """Put a placeholder for `row` on the platform; the caller holds the room's lock.

@@ -4,10 +4,10 @@ One per account. Judging a delivery (is it for us, may this person speak) is pur
 transaction that stores everything; the adapter acknowledges to its platform only after `commit` returns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from channels.messages import Addressed, Ignored, Inbound
+from channels.messages import Addressed, Cursor, Delivery, Ignored, Inbound, Verdict
 from channels.port import Adapter
 from gateway.clock import Clock
 from gateway.crash_points import reached
@@ -16,7 +16,7 @@ from gateway.services.composing import Composer
 from protocol.ids import IdPrefix
 from protocol.records import Actor, ActorKind, Origin
 from storage.ports import InboxStore
-from storage.values import DEFAULT_ORG, Act, Delivered, Notice
+from storage.values import DEFAULT_ORG, GATEWAY, Act, Delivered, Gap, Notice
 
 HINT_INTERVAL_MS: Final = 10 * 60 * 1000
 """A stranger is told how to be allowed at most every ten minutes: two bots must not talk for ever."""
@@ -47,20 +47,30 @@ class Intake:
         self._dm_policy = dm_policy
         self._allow = allow
 
-    async def cursor(self) -> str | None:
-        return await self._inbox.cursor(DEFAULT_ORG, self._adapter.kind, self._adapter.account)
+    async def cursors(self) -> Mapping[str, Cursor]:
+        kind, account = self._adapter.kind, self._adapter.account
+        stored = await self._inbox.cursors(DEFAULT_ORG, kind, account)
+        return {scope: Cursor(value, at_ms) for scope, (value, at_ms) in stored.items()}
 
-    async def commit(self, batch: Sequence[Inbound | Ignored], cursor: str | None) -> None:
+    async def commit(self, batch: Sequence[Delivery], cursors: Mapping[str, str]) -> Sequence[Verdict]:
         deliveries = [self._judge(delivery) for delivery in batch]
         reached("inbox.before_commit")
-        await self._inbox.commit(
-            DEFAULT_ORG, self._adapter.kind, self._adapter.account, deliveries, cursor, self._clock.now_ms()
+        outcomes = await self._inbox.commit(
+            DEFAULT_ORG, self._adapter.kind, self._adapter.account, deliveries, cursors, self._clock.now_ms()
         )
         reached("inbox.after_commit")
+        return [Verdict(outcome.outcome == "accepted", outcome.says) for outcome in outcomes]
 
-    def _judge(self, delivery: Inbound | Ignored) -> Delivered:
+    async def gap(self, since_ms: int, until_ms: int, reason: str) -> None:
+        kind, account = self._adapter.kind, self._adapter.account
+        act = Act(DEFAULT_ORG, GATEWAY, f"{kind}:{account}", self._clock.now_ms())
+        await self._inbox.report_gap(act, kind, account, Gap(since_ms, until_ms, reason))
+
+    def _judge(self, delivery: Delivery) -> Delivered:
         if isinstance(delivery, Ignored):
             return Delivered(delivery.delivery_id, "ignored", delivery.reason, sender_id=None)
+        if not isinstance(delivery, Inbound):
+            return Delivered(delivery.delivery_id, "ignored", type(delivery).__name__.lower(), sender_id=None)
         if delivery.addressed is Addressed.AMBIENT:
             return self._not_taken(delivery, "ambient", "not addressed to the bot")
         if self._dm_policy != "open" and delivery.sender.id not in self._allow:

@@ -18,19 +18,28 @@ SELECT 1 FROM inbox
 WHERE org_id = :org_id AND channel = :channel AND account = :account AND sender_id = :sender_id
   AND outcome = 'hinted' AND received_at > :since LIMIT 1;
 
--- name: cursor
-SELECT cursor FROM cursors WHERE org_id = :org_id AND channel = :channel AND account = :account;
+-- name: cursors
+SELECT scope, cursor, updated_at FROM cursors WHERE org_id = :org_id AND channel = :channel AND account = :account;
 
 -- name: set_cursor
-INSERT INTO cursors (org_id, channel, account, cursor, updated_at)
-VALUES (:org_id, :channel, :account, :cursor, :now)
-ON CONFLICT (org_id, channel, account) DO UPDATE SET cursor = excluded.cursor, updated_at = excluded.updated_at;
+INSERT INTO cursors (org_id, channel, account, scope, cursor, updated_at)
+VALUES (:org_id, :channel, :account, :scope, :cursor, :now)
+ON CONFLICT (org_id, channel, account, scope) DO UPDATE SET cursor = excluded.cursor, updated_at = excluded.updated_at;
+
+-- name: insert_gap
+INSERT INTO channel_gaps (org_id, channel, account, since, until, reason, noticed_at)
+VALUES (:org_id, :channel, :account, :since, :until, :reason, :now)
+ON CONFLICT (org_id, channel, account, since) DO NOTHING;
+
+-- name: verdict
+SELECT outcome, says FROM inbox
+WHERE org_id = :org_id AND channel = :channel AND account = :account AND delivery_id = :delivery_id;
 
 -- name: insert_outbound
 INSERT INTO outbox (id, org_id, channel, account, room, topic, thread_id, run_id, part, phase, content, attempt,
-  created_at, updated_at)
+  recipient, approval_id, sending_since, created_at, updated_at)
 VALUES (:id, :org_id, :channel, :account, :room, :topic, :thread_id, :run_id, :part, :phase, :content, :attempt,
-  :now, :now);
+  :recipient, :approval_id, :sending_since, :now, :now);
 
 -- name: find_outbound
 SELECT * FROM outbox WHERE id = :id;
@@ -46,7 +55,7 @@ WHERE run_id = :run_id AND part = 1 AND phase NOT IN ('sent', 'failed') AND cont
 
 -- name: update_outbound
 UPDATE outbox SET phase = :phase, ref = :ref, attempt = :attempt, uncertain = :uncertain,
-  next_attempt_at = :next_attempt_at, last_error = :last_error, updated_at = :now
+  next_attempt_at = :next_attempt_at, last_error = :last_error, sending_since = :sending_since, updated_at = :now
 WHERE id = :id;
 
 -- name: write_outbound

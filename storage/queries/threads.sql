@@ -81,15 +81,16 @@ ORDER BY messages_text.rowid DESC LIMIT :limit;
 
 -- name: link
 INSERT INTO thread_links (org_id, channel, account, thread_key, thread_id)
-VALUES (:org_id, :channel, :account, :thread_key, :thread_id);
+VALUES (:org_id, :channel, :account, :thread_key, :thread_id)
+ON CONFLICT (org_id, channel, account, thread_key) DO NOTHING;
 
 -- name: linked_thread
 SELECT thread_id FROM thread_links
 WHERE org_id = :org_id AND channel = :channel AND account = :account AND thread_key = :thread_key;
 
 -- name: remember_platform_message
-INSERT INTO platform_messages (org_id, channel, account, room, ref, thread_id)
-VALUES (:org_id, :channel, :account, :room, :ref, :thread_id)
+INSERT INTO platform_messages (org_id, channel, account, room, ref, thread_id, message_id)
+VALUES (:org_id, :channel, :account, :room, :ref, :thread_id, :message_id)
 ON CONFLICT (org_id, channel, account, room, ref) DO NOTHING;
 
 -- name: thread_of_platform_message

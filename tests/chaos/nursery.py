@@ -13,12 +13,12 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import channels.telegram.adapter  # noqa: F401 - loaded here, so that it is not loaded at every birth
 import gateway.cli
-from channels.messages import Ignored, Inbound
+from channels.messages import Delivery, Verdict
 from gateway.services.intake import Intake
 
 PR_SET_PDEATHSIG = 1
@@ -68,14 +68,17 @@ def acknowledge_before_commit() -> None:
     store = Intake.commit
     late: set[asyncio.Task[None]] = set()
 
-    async def later(intake: Intake, batch: Sequence[Inbound | Ignored], cursor: str | None) -> None:
+    async def later(intake: Intake, batch: Sequence[Delivery], cursors: Mapping[str, str]) -> None:
         await asyncio.sleep(LATE_S)
-        await store(intake, batch, cursor)
+        await store(intake, batch, cursors)
 
-    async def commit(intake: Intake, batch: Sequence[Inbound | Ignored], cursor: str | None) -> None:
-        task = asyncio.create_task(later(intake, batch, cursor))
+    async def commit(
+        intake: Intake, batch: Sequence[Delivery], cursors: Mapping[str, str]
+    ) -> Sequence[Verdict]:
+        task = asyncio.create_task(later(intake, batch, cursors))
         late.add(task)
         task.add_done_callback(late.discard)
+        return [Verdict(is_taken=True) for _ in batch]
 
     Intake.commit = commit  # type: ignore[method-assign]
 

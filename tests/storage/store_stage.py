@@ -198,9 +198,12 @@ class Scene:
         return Delivered(**{**values, **choices})
 
     async def receive(self, *deliveries: Delivered, cursor: str | None = None, account: str = "main") -> int:
-        return await self.store.inbox.commit(
-            DEFAULT_ORG, ROOM.channel, account, deliveries, cursor, self.now_ms
+        """Commit a batch; returns how many deliveries were new."""
+        cursors = {} if cursor is None else {"": cursor}
+        outcomes = await self.store.inbox.commit(
+            DEFAULT_ORG, ROOM.channel, account, deliveries, cursors, self.now_ms
         )
+        return sum(outcome.is_new for outcome in outcomes)
 
     async def next_delivery(self) -> OutboxRow:
         row = await self.store.outbox.next_in_room(ROOM)

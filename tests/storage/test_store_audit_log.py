@@ -15,12 +15,13 @@ from storage.audit_chain import leaf_hash
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
 from storage.store import DEFAULT_ORG, verify_audit
+from storage.values import Gap
 
 READS = {
     "threads.get", "threads.page", "threads.history", "threads.replay", "threads.search", "threads.heads",
     "threads.said", "runs.get", "runs.page", "runs.waiting_threads", "runs.abandoned",
     "runs.running", "runs.count_by_state",
-    "inbox.cursor", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
+    "inbox.cursors", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
 }  # fmt: skip
 BOOKKEEPING = {
@@ -51,6 +52,7 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "runs.cancel": lambda: runs.cancel(act, run.id, cancelled(notice=scene.notice())),
         "runs.retry": lambda: runs.retry(act, run.id, "run_again", 10),
         "inbox.commit": lambda: scene.receive(scene.delivery("hello"), cursor="5"),
+        "inbox.report_gap": lambda: scene.store.inbox.report_gap(act, "telegram", "main", Gap(1, 2, "down")),
         "identities.create_token": lambda: scene.store.identities.create_token(act, scene.token()),
         "identities.revoke_token": lambda: scene.store.identities.revoke_token(act, token.id),
         "audit.record": lambda: scene.store.audit.record(act, "login", {}, "failure", {"why": "x"}),
@@ -70,6 +72,7 @@ AUDITED = {
     "runs.cancel": ["run.cancelled"],
     "runs.retry": ["run.retry"],
     "inbox.commit": ["thread.create", "message.send"],
+    "inbox.report_gap": ["channel.gap"],
     "identities.create_token": ["token.create"],
     "identities.revoke_token": ["token.revoke"],
     "audit.record": ["login"],

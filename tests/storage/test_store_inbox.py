@@ -10,7 +10,9 @@ from storage.values import DEFAULT_ORG, CommittedEvent, Notice, OutboxChanged
 
 
 async def cursor(scene: Scene, account: str = "main") -> str | None:
-    return await scene.store.inbox.cursor(DEFAULT_ORG, ROOM.channel, account)
+    """The cursor of the account as a whole."""
+    value, _ = (await scene.store.inbox.cursors(DEFAULT_ORG, ROOM.channel, account)).get("", (None, 0))
+    return value
 
 
 async def threads(scene: Scene) -> list[str]:
@@ -79,7 +81,7 @@ async def test_a_cursor_is_the_accounts_own(scene: Scene) -> None:
     await scene.receive(cursor="7", account="second")
     await scene.receive(scene.delivery("no cursor with this one"))
     assert (await cursor(scene), await cursor(scene, "second")) == ("1", "7")
-    assert await scene.store.inbox.cursor("org_other", ROOM.channel, "main") is None
+    assert await scene.store.inbox.cursors("org_other", ROOM.channel, "main") == {}
 
 
 async def test_a_full_conversation_refuses_its_message_and_holds_up_nobody_else(scene: Scene) -> None:

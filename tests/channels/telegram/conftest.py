@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from telegram_stage import MemorySink, make_adapter, make_emulator
+from channel_stage import MemorySink
+from telegram_stage import make_adapter, make_emulator
 
 from channels.emulators.telegram import TelegramEmulator
 from channels.telegram.adapter import TelegramAdapter

@@ -56,4 +56,5 @@ def test_groups_take_edits_more_slowly(room: str, edit_interval_s: float) -> Non
         can_edit=True,
         edit_interval_s=edit_interval_s,
         typing_refresh_s=4.0,
+        stream_interval_s=edit_interval_s,
     )

@@ -4,7 +4,8 @@ import asyncio
 import time
 
 import pytest
-from telegram_stage import GATE, PATIENCE_S, MemorySink, make_adapter, make_emulator, until
+from channel_stage import PATIENCE_S, MemorySink, until
+from telegram_stage import GATE, make_adapter, make_emulator
 
 from channels.emulators.telegram import BotAccount, FaultKind, TelegramEmulator
 from channels.messages import Addressed, HealthState, Inbound

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from telegram_stage import ADA, GATE, MemorySink, make_adapter, until
+from channel_stage import MemorySink, until
+from telegram_stage import ADA, GATE, make_adapter
 
 from channels.emulators.telegram import FaultKind, TelegramEmulator
 from channels.errors import ChannelError

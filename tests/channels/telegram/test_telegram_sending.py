@@ -1,8 +1,9 @@
 """Sending and editing against the emulator: what arrives, and what each failure tells the caller."""
 
 import pytest
+from channel_stage import MemorySink
 from telegram.request import HTTPXRequest
-from telegram_stage import ADA, GATE, MemorySink, make_adapter, make_emulator
+from telegram_stage import ADA, GATE, make_adapter, make_emulator
 
 from channels.capabilities import TextUnit
 from channels.emulators.telegram import FaultKind, Message, TelegramEmulator

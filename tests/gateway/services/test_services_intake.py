@@ -207,16 +207,16 @@ async def test_after_a_deletion_the_next_message_begins_anew(telegram: TelegramS
 async def test_a_redelivery_changes_nothing(telegram: TelegramStage) -> None:
     _, intake = telegram.gateway._intakes[0]
     for _ in range(3):
-        await intake.commit([inbound("1"), inbound("1")], "5")
-    await intake.commit([inbound("1"), inbound("2", "say new")], "6")
+        await intake.commit([inbound("1"), inbound("1")], {"": "5"})
+    await intake.commit([inbound("1"), inbound("2", "say new")], {"": "6"})
     log = await telegram.settled(await telegram.only_thread(), 2)
     assert [event["kind"] for event in log].count("run.queued") == 2
-    assert await intake.cursor() == "6"
+    assert (await intake.cursors())[""].value == "6"
 
 
 async def test_the_same_delivery_from_two_sides_at_once_is_one_message(telegram: TelegramStage) -> None:
     _, intake = telegram.gateway._intakes[0]
-    await asyncio.gather(*(intake.commit([inbound("1")], None) for _ in range(10)))
+    await asyncio.gather(*(intake.commit([inbound("1")], {}) for _ in range(10)))
     log = await telegram.settled(await telegram.only_thread())
     assert [event["kind"] for event in log].count("run.queued") == 1
 
