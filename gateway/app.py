@@ -19,6 +19,7 @@ from gateway.clock import Clock
 from gateway.edge import handlers, websocket
 from gateway.edge.authentication import Authenticator
 from gateway.edge.dispatch import Dispatcher
+from gateway.edge.handlers.approvals import Deciding
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.subscriptions import Subscriptions
@@ -26,6 +27,7 @@ from gateway.edge.server import Server
 from gateway.edge.websocket import EdgeContext, connection_limits
 from gateway.hub.hub import Hub
 from gateway.metrics import Metrics, Sample
+from gateway.services.approvals import Approvals
 from gateway.services.channels import Channels
 from gateway.services.composing import Composer
 from gateway.services.conversations import Conversations
@@ -75,6 +77,7 @@ class Gateway:
         self._hub = Hub(store.threads, store.identity.epoch)
         self._deliveries = Deliveries(store.outbox, self._channels, clock)
         self._live = LiveMessages(store.outbox, self._channels, self._deliveries, clock)
+        self._approvals = Approvals(store.approvals, store.threads, self._channels, clock)
         turns = Turns(
             store.runs,
             store.threads,
@@ -83,6 +86,7 @@ class Gateway:
             self._live,
             self._channels,
             composer,
+            self._approvals,
             clock,
             attempts_max=settings.runs.attempts_max,
             timeout_s=settings.runs.turn_timeout_s,
@@ -173,6 +177,7 @@ class Gateway:
         tokens = Tokens(store.identities, clock)
         table = handlers.table(
             Conversational(store.threads, store.runs, conversations, agents),
+            Deciding(store.approvals, self._approvals),
             Operational(info, agents, self._channels, tokens, store.identities, store.audit),
             Subscriptions(self._hub, store.position),
         )
@@ -235,11 +240,14 @@ class Gateway:
             await asyncio.sleep(HOUSEKEEPING_S)
             before_ms = self._clock.now_ms() - limits.IDEMPOTENCY_TTL_S * 1000
             try:
+                await self._approvals.expire()
                 for _ in range(FORGET_ROUNDS):
                     if not await self._store.identities.forget_answers(before_ms):
                         break
             except StoreUnavailable as error:
-                log.warning("old answers were not dropped", action="housekeeping_failed", error=str(error))
+                log.warning(
+                    "housekeeping waits for the store", action="housekeeping_failed", error=str(error)
+                )
 
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from protocol.records import (
     Actor,
+    Approval,
     Id,
     Instant,
     Message,
@@ -149,6 +150,12 @@ class RunInterruptedData(Record):
     will_retry: bool
 
 
+class ApprovalData(Record):
+    """The approval as it is now."""
+
+    approval: Approval
+
+
 class DeliveryData(Record):
     """One message on a chat network. `part` counts from 1; `ref` is the platform's id of it."""
 
@@ -179,6 +186,10 @@ EVENT_DATA: Final[Mapping[EventKind, type[Record]]] = {
     EventKind.RUN_FAILED: RunFailedData,
     EventKind.RUN_CANCELLED: RunCancelledData,
     EventKind.RUN_INTERRUPTED: RunInterruptedData,
+    EventKind.APPROVAL_REQUESTED: ApprovalData,
+    EventKind.APPROVAL_DECIDED: ApprovalData,
+    EventKind.APPROVAL_EXPIRED: ApprovalData,
+    EventKind.APPROVAL_CANCELLED: ApprovalData,
     EventKind.DELIVERY_SENT: DeliveryData,
     EventKind.DELIVERY_FAILED: DeliveryData,
     EventKind.DELIVERY_UNCERTAIN: DeliveryData,

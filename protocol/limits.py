@@ -65,6 +65,8 @@ TITLE_CHARS: Final = 200
 """A thread's title fits one line of a list."""
 NAME_CHARS: Final = 100
 """Names of tokens and clients."""
+REASON_CHARS: Final = 500
+"""Why somebody decided as they did: a sentence or two."""
 PREVIEW_CHARS: Final = 120
 """Inbox preview: one line."""
 PAGE_DEFAULT: Final = 50

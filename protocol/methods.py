@@ -18,6 +18,11 @@ from protocol.requests import (
     AgentListResult,
     AgentParams,
     AgentResult,
+    ApprovalDecideParams,
+    ApprovalListParams,
+    ApprovalListResult,
+    ApprovalParams,
+    ApprovalResult,
     AuditListParams,
     AuditListResult,
     ChannelListResult,
@@ -122,6 +127,11 @@ _ROWS: Final = (
     Method(
         "channel.status", ChannelParams, ChannelResult, Scope.CHANNEL_READ, "How one channel account fares"
     ),
+    Method(
+        "approval.list", ApprovalListParams, ApprovalListResult, Scope.APPROVAL_READ, "Page through approvals"
+    ),
+    Method("approval.get", ApprovalParams, ApprovalResult, Scope.APPROVAL_READ, "Read one approval"),
+    Method("approval.decide", ApprovalDecideParams, ApprovalResult, Scope.APPROVAL_DECIDE, "Approve or deny"),
     Method("token.create", TokenCreateParams, TokenCreateResult, Scope.TOKEN_WRITE, "Make a token"),
     Method("token.list", Page, TokenListResult, Scope.TOKEN_READ, "Page through tokens"),
     Method("token.revoke", TokenParams, TokenResult, Scope.TOKEN_WRITE, "Revoke a token, at once"),

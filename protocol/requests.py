@@ -12,6 +12,8 @@ from protocol.events import Event, ServerIdentity
 from protocol.records import (
     LAX,
     Agent,
+    Approval,
+    ApprovalState,
     AuditEntry,
     Channel,
     Content,
@@ -382,6 +384,43 @@ class RunListResult(Record):
 
     runs: list[Run]
     next_cursor: str | None = None
+
+
+# --- approvals ---------------------------------------------------------------------------
+
+
+class ApprovalListParams(Page):
+    """Newest first."""
+
+    state: Annotated[ApprovalState, LAX] | None = None
+    thread_id: Id | None = None
+
+
+class ApprovalListResult(Record):
+    """A page of approvals."""
+
+    approvals: list[Approval]
+    next_cursor: str | None = None
+
+
+class ApprovalParams(Record):
+    """Which approval."""
+
+    approval_id: Id
+
+
+class ApprovalDecideParams(Mutation):
+    """The first decision wins; the same decision again is answered alike, another one is `invalid_state`."""
+
+    approval_id: Id
+    decision: Literal["approve", "deny"]
+    reason: Annotated[str, Field(max_length=limits.REASON_CHARS)] = ""
+
+
+class ApprovalResult(Record):
+    """One approval."""
+
+    approval: Approval
 
 
 # --- tokens and audit --------------------------------------------------------------------

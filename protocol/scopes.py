@@ -15,6 +15,8 @@ class Scope(StrEnum):
     RUN_CONTROL = "run.control"
     AGENT_READ = "agent.read"
     CHANNEL_READ = "channel.read"
+    APPROVAL_READ = "approval.read"
+    APPROVAL_DECIDE = "approval.decide"
     TOKEN_READ = "token.read"
     TOKEN_WRITE = "token.write"
     AUDIT_READ = "audit.read"

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import orjson
 
-from storage import audit_log, messages
+from storage import approvals, audit_log, messages
 from storage.engine import Engine, Reader, Transaction
 from storage.queries import Queries
 from storage.values import Act, Delivered, Gap, Notice, OutboxChanged, Outcome
@@ -101,6 +101,10 @@ def _again(tx: Reader, account: _Account, delivery: Delivered) -> Outcome:
 def _follow_up(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int) -> Outcome:
     if delivery.message is not None and delivery.act is not None:
         return _accept(tx, account, delivery, now_ms)
+    if delivery.decide is not None and delivery.act is not None:
+        says = approvals.press(tx, delivery.act, delivery.decide)
+        tx.run(_SQL.answer_delivery, **account, delivery_id=delivery.delivery_id, says=says)
+        return Outcome(delivery.outcome, says, is_new=True)
     if delivery.hint is not None:
         _tell_once(tx, account, delivery, delivery.hint, now_ms)
     return Outcome(delivery.outcome, None, is_new=True)

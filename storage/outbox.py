@@ -7,7 +7,7 @@ delivers. Which steps exist is decided by `gateway/rules/delivery_states.py` and
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.records import ThreadStatus
-from storage import run_ends
+from storage import approvals, run_rows
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.queries import Queries
@@ -44,7 +44,7 @@ class Outbox:
 
 
 def _open_live(tx: Transaction, run: ClaimedRun, delivery_id: str, now_ms: int) -> OutboxRow:
-    row = run_ends.owned(tx, run.org_id, run.id, run.fence)
+    row = run_rows.owned(tx, run.org_id, run.id, run.fence)
     live = tx.one(_SQL.live_outbound, run_id=row["id"])
     if live is not None:
         return _row(live)
@@ -64,7 +64,7 @@ def _open_live(tx: Transaction, run: ClaimedRun, delivery_id: str, now_ms: int) 
         phase="sending",
         content=None,
         attempt=1,
-        recipient=run_ends.recipient_of(row, origin["channel"]),
+        recipient=run_rows.recipient_of(row, origin["channel"]),
         approval_id=None,
         sending_since=now_ms,
         now=now_ms,
@@ -116,6 +116,10 @@ def _step(tx: Transaction, delivery_id: str, step: DeliveryStep, now_ms: int) ->
         )
     if row["content"] is not None and step.target in ("idle", "unknown"):
         tx.emit(OutboxChanged(row["channel"], row["account"], row["room"]))
+    if row["approval_id"] is not None and step.target == "sent":
+        card = tx.one(_SQL.find_outbound, id=delivery_id)
+        assert card is not None
+        approvals.show_settled(tx, card, now_ms)
     kind = _event_kind(step)
     if kind is not None:
         _tell(tx, row, ref, step, kind, now_ms)

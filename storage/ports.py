@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from protocol.frames import RawJson
-from protocol.records import AuditEntry, Run, RunState, Thread, Token, Usage
+from protocol.records import Approval, ApprovalState, AuditEntry, Run, RunState, Thread, Token, Usage
 from protocol.requests import SearchMatch
 from storage.values import (
     Act,
     Bearer,
     ClaimedRun,
+    Decide,
     Delivered,
     DeliveryCounts,
     DeliveryStep,
@@ -24,6 +25,7 @@ from storage.values import (
     Gap,
     LogPage,
     Move,
+    NewApproval,
     NewMessage,
     NewThread,
     NewToken,
@@ -145,6 +147,16 @@ class RunStore(Protocol):
         """Continue an abandoned run (event run.resumed); None when it is not running any more."""
         ...
 
+    async def resumable(self, limit: int) -> list[Run]:
+        """Waiting runs for which everything they asked for is decided."""
+        ...
+
+    async def resume(
+        self, run_id: str, move: Move, owner: str, now_ms: int, lease_until_ms: int
+    ) -> ClaimedRun | None:
+        """Continue a waiting run (event run.resumed); None when it does not wait any more, or still must."""
+        ...
+
     async def renew_leases(self, owner: str, lease_until_ms: int) -> None:
         """Keep what `owner` holds."""
         ...
@@ -235,6 +247,35 @@ class OutboxStore(Protocol):
 
     async def counts(self) -> dict[tuple[str, str], DeliveryCounts]:
         """Per (channel, account)."""
+        ...
+
+
+class ApprovalStore(Protocol):
+    """What agents ask people to decide."""
+
+    async def ask(self, run: ClaimedRun, move: Move, new: NewApproval, text: str, now_ms: int) -> None:
+        """Park the run with what it has said so far, until `new` is decided. Raises StaleFence."""
+        ...
+
+    async def get(self, org_id: str, approval_id: str) -> Approval:
+        """One approval. Raises Fault not_found."""
+        ...
+
+    async def page(
+        self, org_id: str, state: ApprovalState | None, thread_id: str | None, limit: int, cursor: str | None
+    ) -> tuple[list[Approval], str | None]:
+        """A page, newest first."""
+        ...
+
+    async def decide(self, act: Act, decide: Decide) -> RawJson:
+        """Decide; the same decision again changes nothing. Returns an ApprovalResult.
+
+        Raises Fault not_found, and invalid_state when it was decided otherwise or is over.
+        """
+        ...
+
+    async def expire(self, now_ms: int, limit: int) -> int:
+        """Deny what nobody decided in time, a bounded number at once; returns how many."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 Used by the runs' repository (complete, fail, interrupt, cancel), by messages that interrupt, and by the
 deletion of a thread. Which transitions exist is decided by `gateway/rules/run_states.py` and comes in as a
-`Move`; that nobody writes for a run he has lost is checked here, by the fence.
+`Move`; that nobody writes for a run he has lost is checked here, by the fence (`run_rows.py`).
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,8 @@ from typing import Any
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.records import RunState, Usage
-from storage import audit_log
+from storage import approvals, audit_log, run_rows
 from storage.engine import Row, Transaction
-from storage.errors import StaleFence
 from storage.event_log import Fact, Tail, append
 from storage.queries import Queries
 from storage.texts import from_text, to_text
@@ -22,16 +21,6 @@ from storage.values import Act, Ending, Move, Outbound, OutboxChanged
 _SQL = Queries("runs")
 _THREADS = Queries("threads")
 _CHANNELS = Queries("channels")
-REPLY_STEP = 1
-"""The journal step that holds the answer of a run."""
-
-
-def owned(tx: Transaction, org_id: str, run_id: str, fence: int) -> Row:
-    """The row of a run whose fence is still `fence`. Raises StaleFence."""
-    row = tx.one(_SQL.find, org_id=org_id, id=run_id)
-    if row is None or row["fence"] != fence:
-        raise StaleFence(f"run {run_id} is owned by somebody else now")
-    return row
 
 
 def complete(
@@ -73,6 +62,7 @@ def end(tx: Transaction, act: Act, run: Row, ending: Ending) -> None:
     if ending.error_kind is not None:
         error = {"kind": ending.error_kind, "message": ending.reason}
     close(tx, run, ending.move.target, act.at_ms, error=error)
+    approvals.cancel_of_run(tx, act, run["id"])
     if ending.notice is not None:
         _deliver(tx, run, [Outbound(ending.notice.delivery_id, 1, ending.notice.content)], act.at_ms)
     elif not ending.will_retry:
@@ -99,7 +89,11 @@ def close(
         usage=to_text(usage.model_dump()) if usage else run["usage"],
     )
     tx.run(
-        _SQL.close_step, run_id=run["id"], step=REPLY_STEP, result=to_text({"state": state.value}), now=at_ms
+        _SQL.close_step,
+        run_id=run["id"],
+        step=run_rows.REPLY_STEP,
+        result=to_text({"state": state.value}),
+        now=at_ms,
     )
 
 
@@ -157,20 +151,13 @@ def _deliver(tx: Transaction, run: Row, parts: Sequence[Outbound], at_ms: int) -
             phase="idle",
             content=part.content,
             attempt=0,
-            recipient=recipient_of(run, origin["channel"]),
+            recipient=run_rows.recipient_of(run, origin["channel"]),
             approval_id=None,
             sending_since=None,
             now=begun_ms,
         )
     tx.emit(OutboxChanged(origin["channel"], origin["account"], origin["room"]))
     return None
-
-
-def recipient_of(run: Row, channel: str) -> str | None:
-    """The channel's own id of the person a run answers; None when somebody else asked (a client)."""
-    asked_by: str = run["requested_by"]
-    kind, _, sender_id = asked_by.partition(":")
-    return sender_id if kind == channel and sender_id else None
 
 
 def _drop_live(tx: Transaction, run: Row, at_ms: int) -> None:

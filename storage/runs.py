@@ -10,20 +10,21 @@ from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.frames import RawJson
 from protocol.instants import to_instant
-from protocol.records import Actor, ActorKind, Origin, Run, RunError, RunState, Usage
+from protocol.records import Origin, Run, RunError, RunState, Usage
 from protocol.requests import RunResult
-from storage import audit_log, messages, run_ends
+from storage import audit_log, messages, run_ends, run_rows
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StaleFence
 from storage.event_log import Fact, Tail, append, message_fact
 from storage.idempotency import once
 from storage.queries import Queries
 from storage.texts import from_text, to_text
-from storage.values import Act, ClaimedRun, Ending, Move, Outbound
+from storage.values import Act, ClaimedRun, Decided, Ending, Move, Outbound
 
 _SQL = Queries("runs")
 _THREADS = Queries("threads")
 _CHANNELS = Queries("channels")
+_APPROVALS = Queries("approvals")
 _LAST_ID: Final = "~"
 """Sorts after every id."""
 
@@ -60,6 +61,14 @@ class Runs:
         self, run_id: str, owner: str, now_ms: int, lease_until_ms: int, reason: str
     ) -> ClaimedRun | None:
         return await self._engine.write(_take_over, run_id, owner, now_ms, lease_until_ms, reason)
+
+    async def resumable(self, limit: int) -> list[Run]:
+        return await self._engine.read(_resumable, limit)
+
+    async def resume(
+        self, run_id: str, move: Move, owner: str, now_ms: int, lease_until_ms: int
+    ) -> ClaimedRun | None:
+        return await self._engine.write(_resume, run_id, move, owner, now_ms, lease_until_ms)
 
     async def renew_leases(self, owner: str, lease_until_ms: int) -> None:
         await self._engine.write(_renew, owner, lease_until_ms)
@@ -157,7 +166,7 @@ def _claim(
         _SQL.open_step,
         org_id=row["org_id"],
         run_id=row["id"],
-        step=run_ends.REPLY_STEP,
+        step=run_rows.REPLY_STEP,
         kind="reply",
         request=to_text({"message_id": reply_id}),
         now=now_ms,
@@ -179,6 +188,24 @@ def _take_over(
     return _claimed(tx, row, recovered=True)
 
 
+def _resumable(tx: Reader, limit: int) -> list[Run]:
+    return [_run(row) for row in tx.all(_APPROVALS.resumable, limit=limit)]
+
+
+def _resume(
+    tx: Transaction, run_id: str, move: Move, owner: str, now_ms: int, lease_until_ms: int
+) -> ClaimedRun | None:
+    row = tx.one("SELECT * FROM runs WHERE id = :id", id=run_id)
+    if row is None or RunState(row["state"]) not in move.sources:
+        return None
+    if tx.one(_APPROVALS.pending_of_run, run_id=run_id) is not None:
+        return None
+    tx.run(_APPROVALS.resume_run, id=run_id, state=move.target.value, owner=owner, lease_until=lease_until_ms)
+    row = _find(tx, row["org_id"], run_id)
+    _tell(tx, row, now_ms, EventKind.RUN_RESUMED, {"attempt": row["attempt"], "reason": "decided"})
+    return _claimed(tx, row, recovered=False)
+
+
 def _tell(tx: Transaction, run: Row, now_ms: int, kind: EventKind, data: dict[str, object]) -> None:
     thread = messages.find_thread(tx, run["org_id"], run["thread_id"])
     append(tx, Tail.of(thread), now_ms, [Fact(kind, data, run_id=run["id"])])
@@ -187,7 +214,7 @@ def _tell(tx: Transaction, run: Row, now_ms: int, kind: EventKind, data: dict[st
 def _claimed(tx: Reader, row: Row, *, recovered: bool) -> ClaimedRun:
     thread = messages.find_thread(tx, row["org_id"], row["thread_id"])
     message = tx.one(_THREADS.find_message, thread_id=row["thread_id"], seq=row["message_seq"])
-    step = tx.one(_SQL.find_step, run_id=row["id"], step=run_ends.REPLY_STEP)
+    step = tx.one(_SQL.find_step, run_id=row["id"], step=run_rows.REPLY_STEP)
     assert message is not None, "a run answers a message"
     assert step is not None, "a started run has a journal"
     return ClaimedRun(
@@ -204,7 +231,14 @@ def _claimed(tx: Reader, row: Row, *, recovered: bool) -> ClaimedRun:
         thread_title=thread["title"],
         origin=Origin.model_validate(from_text(thread["origin"])),
         recovered=recovered,
+        requested_by=row["requested_by"],
+        decisions=tuple(_decided(approval) for approval in tx.all(_APPROVALS.of_run, run_id=row["id"])),
     )
+
+
+def _decided(approval: Row) -> Decided:
+    by = from_text(approval["decided_by"])["name"] if approval["decided_by"] else ""
+    return Decided(approval["id"], approval["state"] == "approved", approval["reason"] or "", by)
 
 
 def _renew(tx: Transaction, owner: str, lease_until_ms: int) -> None:
@@ -215,15 +249,10 @@ def _checkpoint(tx: Transaction, run_id: str, fence: int, text: str) -> None:
     row = tx.one("SELECT fence FROM runs WHERE id = :id", id=run_id)
     if row is None or row["fence"] != fence:
         raise StaleFence(f"run {run_id} is owned by somebody else now")
-    tx.run(_SQL.checkpoint_step, run_id=run_id, step=run_ends.REPLY_STEP, partial=text)
+    tx.run(_SQL.checkpoint_step, run_id=run_id, step=run_rows.REPLY_STEP, partial=text)
 
 
 # --- ending ----------------------------------------------------------------------------------------
-
-
-def _agent_act(run: ClaimedRun, now_ms: int) -> Act:
-    actor = Actor(id=run.agent_id, kind=ActorKind.AGENT, name=run.agent_id)
-    return Act(run.org_id, actor, via="run", at_ms=now_ms)
 
 
 def _complete(
@@ -235,8 +264,8 @@ def _complete(
     usage: Usage,
     parts: Sequence[Outbound],
 ) -> None:
-    row = run_ends.owned(tx, run.org_id, run.id, run.fence)
-    act = _agent_act(run, now_ms)
+    row = run_rows.owned(tx, run.org_id, run.id, run.fence)
+    act = run_rows.agent_act(run, now_ms)
     answer = None
     if text:
         content = [{"type": "text", "text": text}]
@@ -245,8 +274,8 @@ def _complete(
 
 
 def _end(tx: Transaction, run: ClaimedRun, ending: Ending, now_ms: int, retry_id: str | None) -> None:
-    row = run_ends.owned(tx, run.org_id, run.id, run.fence)
-    act = _agent_act(run, now_ms)
+    row = run_rows.owned(tx, run.org_id, run.id, run.fence)
+    act = run_rows.agent_act(run, now_ms)
     run_ends.end(tx, act, row, ending)
     if retry_id is not None:
         _queue_again(tx, act, row, retry_id, queue_key=row["queue_key"])

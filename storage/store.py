@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protocol.instants import to_instant
+from storage.approvals import Approvals
 from storage.audit_chain import Break, Link, Sealed, verify
 from storage.audit_log import AuditLog
 from storage.engine import Engine, Reader, Row, Transaction
@@ -38,6 +39,7 @@ class Store:
         self.runs = Runs(engine)
         self.inbox = Inbox(engine)
         self.outbox = Outbox(engine)
+        self.approvals = Approvals(engine)
         self.identities = Identities(engine)
         self.audit = AuditLog(engine)
 

@@ -196,6 +196,8 @@ class ClaimedRun:
     thread_title: str
     origin: Origin
     recovered: bool
+    requested_by: str = ""
+    decisions: "tuple[Decided, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +246,7 @@ class Delivered:
     hint: Notice | None = None
     busy: Notice | None = None
     hint_interval_ms: int = 0
+    decide: "Decide | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +265,49 @@ class Gap:
     since_ms: int
     until_ms: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewApproval:
+    """Something an agent asks for. `card` shows it in the thread's room, None when the thread has none.
+
+    `expired` and `cancelled` are what the card shows when nobody decided: frozen beforehand, so that the store
+    needs no adapter for it. `settle_id` is the delivery that will show how it ended.
+    """
+
+    id: str
+    title: str
+    body: str
+    subject_hash: str
+    expires_at_ms: int
+    settle_id: str
+    card: Outbound | None = None
+    expired: str | None = None
+    cancelled: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """A decision to record. `settled` is what the card will show, when there is a card.
+
+    `may_decide` restricts it to these actor ids; None lets whoever holds the right decide.
+    """
+
+    approval_id: str
+    approves: bool
+    reason: str
+    settled: str | None = None
+    may_decide: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """How something the agent asked for was decided, as the agent is told. Expiry is a denial."""
+
+    approval_id: str
+    approved: bool
+    reason: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)

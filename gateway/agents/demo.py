@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
-from gateway.agents.port import AgentFailure, AgentOutput, AgentText, RunContext
+from gateway.agents.port import AgentAsk, AgentFailure, AgentOutput, AgentText, RunContext
 from protocol.records import Agent
 
 STREAM_RATE: Final = 50.0
@@ -40,6 +40,10 @@ class DemoAgent:
         self.retries_interrupted = retries_interrupted
 
     async def answer(self, context: RunContext) -> AsyncIterator[AgentOutput]:
+        if (action := _action(context.text)) is not None:
+            async for output in _with_leave(action, context):
+                yield output
+            return
         pieces, rate = await _compose(context)
         async for piece in _at_rate(_behind(pieces, context.partial), rate):
             yield AgentText(piece)
@@ -65,10 +69,29 @@ async def _compose(context: RunContext) -> tuple[Iterator[str], float]:
             raise AgentFailure("agent_error", "The demo agent was asked to fail, and it did.")
         case "long":
             return _paragraphs(int(_number(rest, "long N", PARAGRAPHS_MAX))), LONG_RATE
-        case "approve":
-            raise AgentFailure("unsupported", "Approvals are not part of this version yet.")
         case _:
             return iter(_PIECE.findall(await _help(context))), HELP_RATE
+
+
+def _action(text: str) -> str | None:
+    """What `approve TEXT` is about; None for every other command."""
+    command, _, rest = text.strip().partition(" ")
+    return rest.strip() or "something" if command.lower().lstrip("/") == "approve" else None
+
+
+async def _with_leave(action: str, context: RunContext) -> AsyncIterator[AgentOutput]:
+    """Ask first, then say what came of it. Nothing is really done: this is a demo."""
+    said = [f"I would like to do this: {action}\n\n"]
+    if context.decisions:
+        decided = context.decisions[0]
+        reason = f" ({decided.reason})" if decided.reason else ""
+        outcome = "Approved" if decided.approved else "Not approved"
+        end = "so I did it" if decided.approved else "so I left it"
+        said.append(f"{outcome} by {decided.by}{reason}, {end}.")
+    for piece in _behind(iter(said), context.partial):
+        yield AgentText(piece)
+    if not context.decisions:
+        yield AgentAsk("Approve an action of the demo agent", f"It would like to do this:\n\n> {action}")
 
 
 def _number(text: str, usage: str, largest: float) -> float:
@@ -121,5 +144,5 @@ async def _help(context: RunContext) -> str:
     return (
         f"I am the demo agent. This thread is {title}, it came from {context.origin}, and of its last "
         f"{len(said)} messages {mine} are mine.\n\n"
-        "Try `say hello`, `stream 40`, `long 3`, `sleep 2` or `fail`."
+        "Try `say hello`, `stream 40`, `long 3`, `sleep 2`, `approve a release` or `fail`."
     )

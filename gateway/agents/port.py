@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from protocol.records import Agent, Usage
-from storage.values import Said
+from storage.values import Decided, Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,18 @@ class AgentUsage:
     usage: Usage
 
 
-AgentOutput = AgentText | AgentUsage
+@dataclass(frozen=True, slots=True)
+class AgentAsk:
+    """Something the agent wants to do and a person decides: the last output of an attempt.
+
+    The run waits as data. When it is decided, the agent answers again, with one more entry in `decisions`.
+    """
+
+    title: str
+    body: str
+
+
+AgentOutput = AgentText | AgentUsage | AgentAsk
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +45,8 @@ class RunContext:
     """What one attempt of a run works with.
 
     `partial` is what earlier attempts said already; an agent with `can_continue` goes on behind it, and its
-    pieces are appended to it. `said` reads the last messages of the thread, up to the one to answer.
+    pieces are appended to it. `decisions` is how everything the run asked for was decided, in the order it
+    asked. `said` reads the last messages of the thread, up to the one to answer.
     """
 
     run_id: str
@@ -45,6 +57,7 @@ class RunContext:
     partial: str
     origin: str
     said: Callable[[int], Awaitable[list[Said]]]
+    decisions: tuple[Decided, ...] = ()
 
 
 class AgentFailure(Exception):

@@ -46,6 +46,7 @@ ENTRIES: Final = (
     _Entry("tail", TALK, "tail", "tail"),
     _Entry("threads", LOOK, "threads", "app"),
     _Entry("runs", LOOK, "runs", "app"),
+    _Entry("approvals", LOOK, "approvals", "app"),
     _Entry("agents", LOOK, "catalogue", "agents"),
     _Entry("channels", LOOK, "catalogue", "channels"),
     _Entry("doctor", CARE, "doctor", "doctor"),

@@ -14,6 +14,7 @@ import structlog
 
 from gateway.clock import Clock
 from gateway.crash_points import reached
+from gateway.rules.run_states import TRANSITIONS, RunEvent
 from protocol.events import RUN_ENDINGS, EventKind
 from protocol.ids import IdPrefix
 from storage.errors import StoreUnavailable
@@ -21,6 +22,8 @@ from storage.ports import RunStore
 from storage.values import ClaimedRun, CommittedEvent, ThreadDeleted
 
 log = structlog.get_logger()
+
+_DECIDED: Final = frozenset({EventKind.APPROVAL_DECIDED, EventKind.APPROVAL_EXPIRED})
 
 LEASE_S: Final = 30.0
 """A run whose owner is silent this long may be taken over."""
@@ -61,6 +64,8 @@ class Scheduler:
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._cancelled: dict[str, set[str]] = {}
         """Runs of busy threads that were cancelled while nobody drove them: one may just be being claimed."""
+        self._decided: dict[str, str] = {}
+        """Runs of busy threads whose wait is over."""
         self._keeper: asyncio.Task[None] | None = None
         self._is_stopping = False
 
@@ -75,6 +80,7 @@ class Scheduler:
         for run in await self._runs.abandoned(self._owner, now_ms):
             log.info("taking over a run", action="run_taken_over", run_id=run.id, thread_id=run.thread_id)
             self._spawn(run.thread_id, self._take_over(run.id, run.thread_id))
+        await self._find_decided()
         await self._sweep()
         self._keeper = asyncio.create_task(self._keep(), name="scheduler leases")
 
@@ -109,8 +115,19 @@ class Scheduler:
             self._ask(thread_id)
         elif event.kind == EventKind.RUN_CANCELLED and event.run_id is not None:
             self._stop_run(thread_id, event.run_id)
+        elif event.kind in _DECIDED and event.run_id is not None:
+            self._continue(thread_id, event.run_id)
         elif event.kind in RUN_ENDINGS and thread_id in self._queued:
             self._ask(thread_id)
+
+    def _continue(self, thread_id: str, run_id: str) -> None:
+        """What a run waits for was decided; the turn that asked may not have ended yet."""
+        if self._is_stopping:
+            return
+        if thread_id in self._busy:
+            self._decided[thread_id] = run_id
+        else:
+            self._spawn(thread_id, self._resume(run_id, thread_id))
 
     def _stop_run(self, thread_id: str, run_id: str) -> None:
         """A run was cancelled in the store: end its turn, also one that is just being claimed."""
@@ -118,7 +135,8 @@ class Scheduler:
             self._driving[run_id].cancel()
         elif thread_id in self._busy:
             self._cancelled.setdefault(thread_id, set()).add(run_id)
-        elif thread_id in self._queued:
+        else:
+            self._expect(thread_id, 1)  # it may have waited for a person, and others behind it
             self._ask(thread_id)
 
     def _expect(self, thread_id: str, runs: int) -> None:
@@ -150,7 +168,9 @@ class Scheduler:
             log.error("a turn broke", action="turn_broke", thread_id=thread_id, exc_info=task.exception())
         if self._is_stopping:
             return
-        if thread_id in self._queued:
+        if (run_id := self._decided.pop(thread_id, None)) is not None:
+            self._spawn(thread_id, self._resume(run_id, thread_id))
+        elif thread_id in self._queued:
             self._ask(thread_id)
         self._pump()
 
@@ -183,6 +203,20 @@ class Scheduler:
             reached("run.taken_over")
             await self._drive_run(run)
 
+    async def _resume(self, run_id: str, thread_id: str) -> None:
+        """Go on with a run that waited. Runs that queued behind it have their turn afterwards."""
+        while True:
+            try:
+                move = TRANSITIONS[RunEvent.RESUME]
+                run = await self._runs.resume(run_id, move, self._owner, *self._lease())
+                break
+            except StoreUnavailable:
+                await asyncio.sleep(STORE_RETRY_S)
+        self._queued[thread_id] = MANY
+        if run is not None:
+            reached("run.resumed")
+            await self._drive_run(run)
+
     async def _drive_run(self, run: ClaimedRun) -> None:
         if run.id in self._cancelled.get(run.thread_id, ()):
             return
@@ -206,6 +240,7 @@ class Scheduler:
                 await self._runs.renew_leases(self._owner, self._lease()[1])
                 await self._sweep()
                 await self._find_undriven()
+                await self._find_decided()
             except StoreUnavailable as error:
                 log.warning("leases could not be renewed", action="lease_renewal_failed", error=str(error))
 
@@ -215,6 +250,12 @@ class Scheduler:
             if run.id not in self._driving and run.thread_id not in self._busy:
                 log.warning("a run had nobody", action="run_undriven", run_id=run.id, thread_id=run.thread_id)
                 self._spawn(run.thread_id, self._take_over(run.id, run.thread_id, UNDRIVEN_REASON))
+
+    async def _find_decided(self) -> None:
+        """Runs that wait for something that was decided while nobody listened."""
+        for run in await self._runs.resumable(SWEEP_LIMIT):
+            if run.thread_id not in self._busy:
+                self._continue(run.thread_id, run.id)
 
     async def _sweep(self) -> None:
         for thread_id in await self._runs.waiting_threads(SWEEP_LIMIT):

@@ -10,13 +10,14 @@ from typing import Final
 
 import structlog
 
-from gateway.agents.port import AgentAdapter, AgentFailure, AgentText, RunContext
+from gateway.agents.port import AgentAdapter, AgentAsk, AgentFailure, AgentText, AgentUsage, RunContext
 from gateway.agents.registry import Agents
 from gateway.clock import Clock
 from gateway.crash_points import reached
 from gateway.hub.hub import Hub
 from gateway.hub.streams import Stream
 from gateway.rules.run_states import TRANSITIONS, RunEvent
+from gateway.services.approvals import Approvals
 from gateway.services.channels import Channels, freeze
 from gateway.services.composing import Composer
 from gateway.services.live import LiveMessage, LiveMessages
@@ -50,6 +51,7 @@ class Turns:
         live: LiveMessages,
         channels: Channels,
         composer: Composer,
+        approvals: Approvals,
         clock: Clock,
         *,
         attempts_max: int,
@@ -62,6 +64,7 @@ class Turns:
         self._live = live
         self._channels = channels
         self._composer = composer
+        self._approvals = approvals
         self._clock = clock
         self._attempts_max = attempts_max
         self._timeout_s = timeout_s
@@ -92,6 +95,8 @@ class Turns:
             await journal.settle()
             if ending is None:
                 await self._complete(run, stream.text, journal.usage)
+            elif isinstance(ending, AgentAsk):
+                await self._wait_for_decision(run, ending, stream.text)
             else:
                 await self._end(run, ending)
         except asyncio.CancelledError:
@@ -106,8 +111,8 @@ class Turns:
 
     async def _answer(
         self, run: ClaimedRun, agent: AgentAdapter, stream: Stream, live: LiveMessage, journal: "_Journal"
-    ) -> Ending | None:
-        """Let the agent speak; None when it said all, else how the run ends."""
+    ) -> Ending | AgentAsk | None:
+        """Let the agent speak; None when it said all, else how the run ends or what it waits for."""
         context = self._context(run)
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -120,8 +125,10 @@ class Turns:
                         stream.push(output.text)
                         live.update(stream)
                         journal.note(stream, asyncio.get_running_loop().time())
-                    else:
+                    elif isinstance(output, AgentUsage):
                         journal.add(output.usage)
+                    else:
+                        return output
         except AgentFailure as failure:
             return self._composer.failed(failure.kind, str(failure), run.origin, stream.text)
         except TimeoutError:
@@ -149,6 +156,7 @@ class Turns:
             partial=run.partial,
             origin=run.origin.channel or "a client",
             said=said,
+            decisions=run.decisions,
         )
 
     # --- endings: each is written until the store takes it ------------------------------------
@@ -161,6 +169,16 @@ class Turns:
                 reached("run.before_complete")
                 await self._runs.complete(run, move, self._clock.now_ms(), text, usage, parts)
                 return reached("run.after_complete")
+            except StoreUnavailable as error:
+                await self._store_failed(run, error)
+
+    async def _wait_for_decision(self, run: ClaimedRun, ask: AgentAsk, text: str) -> None:
+        new = self._approvals.compose(run, ask)
+        while True:
+            try:
+                reached("approval.before_ask")
+                await self._approvals.ask(run, new, text)
+                return reached("approval.after_ask")
             except StoreUnavailable as error:
                 await self._store_failed(run, error)
 

@@ -9,6 +9,10 @@ ON CONFLICT (org_id, channel, account, delivery_id) DO NOTHING;
 UPDATE inbox SET outcome = :outcome, thread_id = :thread_id, message_id = :message_id
 WHERE org_id = :org_id AND channel = :channel AND account = :account AND delivery_id = :delivery_id;
 
+-- name: answer_delivery
+UPDATE inbox SET says = :says
+WHERE org_id = :org_id AND channel = :channel AND account = :account AND delivery_id = :delivery_id;
+
 -- name: refuse_delivery
 UPDATE inbox SET outcome = :outcome, reason = :reason
 WHERE org_id = :org_id AND channel = :channel AND account = :account AND delivery_id = :delivery_id;
@@ -57,6 +61,10 @@ WHERE run_id = :run_id AND part = 1 AND phase NOT IN ('sent', 'failed') AND cont
 UPDATE outbox SET phase = :phase, ref = :ref, attempt = :attempt, uncertain = :uncertain,
   next_attempt_at = :next_attempt_at, last_error = :last_error, sending_since = :sending_since, updated_at = :now
 WHERE id = :id;
+
+-- name: point_outbound
+-- A delivery that changes a message which stands on the platform already.
+UPDATE outbox SET ref = :ref WHERE id = :id;
 
 -- name: write_outbound
 UPDATE outbox SET content = :content, updated_at = :now WHERE id = :id;

@@ -13,7 +13,7 @@ from threadgate_client.answers import CreatedToken, HistoryPage, Page, SearchMat
 from threadgate_client.engine import Engine
 from threadgate_client.fields import Fields
 from threadgate_client.listings import HistoryListing, Listing
-from threadgate_client.records import Agent, AuditEntry, Channel, Run, Thread, Token
+from threadgate_client.records import Agent, Approval, AuditEntry, Channel, Run, Thread, Token
 
 T = TypeVar("T")
 
@@ -205,6 +205,56 @@ class Channels(Group):
     async def status(self, channel_id: str) -> Channel:
         """How one channel account fares."""
         return await self._one("channel.status", "channel", Channel.from_json, channel_id=channel_id)
+
+
+class Approvals(Group):
+    """`approval.*`."""
+
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        thread_id: str | None = None,
+        limit: int = limits.PAGE_DEFAULT,
+        cursor: str | None = None,
+    ) -> Listing[Approval]:
+        """Approvals, newest first."""
+        return self._listing(
+            "approval.list",
+            "approvals",
+            Approval.from_json,
+            cursor,
+            state=state,
+            thread_id=thread_id,
+            limit=limit,
+        )
+
+    async def get(self, approval_id: str) -> Approval:
+        """Read one approval."""
+        return await self._one("approval.get", "approval", Approval.from_json, approval_id=approval_id)
+
+    async def approve(
+        self, approval_id: str, *, reason: str = "", idempotency_key: str | None = None
+    ) -> Approval:
+        """Let it happen. Raises InvalidState when it was decided otherwise."""
+        return await self._decide(approval_id, "approve", reason, idempotency_key)
+
+    async def deny(
+        self, approval_id: str, *, reason: str = "", idempotency_key: str | None = None
+    ) -> Approval:
+        """Do not let it happen. Raises InvalidState when it was decided otherwise."""
+        return await self._decide(approval_id, "deny", reason, idempotency_key)
+
+    async def _decide(self, approval_id: str, decision: str, reason: str, key: str | None) -> Approval:
+        return await self._one(
+            "approval.decide",
+            "approval",
+            Approval.from_json,
+            approval_id=approval_id,
+            decision=decision,
+            reason=reason,
+            idempotency_key=key,
+        )
 
 
 class Tokens(Group):

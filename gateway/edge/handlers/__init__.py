@@ -3,17 +3,21 @@
 from collections.abc import Mapping
 
 from gateway.edge.dispatch import Handler
+from gateway.edge.handlers.approvals import Deciding
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.subscriptions import Subscriptions
 
 
 def table(
-    conversational: Conversational, operational: Operational, subscriptions: Subscriptions
+    conversational: Conversational, deciding: Deciding, operational: Operational, subscriptions: Subscriptions
 ) -> Mapping[str, Handler]:
     """Method → handler, all of them; the dispatcher refuses to start when one is missing."""
     return {
         "server.info": operational.server_info,
+        "approval.list": deciding.approval_list,
+        "approval.get": deciding.approval_get,
+        "approval.decide": deciding.approval_decide,
         "agent.list": operational.agent_list,
         "agent.get": operational.agent_get,
         "channel.list": operational.channel_list,

@@ -1,0 +1,128 @@
+"""Approvals: what an agent asks for, shown as a card in its room, and decided by a button or a request.
+
+Composes what the store records; who may press a button is said here, whoever comes through the protocol has
+been let through by scope. The run waits in the store, not here.
+"""
+
+import hashlib
+from typing import Final
+
+from channels.messages import Action, Card, Pressed
+from channels.port import Adapter
+from gateway.agents.port import AgentAsk
+from gateway.clock import Clock
+from gateway.rules.run_states import TRANSITIONS, RunEvent
+from gateway.services.channels import Channels, freeze
+from protocol.errors import Fault
+from protocol.frames import RawJson
+from protocol.ids import IdPrefix
+from protocol.records import Actor, Approval
+from storage.ports import ApprovalStore, ThreadStore
+from storage.values import DEFAULT_ORG, Act, ClaimedRun, Decide, NewApproval, Outbound
+
+APPROVAL_LIFE_S: Final = 24 * 3600
+"""Nobody who has not decided within a day will: the agent is told no."""
+EXPIRE_AT_ONCE: Final = 100
+"""Approvals that expire in one transaction."""
+_APPROVE, _DENY = "a", "d"
+
+
+class Approvals:
+    """Use cases of approvals."""
+
+    def __init__(
+        self, approvals: ApprovalStore, threads: ThreadStore, channels: Channels, clock: Clock
+    ) -> None:
+        self._approvals = approvals
+        self._threads = threads
+        self._channels = channels
+        self._clock = clock
+
+    def compose(self, run: ClaimedRun, ask: AgentAsk) -> NewApproval:
+        """What is asked, with its card for the thread's room."""
+        approval_id = self._clock.new_id(IdPrefix.APPROVAL)
+        new = NewApproval(
+            id=approval_id,
+            title=ask.title,
+            body=ask.body,
+            subject_hash=hashlib.sha256(f"{ask.title}\n{ask.body}".encode()).hexdigest(),
+            expires_at_ms=self._clock.now_ms() + APPROVAL_LIFE_S * 1000,
+            settle_id=self._clock.new_id(IdPrefix.DELIVERY),
+        )
+        place = self._channels.of(run.origin)
+        if place is None:
+            return new
+        adapter, room = place
+
+        def shown(outcome: str | None) -> str:
+            return freeze(adapter.card(_card(approval_id, ask.title, ask.body, outcome), room))
+
+        card = Outbound(self._clock.new_id(IdPrefix.DELIVERY), 1, shown(None))
+        return NewApproval(
+            id=new.id,
+            title=new.title,
+            body=new.body,
+            subject_hash=new.subject_hash,
+            expires_at_ms=new.expires_at_ms,
+            settle_id=new.settle_id,
+            card=card,
+            expired=shown("Expired: nobody decided in time."),
+            cancelled=shown("Cancelled: the run ended."),
+        )
+
+    async def ask(self, run: ClaimedRun, new: NewApproval, text: str) -> None:
+        """Park the run. Raises StaleFence."""
+        await self._approvals.ask(run, TRANSITIONS[RunEvent.WAIT], new, text, self._clock.now_ms())
+
+    async def decide(self, act: Act, approval_id: str, approves: bool, reason: str) -> RawJson:
+        """Decide through the protocol. Raises Fault not_found and invalid_state."""
+        approval = await self._approvals.get(act.org_id, approval_id)
+        origin = (await self._threads.get(act.org_id, approval.thread_id)).origin
+        place = self._channels.of(origin)
+        settled = None
+        if place is not None:
+            adapter, room = place
+            outcome = _outcome(approves, act.actor.name, reason)
+            settled = freeze(adapter.card(_settled(approval, outcome), room))
+        return await self._approvals.decide(act, Decide(approval_id, approves, reason, settled))
+
+    async def pressed(
+        self, adapter: Adapter, press: Pressed, actor: Actor, approvers: frozenset[str]
+    ) -> Decide | None:
+        """What pressing a button decides; None when it belongs to nothing. The store has the last word."""
+        approval_id, _, verb = press.value.partition(":")
+        if verb not in (_APPROVE, _DENY):
+            return None
+        try:
+            approval = await self._approvals.get(DEFAULT_ORG, approval_id)
+        except Fault:
+            return None
+        approves, reason = verb == _APPROVE, press.reason or ""
+        outcome = _outcome(approves, actor.name, reason)
+        settled = freeze(adapter.card(_settled(approval, outcome), press.room))
+        may_decide = frozenset(f"{adapter.kind}:{sender_id}" for sender_id in approvers)
+        return Decide(approval_id, approves, reason, settled, may_decide)
+
+    async def expire(self) -> None:
+        """Deny what nobody decided in time."""
+        while await self._approvals.expire(self._clock.now_ms(), EXPIRE_AT_ONCE) == EXPIRE_AT_ONCE:
+            pass
+
+
+def _card(approval_id: str, title: str, body: str, outcome: str | None) -> Card:
+    actions: tuple[Action, ...] = ()
+    if outcome is None:
+        actions = (
+            Action(f"{approval_id}:{_APPROVE}", "Approve", "primary"),
+            Action(f"{approval_id}:{_DENY}", "Deny", "danger", asks_reason=True),
+        )
+    return Card(title, body, actions, outcome)
+
+
+def _settled(approval: Approval, outcome: str) -> Card:
+    return _card(approval.id, approval.title, approval.body, outcome)
+
+
+def _outcome(approves: bool, name: str, reason: str) -> str:
+    said = f": {reason}" if reason else ""
+    return f"{'Approved' if approves else 'Denied'} by {name}{said}"
