@@ -111,5 +111,5 @@ CREATE TABLE vault (
 ALTER TABLE approvals ADD COLUMN requested_by TEXT;
 ALTER TABLE approvals ADD COLUMN settled TEXT;    -- what its card shows once it is decided, frozen
 ALTER TABLE approvals ADD COLUMN settle_id TEXT;  -- the delivery that shows it
-CREATE INDEX approvals_pending ON approvals (org_id, state, created_at) WHERE state = 'pending';
-CREATE INDEX approvals_by_run ON approvals (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX approvals_overdue ON approvals (expires_at) WHERE state = 'pending';
+CREATE INDEX approvals_by_run ON approvals (run_id, created_at, id) WHERE run_id IS NOT NULL;

@@ -21,13 +21,13 @@ UPDATE approvals SET state = :state, decided_by = :decided_by, reason = :reason,
 WHERE id = :id AND state = 'pending';
 
 -- name: of_run
-SELECT * FROM approvals WHERE run_id = :run_id ORDER BY created_at, id;
+SELECT * FROM approvals WHERE run_id = :run_id AND run_id IS NOT NULL ORDER BY created_at, id;
 
 -- name: pending_of_run
-SELECT * FROM approvals WHERE run_id = :run_id AND state = 'pending';
+SELECT * FROM approvals WHERE run_id = :run_id AND run_id IS NOT NULL AND state = 'pending';
 
 -- name: overdue
-SELECT * FROM approvals WHERE state = 'pending' AND expires_at <= :now ORDER BY created_at LIMIT :limit;
+SELECT * FROM approvals WHERE state = 'pending' AND expires_at <= :now ORDER BY expires_at LIMIT :limit;
 
 -- name: card
 SELECT * FROM outbox WHERE approval_id = :approval_id AND id <> :settle_id;
@@ -43,5 +43,7 @@ UPDATE runs SET state = :state, lease_owner = :owner, lease_until = :lease_until
 -- The states are said twice: first in the words of the index runs_one_active.
 SELECT * FROM runs
 WHERE state IN ('running', 'waiting') AND state = 'waiting'
-  AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.run_id = runs.id AND a.state = 'pending')
+  AND NOT EXISTS (
+    SELECT 1 FROM approvals a WHERE a.run_id = runs.id AND a.run_id IS NOT NULL AND a.state = 'pending'
+  )
 LIMIT :limit;

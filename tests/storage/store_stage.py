@@ -29,6 +29,7 @@ from storage.values import (
     CommittedEvent,
     Delivered,
     Ending,
+    NewApproval,
     NewMessage,
     NewThread,
     NewToken,
@@ -170,6 +171,23 @@ class Scene:
     async def end(self, run: ClaimedRun, ending: Ending, retry_id: str | None = None) -> None:
         self.now_ms += 1
         await self.store.runs.end(run, ending, self.now_ms, retry_id)
+
+    async def ask(self, run: ClaimedRun, card: str | None = None, life_ms: int = 60_000) -> str:
+        """Park a run until something is decided; returns the approval's id."""
+        self.now_ms += 1
+        new = NewApproval(
+            id=self.new_id("apr"),
+            title="Publish",
+            body="all of it",
+            subject_hash="0" * 64,
+            expires_at_ms=self.now_ms + life_ms,
+            settle_id=self.new_id("dlv"),
+            card=Outbound(self.new_id("dlv"), 1, card) if card is not None else None,
+            expired='{"text": "expired"}',
+            cancelled='{"text": "cancelled"}',
+        )
+        await self.store.approvals.ask(run, TRANSITIONS[RunEvent.WAIT], new, "so far", self.now_ms)
+        return new.id
 
     async def owed(self, *contents: str) -> tuple[str, list[Outbound]]:
         """A thread of the room whose answer waits to be delivered in these parts."""

@@ -15,17 +15,17 @@ from storage.audit_chain import leaf_hash
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
 from storage.store import DEFAULT_ORG, verify_audit
-from storage.values import Gap
+from storage.values import Decide, Gap
 
 READS = {
     "threads.get", "threads.page", "threads.history", "threads.replay", "threads.search", "threads.heads",
     "threads.said", "runs.get", "runs.page", "runs.waiting_threads", "runs.abandoned",
-    "runs.running", "runs.count_by_state",
+    "runs.running", "runs.resumable", "runs.count_by_state", "approvals.get", "approvals.page",
     "inbox.cursors", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
 }  # fmt: skip
 BOOKKEEPING = {
-    "runs.claim", "runs.take_over", "runs.renew_leases", "runs.checkpoint", "outbox.open_live",
+    "runs.claim", "runs.take_over", "runs.resume", "runs.renew_leases", "runs.checkpoint", "outbox.open_live",
     "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers",
 }  # fmt: skip
 """What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry."""
@@ -37,6 +37,7 @@ async def act_on(scene: Scene, name: str) -> Callable:
     token, _ = await scene.store.identities.create_token(scene.act(), scene.token())
     if name == "threads.restore":
         await scene.store.threads.archive(scene.act(), run.thread_id)
+    asked = await scene.ask(run) if name in ("approvals.decide", "approvals.expire") else ""
     if name == "runs.retry":
         await scene.answer(run)
     act, threads, runs = scene.act(), scene.store.threads, scene.store.runs
@@ -51,6 +52,9 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "runs.end": lambda: scene.end(run, failed()),
         "runs.cancel": lambda: runs.cancel(act, run.id, cancelled(notice=scene.notice())),
         "runs.retry": lambda: runs.retry(act, run.id, "run_again", 10),
+        "approvals.ask": lambda: scene.ask(run),
+        "approvals.decide": lambda: scene.store.approvals.decide(act, Decide(asked, True, "")),
+        "approvals.expire": lambda: scene.store.approvals.expire(scene.now_ms + 10**9, 10),
         "inbox.commit": lambda: scene.receive(scene.delivery("hello"), cursor="5"),
         "inbox.report_gap": lambda: scene.store.inbox.report_gap(act, "telegram", "main", Gap(1, 2, "down")),
         "identities.create_token": lambda: scene.store.identities.create_token(act, scene.token()),
@@ -71,6 +75,9 @@ AUDITED = {
     "runs.end": ["run.failed"],
     "runs.cancel": ["run.cancelled"],
     "runs.retry": ["run.retry"],
+    "approvals.ask": ["approval.request"],
+    "approvals.decide": ["approval.decide"],
+    "approvals.expire": ["approval.expire"],
     "inbox.commit": ["thread.create", "message.send"],
     "inbox.report_gap": ["channel.gap"],
     "identities.create_token": ["token.create"],
@@ -83,7 +90,7 @@ def test_every_port_method_is_a_read_bookkeeping_or_audited() -> None:
     """A new method belongs to one of the three; none is forgotten."""
     names = set()
     for protocol in (value for name, value in vars(ports).items() if name.endswith("Store")):
-        family = {"Thread": "threads", "Run": "runs", "Identity": "identities"}.get(
+        family = {"Thread": "threads", "Run": "runs", "Identity": "identities", "Approval": "approvals"}.get(
             protocol.__name__.removesuffix("Store"), protocol.__name__.removesuffix("Store").lower()
         )
         names |= {f"{family}.{name}" for name, _ in inspect.getmembers(protocol, inspect.iscoroutinefunction)}

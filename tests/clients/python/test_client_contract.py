@@ -89,6 +89,21 @@ AUDIT = {
     "body": "{}",
 }
 MATCH = {"thread_id": "thr_1", "title": "", "message_id": "msg_1", "seq": 1, "at": AT, "snippet": "**hi**"}
+APPROVAL = {
+    "id": "apr_1",
+    "kind": "action",
+    "thread_id": "thr_1",
+    "run_id": "run_1",
+    "title": "Publish",
+    "body": "all of it",
+    "state": "denied",
+    "requested_by": "prn_1",
+    "created_at": AT,
+    "expires_at": AT,
+    "decided_by": ACTOR,
+    "decided_at": AT,
+    "reason": "no",
+}
 AGENT = {"id": "demo", "name": "Demo", "kind": "echo", "state": "released", "description": ""}
 CHANNEL = {"id": "c", "kind": "slack", "account": "a", "state": "connected", "last_event_at": AT}
 LIMITS = {"frame_bytes": 1, "subscriptions": 1, "inflight": 1, "queue_bytes": 1}
@@ -131,6 +146,12 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "run.list": (lambda client: client.runs.list(state="failed"), {"runs": [RUN], "next_cursor": "n"}),
     "run.cancel": (lambda client: client.runs.cancel("run_1", reason="why"), {"run": RUN}),
     "run.retry": (lambda client: client.runs.retry("run_1"), {"run": RUN}),
+    "approval.list": (
+        lambda client: client.approvals.list(state="pending", thread_id="thr_1"),
+        {"approvals": [APPROVAL]},
+    ),
+    "approval.get": (lambda client: client.approvals.get("apr_1"), {"approval": APPROVAL}),
+    "approval.decide": (lambda client: client.approvals.deny("apr_1", reason="no"), {"approval": APPROVAL}),
     "agent.list": (lambda client: client.agents.list(), {"agents": [AGENT]}),
     "agent.get": (lambda client: client.agents.get("demo"), {"agent": AGENT}),
     "channel.list": (lambda client: client.channels.list(), {"channels": [CHANNEL]}),

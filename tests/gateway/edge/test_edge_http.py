@@ -45,6 +45,10 @@ async def cast(wire: Wire) -> dict[str, Frame]:
     await wire.call("thread.subscribe", thread_id=sleeping["thread_id"], from_="start")
     await wire.event("run.started", run_id=sleeping["run_id"])
     token = (await wire.call("token.create", role="viewer", name="spare"))["token"]
+    asking = await wire.call("message.send", content=words("approve a release"))
+    await wire.call("thread.subscribe", thread_id=asking["thread_id"], from_="start")
+    asked = await wire.event("approval.requested", run_id=asking["run_id"])
+    approval = {"approval_id": asked["data"]["approval"]["id"]}
     doomed = (await wire.call("thread.create"))["thread"]["id"]
     return {
         "agent.get": {"agent_id": "demo"},
@@ -64,6 +68,9 @@ async def cast(wire: Wire) -> dict[str, Frame]:
         "message.send": {**thread, "content": words("say again")},
         "run.cancel": {"run_id": sleeping["run_id"], "reason": "enough"},
         "run.retry": run,
+        "approval.get": approval,
+        "approval.list": {"state": "pending"},
+        "approval.decide": {**approval, "decision": "approve"},
         "token.create": {"role": "viewer", "name": "new"},
         "token.revoke": {"token_id": token["id"]},
     }

@@ -33,6 +33,9 @@ class Backlog:
     async def abandoned(self, owner: str, now_ms: int) -> list[Run]:
         return [running(self.left_running)] if self.left_running is not None else []
 
+    async def resumable(self, limit: int) -> list[Run]:
+        return []
+
     async def running(self, owner: str, limit: int) -> list[Run]:
         return [running(self.undriven)] if self.undriven is not None else []
 

@@ -258,6 +258,9 @@ class ScriptedRuns:
     async def abandoned(self, *args: object) -> list[Any]:
         return []
 
+    async def resumable(self, limit: int) -> list[Any]:
+        return []
+
     async def waiting_threads(self, limit: int) -> list[str]:
         return [thread_id for thread_id, line in self.queued.items() if line]
 

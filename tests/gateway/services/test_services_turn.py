@@ -80,7 +80,7 @@ async def test_an_answer_is_one_message_with_the_whole_text(stage: Stage, wire: 
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [("fail", "agent_error"), ("stream many", "bad_command"), ("approve rm", "unsupported")],
+    [("fail", "agent_error"), ("stream many", "bad_command")],
 )
 async def test_an_agent_that_cannot_answer_fails_visibly(
     stage: Stage, wire: Wire, text: str, kind: str
