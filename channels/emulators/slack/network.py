@@ -5,11 +5,13 @@ come twice, late or never, tokens and scopes that are taken away. The faults of 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
 
 from channels.emulators.calls import CallLog
 from channels.emulators.errors import ControlError
 from channels.emulators.faults import FaultScript
 from channels.emulators.feed import Feed
+from channels.emulators.loopback import LOOPBACK_HOSTS
 from channels.emulators.slack import accounts, events, interactions, people, streams
 from channels.emulators.slack.agents import drop_stale_status
 from channels.emulators.slack.deliveries import Delivery, DeliveryState, Tally, Timing
@@ -34,6 +36,12 @@ from channels.emulators.slack.world import World
 DEFAULT_USER = Person("U0ADA", "ada", "Ada")
 
 
+def check_local(url: str) -> None:
+    """The emulator calls nobody but this machine. Raises ControlError."""
+    if url and urlsplit(url).hostname not in LOOPBACK_HOSTS:
+        raise ControlError("a request URL must be on loopback")
+
+
 class Network:
     """The verbs. `app_id` and `team_id` may be left out: then the first installation that fits is meant."""
 
@@ -46,6 +54,8 @@ class Network:
         timing: Timing,
         has_rate_limits: bool,
     ) -> None:
+        for app in apps:
+            check_local(app.request_url)
         self.world = World(apps, workspaces, installed, clock, timing)
         self.tiers = Tiers(has_rate_limits)
         self.faults = FaultScript()
@@ -387,6 +397,7 @@ class Network:
         app = self.world.apps.get(app_id or next(iter(self.world.apps)))
         if app is None:
             raise ControlError(f"no app {app_id}")
+        check_local(url)
         if url:
             await self._running().verify_url(app, url)
         self.world.request_urls[app.id] = url
