@@ -73,7 +73,8 @@ class Dispatcher:
             next_at = deliveries.next_at()
             try:
                 wait_s = None if next_at is None else max(0.0, next_at - time.monotonic())
-                await asyncio.wait_for(self._changed.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
             except TimeoutError:
                 continue
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import ClientSession
-from slack_emulator_stage import GENERAL, QUICK, Clock, client_of
+from slack_emulator_stage import CALM, GENERAL, Clock, client_of
 from slack_sdk.web.async_client import AsyncWebClient
 
 from channels.emulators.slack import SlackEmulator
@@ -17,7 +17,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def emulator(clock: Clock) -> AsyncIterator[SlackEmulator]:
-    made = SlackEmulator(clock=clock, timing=QUICK)
+    made = SlackEmulator(clock=clock, timing=CALM)
     made.open_channel(GENERAL)
     async with made:
         yield made

@@ -13,6 +13,8 @@ GENERAL = "general"
 ADA = DEFAULT_USER
 # Longer than anything on loopback takes; only a broken test waits that long.
 PATIENCE_S = 10.0
+# An event that nobody takes waits for the next attempt longer than any test runs.
+CALM = Timing(ack_s=5.0)
 # An app gets long to acknowledge, so that only what must be missed is missed; repetitions follow at once.
 QUICK = Timing(ack_s=5.0, retries_s=(0.0, 0.05, 0.1))
 # For events that are never acknowledged.

@@ -129,6 +129,8 @@ async def test_a_view_of_a_message_is_ready_to_be_shown(
 
 
 async def test_people_use_apps(remote: Remote, emulator: SlackEmulator, client: AsyncWebClient) -> None:
+    # Without a socket what a person waits for would be lost at once.
+    emulator.hold_events()
     home = (await remote.post("homes"))["channel"]
     button = {"type": "button", "action_id": "ok", "text": {"type": "plain_text", "text": "OK"}}
     blocks = [{"type": "actions", "elements": [button]}]

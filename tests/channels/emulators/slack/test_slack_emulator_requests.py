@@ -43,6 +43,11 @@ async def receiver(answers: Iterator[web.Response]) -> AsyncIterator[tuple[str, 
         yield url, got
 
 
+def local(url: str) -> SlackEmulator:
+    """An emulator that delivers to an address from the start."""
+    return SlackEmulator([AppAccount(request_url=url)], timing=QUICK)
+
+
 def bolt(emulator: SlackEmulator) -> AsyncApp:
     return AsyncApp(client=client_of(emulator), signing_secret=emulator.bot().app.signing_secret)
 
@@ -94,10 +99,9 @@ async def test_a_wrong_secret_is_refused_by_the_library_and_counted_as_lost() ->
 
 async def test_a_failed_request_is_repeated_with_its_number_and_reason() -> None:
     answers = iter([web.Response(status=500), web.Response(status=500), web.Response(status=200)])
-    async with receiver(answers) as (url, got):
-        async with SlackEmulator([AppAccount(request_url=url)], timing=QUICK) as emulator:
-            emulator.say("hello")
-            await until(lambda: emulator.tally.acknowledged == 1)
+    async with receiver(answers) as (url, got), local(url) as emulator:
+        emulator.say("hello")
+        await until(lambda: emulator.tally.acknowledged == 1)
 
     headers = [one["headers"] for one in got]
     assert [one.get("X-Slack-Retry-Num") for one in headers] == [None, "1", "2"]
@@ -108,10 +112,9 @@ async def test_a_failed_request_is_repeated_with_its_number_and_reason() -> None
 
 async def test_an_app_can_refuse_to_be_asked_again() -> None:
     answers = iter([web.Response(status=500, headers={"X-Slack-No-Retry": "1"})])
-    async with receiver(answers) as (url, got):
-        async with SlackEmulator([AppAccount(request_url=url)], timing=QUICK) as emulator:
-            emulator.say("hello")
-            await until(lambda: emulator.tally.lost == 1)
+    async with receiver(answers) as (url, got), local(url) as emulator:
+        emulator.say("hello")
+        await until(lambda: emulator.tally.lost == 1)
 
     assert len(got) == 1
 

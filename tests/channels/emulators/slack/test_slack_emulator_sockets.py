@@ -162,12 +162,13 @@ async def test_without_a_socket_an_event_waits_for_its_next_attempt(
     emulator: SlackEmulator, http: ClientSession
 ) -> None:
     emulator.say("hello")
-    await until(lambda: emulator.undelivered()[0].attempt >= 1)
+    await until(lambda: emulator.undelivered()[0].attempt == 2)
     socket = await open_socket(emulator, http)
+    emulator.hurry()
 
     frame = await frame_of(socket)
 
-    assert frame["retry_reason"] == "connection_failed"
+    assert (frame["retry_attempt"], frame["retry_reason"]) == (2, "connection_failed")
     await socket.send_json({"envelope_id": frame["envelope_id"]})
     await until(lambda: emulator.tally.acknowledged == 1)
     await socket.close()
