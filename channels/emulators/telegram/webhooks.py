@@ -95,7 +95,9 @@ class Webhooks:
         webhook = self._world.webhooks[bot.id]
         under_way = sum(bot_id == bot.id for bot_id, _ in self._posting)
         blocked = set[int]()
-        for update in self._world.queues[bot.id].to_post(self._world.now()):
+        waiting = self._world.queues[bot.id].to_post(self._world.now())
+        self._forget_delays(bot, {update.id for update in waiting})
+        for update in waiting:
             if under_way >= webhook.max_connections:
                 return
             room = _room_of(update)
@@ -107,6 +109,12 @@ class Webhooks:
                 task = asyncio.create_task(self._post(bot, webhook, update, session))
                 self._posting[bot.id, room] = task
                 task.add_done_callback(partial(self._finished, (bot.id, room)))
+
+    def _forget_delays(self, bot: BotAccount, waiting: set[int]) -> None:
+        """Updates that expired meanwhile take their delays along."""
+        gone = [key for key in self._delays if key[0] == bot.id and key[1] not in waiting]
+        for key in gone:
+            del self._delays[key]
 
     def _finished(self, key: tuple[int, int], task: asyncio.Task[None]) -> None:
         del self._posting[key]
