@@ -25,8 +25,9 @@ REQUEST_MAX_BYTES = 32 << 20
 class LoopbackServer:
     """Listens while it is started. `is_control` tells the control side's paths from the platform's."""
 
-    def __init__(self, is_control: Callable[[str], bool]) -> None:
+    def __init__(self, is_control: Callable[[str], bool], request_max_bytes: int = REQUEST_MAX_BYTES) -> None:
         self.url = ""
+        self._request_max_bytes = request_max_bytes
         self._is_control = is_control
         self._runner: web.AppRunner | None = None
 
@@ -41,7 +42,7 @@ class LoopbackServer:
             raise ValueError("the emulator listens on loopback only")
         if self._runner is not None:
             raise RuntimeError("the emulator runs already")
-        app = web.Application(middlewares=[self._guard], client_max_size=REQUEST_MAX_BYTES)
+        app = web.Application(middlewares=[self._guard], client_max_size=self._request_max_bytes)
         app.add_routes(routes)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
         await self._runner.setup()

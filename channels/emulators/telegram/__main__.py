@@ -3,11 +3,13 @@
 import argparse
 import asyncio
 import os
+import re
 import signal
 
 from channels.emulators.telegram.emulator import TelegramEmulator
 from channels.emulators.telegram.flood import NO_FLOOD_LIMITS, FloodLimits
 from channels.emulators.telegram.records import BotAccount
+from channels.emulators.telegram.world import NEWEST_API
 
 TOKEN_VARIABLE = "THREADGATE_EMULATOR_TOKEN"
 
@@ -28,10 +30,16 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--username", default="threadgate_bot")
     parser.add_argument("--name", default="Threadgate")
     parser.add_argument("--no-privacy", action="store_true", help="the bot sees everything said in groups")
+    parser.add_argument("--private-topics", action="store_true", help="private chats have topics")
+    parser.add_argument(
+        "--api-version", default=".".join(map(str, NEWEST_API)), help="how new the emulated server is: 10.0"
+    )
     parser.add_argument("--no-flood-limits", action="store_true", help="never answer 429 by itself")
     arguments = parser.parse_args()
     if not arguments.token or not arguments.token.partition(":")[0].isdecimal():
         parser.error("--token must look like 123456:secret")
+    if not re.fullmatch(r"\d{1,3}\.\d{1,3}", arguments.api_version):
+        parser.error("--api-version must look like 10.0")
     return arguments
 
 
@@ -43,13 +51,16 @@ async def run(arguments: argparse.Namespace) -> None:
         username=arguments.username,
         first_name=arguments.name,
         privacy_mode=not arguments.no_privacy,
+        has_topics=arguments.private_topics,
+        users_create_topics=arguments.private_topics,
     )
     limits = NO_FLOOD_LIMITS if arguments.no_flood_limits else FloodLimits()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    emulator = TelegramEmulator([bot], flood_limits=limits)
+    major, minor = map(int, arguments.api_version.split("."))
+    emulator = TelegramEmulator([bot], flood_limits=limits, api_version=(major, minor))
     await emulator.start(arguments.host, arguments.port)
     # The one line that a parent process waits for and parses.
     print(f"listening on {emulator.url}", flush=True)

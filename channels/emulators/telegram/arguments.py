@@ -8,20 +8,27 @@ import json
 import re
 from collections.abc import Mapping
 
+from channels.emulators.telegram.files import Upload
 from channels.emulators.telegram.refusals import bad_request
 
 _LEADING_INTEGER = re.compile(r"-?\d+")
+_ATTACHED = "attach://"
 
 
 class Arguments:
-    """Typed access to the text arguments."""
+    """Typed access to the text arguments and the uploaded files."""
 
-    def __init__(self, values: Mapping[str, str]) -> None:
+    def __init__(self, values: Mapping[str, str], uploads: Mapping[str, Upload] | None = None) -> None:
         self._values = values
+        self._uploads = uploads or {}
 
     def text(self, name: str) -> str:
         """The argument, or nothing."""
         return self._values.get(name, "")
+
+    def has(self, name: str) -> bool:
+        """Whether the argument is there at all."""
+        return name in self._values
 
     def integer(self, name: str, default: int = 0) -> int:
         """The number at the start of the argument; `default` without an argument, 0 for garbage."""
@@ -45,6 +52,13 @@ class Arguments:
         except ValueError:
             raise bad_request(f"can't parse {called} JSON object") from None
         return parsed
+
+    def upload(self, name: str, value: str | None = None) -> Upload | None:
+        """The file sent as this argument, or the part that `attach://<part>` points to; None without one."""
+        value = self.text(name) if value is None else value
+        if value.startswith(_ATTACHED):
+            return self._uploads.get(value.removeprefix(_ATTACHED))
+        return None if value else self._uploads.get(name)
 
     def chat_id(self) -> int:
         """The chat; raises Refusal. Public @names do not exist here, so they are never found."""

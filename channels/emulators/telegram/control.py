@@ -1,25 +1,25 @@
-"""The control side of this network: what tests, the demo and the page use to play people and look inside.
+"""The control side's views: the page, and what pages and tests can look at.
 
-JSON under `/control/`, and the page at `/`. Faults, calls and changes are served by `channels.emulators.control`.
+JSON under `/control/`, and the page at `/`. What people do is in `control_verbs.py`; faults, calls and changes
+are served by `channels.emulators.control`.
 """
 
-from collections.abc import Callable
 from importlib.resources import files
 
 from aiohttp import web
 
-from channels.emulators.control import integer_of, optional_integer_of, read_body, text_of
 from channels.emulators.errors import ControlError
-from channels.emulators.telegram.people import Words, chat_of, edit, press, say
-from channels.emulators.telegram.records import BotAccount, Json, User
-from channels.emulators.telegram.wire import chat_view, message_view, update_to_wire, user_to_wire
-from channels.emulators.telegram.world import World
+from channels.emulators.telegram.drafts import live_draft
+from channels.emulators.telegram.people import chat_of
+from channels.emulators.telegram.stage import Stage
+from channels.emulators.telegram.views import FILES_PATH, bot_view, chat_view, draft_view, messages_view
+from channels.emulators.telegram.wire import update_to_wire
 
 # Scripts and styles only from here, nothing inline, no framing, no form targets.
 PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -32,14 +32,18 @@ PAGE_FILES = {
     "/page-text.js": ("page-text.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
+# What a page may show by itself; everything else is only ever saved, whatever somebody called it.
+_SHOWN_TYPES = frozenset(
+    ("image/png", "image/jpeg", "image/gif", "image/webp", "audio/ogg", "audio/mpeg", "video/mp4")
+)
 
 
 class Control:
-    """The handlers of the control side."""
+    """The handlers that show."""
 
-    def __init__(self, world: World, spread: Callable[[], None]) -> None:
-        self._world = world
-        self._spread = spread
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._world = stage.world
         root = files("channels.emulators.telegram")
         self._pages = {path: (root / name).read_bytes() for path, (name, _) in PAGE_FILES.items()}
 
@@ -48,12 +52,11 @@ class Control:
         return [
             *(web.get(path, self.page) for path in PAGE_FILES),
             web.get("/control/bots", self.bots),
-            web.post("/control/messages", self.say),
-            web.post("/control/edits", self.edit),
-            web.post("/control/presses", self.press),
             web.get("/control/chats", self.chats),
             web.get("/control/chats/{id}/messages", self.messages),
+            web.get("/control/chats/{id}/drafts", self.drafts),
             web.get("/control/updates", self.updates),
+            web.get(FILES_PATH + "/{unique_id}", self.file),
         ]
 
     async def page(self, request: web.Request) -> web.Response:
@@ -63,68 +66,24 @@ class Control:
         )
 
     async def bots(self, request: web.Request) -> web.Response:
-        return web.json_response([user_to_wire(bot) for bot in self._world.bots.values()])
-
-    async def say(self, request: web.Request) -> web.Response:
-        body = await read_body(request)
-        user = _user(body)
-        words = Words(
-            text=text_of(body, "text"),
-            user=user,
-            chat_id=integer_of(body, "chat_id", user.id),
-            chat_type=body.get("chat_type"),
-            chat_title=body.get("chat_title"),
-            reply_to=optional_integer_of(body, "reply_to"),
-            message_thread_id=optional_integer_of(body, "message_thread_id"),
-        )
-        if words.chat_type not in (None, "private", "group", "supergroup"):
-            raise ControlError("chat_type must be private, group or supergroup")
-        said = say(self._world, self._bot(body.get("bot")), words)
-        self._spread()
-        return web.json_response({"update_id": said.update_id, "message_id": said.message_id})
-
-    async def edit(self, request: web.Request) -> web.Response:
-        body = await read_body(request)
-        update_id = edit(
-            self._world,
-            self._bot(body.get("bot")),
-            integer_of(body, "chat_id"),
-            integer_of(body, "message_id"),
-            text_of(body, "text"),
-        )
-        self._spread()
-        return web.json_response({"update_id": update_id})
-
-    async def press(self, request: web.Request) -> web.Response:
-        body = await read_body(request)
-        query = press(
-            self._world,
-            self._bot(body.get("bot")),
-            integer_of(body, "chat_id"),
-            integer_of(body, "message_id"),
-            text_of(body, "data"),
-            _user(body),
-        )
-        self._spread()
-        return web.json_response({"callback_query_id": query.id})
+        bots = self._world.bots.values()
+        return web.json_response([bot_view(bot, self._world.webhooks[bot.id].url) for bot in bots])
 
     async def chats(self, request: web.Request) -> web.Response:
-        views = []
-        for chat in self._world.chats():
-            bots = list(chat.bots.values())
-            # A private chat or a basic group has one bot; a shared room is listed once, under its first.
-            views.append(chat_view(chat, bots[0]))
-        return web.json_response(views)
+        return web.json_response([chat_view(chat) for chat in self._world.chats()])
 
     async def messages(self, request: web.Request) -> web.Response:
-        chat_id = request.match_info["id"]
-        if not chat_id.lstrip("-").isdecimal():
-            raise ControlError("a chat id is a number")
-        chat = chat_of(self._world, self._bot(request.query.get("bot")), int(chat_id))
-        return web.json_response([message_view(message) for message in chat.messages.values()])
+        bot = self._world.bot_named(request.query.get("bot"))
+        return web.json_response(messages_view(chat_of(self._world, bot, _chat_id(request))))
+
+    async def drafts(self, request: web.Request) -> web.Response:
+        bot = self._world.bot_named(request.query.get("bot"))
+        chat = chat_of(self._world, bot, _chat_id(request))
+        drafts = [live_draft(self._world, chat, one) for one in chat.bots.values()]
+        return web.json_response([draft_view(draft) for draft in drafts if draft is not None])
 
     async def updates(self, request: web.Request) -> web.Response:
-        bot = self._bot(request.query.get("bot"))
+        bot = self._world.bot_named(request.query.get("bot"))
         queue = self._world.queues[bot.id]
         pending = queue.pending(self._world.now())
         return web.json_response(
@@ -137,16 +96,19 @@ class Control:
             }
         )
 
-    def _bot(self, name: object) -> BotAccount:
-        return self._world.bot_named(None if name is None else str(name))
+    async def file(self, request: web.Request) -> web.Response:
+        file = self._world.files.seen_by_people(request.match_info["unique_id"])
+        if file is None:
+            raise ControlError("there is no such file")
+        headers = {**PAGE_HEADERS, "Content-Security-Policy": "default-src 'none'; sandbox"}
+        if file.mime in _SHOWN_TYPES:
+            return web.Response(body=file.data, content_type=file.mime, headers=headers)
+        headers["Content-Disposition"] = "attachment"
+        return web.Response(body=file.data, content_type="application/octet-stream", headers=headers)
 
 
-def _user(body: Json) -> User:
-    raw = body.get("user")
-    if not isinstance(raw, dict):
-        raise ControlError("user must be an object with id and first_name")
-    user_id = integer_of(raw, "id")
-    if user_id <= 0:
-        raise ControlError("user ids are positive")
-    username = raw.get("username")
-    return User(user_id, text_of(raw, "first_name"), None if username is None else str(username).lstrip("@"))
+def _chat_id(request: web.Request) -> int:
+    chat_id = request.match_info["id"]
+    if not chat_id.lstrip("-").isdecimal():
+        raise ControlError("a chat id is a number")
+    return int(chat_id)

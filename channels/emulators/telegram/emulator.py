@@ -12,21 +12,28 @@ from channels.emulators.calls import CallLog
 from channels.emulators.control import Inspection
 from channels.emulators.faults import FaultScript
 from channels.emulators.feed import Feed
-from channels.emulators.loopback import LoopbackServer
-from channels.emulators.telegram import people
+from channels.emulators.loopback import REQUEST_MAX_BYTES, LoopbackServer
 from channels.emulators.telegram.control import Control
+from channels.emulators.telegram.control_verbs import ControlVerbs
+from channels.emulators.telegram.files import FileLimits
 from channels.emulators.telegram.flood import FloodLimits
-from channels.emulators.telegram.people import Said, Words
 from channels.emulators.telegram.polling import Pollers
-from channels.emulators.telegram.records import BotAccount, ChatType, Message, Update, User
+from channels.emulators.telegram.records import BotAccount
 from channels.emulators.telegram.server import BotApi
-from channels.emulators.telegram.world import World
+from channels.emulators.telegram.stage import Stage
+from channels.emulators.telegram.webhooks import Webhooks
+from channels.emulators.telegram.world import NEWEST_API, World
 
-DEFAULT_USER = User(1001, "Ada", "ada")
+# What a request carries beside its file; files too big are then refused by their own size, and in words.
+REQUEST_SLACK_BYTES = 4 << 20
 
 
-class TelegramEmulator:
-    """A Bot API server on loopback. `clock` gives seconds since 1970 for dates, expiry and flood limits."""
+class TelegramEmulator(Stage):
+    """A Bot API server on loopback. `clock` gives seconds since 1970 for dates, expiry and flood limits.
+
+    `api_version` makes it an older server, without the methods and arguments that came later.
+    `webhook_time_scale` shortens the waits between tries of a webhook; 0.01 makes a second ten milliseconds.
+    """
 
     def __init__(
         self,
@@ -34,13 +41,29 @@ class TelegramEmulator:
         *,
         clock: Callable[[], float] = time.time,
         flood_limits: FloodLimits | None = None,
+        file_limits: FileLimits | None = None,
         slows_repeated_polls: bool = True,
+        api_version: tuple[int, int] = NEWEST_API,
+        webhook_time_scale: float = 1.0,
     ) -> None:
-        self.world = World(bots, clock, flood_limits or FloodLimits(), slows_repeated_polls)
+        world = World(
+            bots,
+            clock,
+            flood_limits or FloodLimits(),
+            slows_repeated_polls,
+            file_limits=file_limits,
+            api_version=api_version,
+        )
+        super().__init__(world, self._tell_everybody)
         self.faults = FaultScript()
         self.calls = CallLog()
-        self._server = LoopbackServer(lambda path: not path.startswith(("/bot", "/file/bot")))
+        self._webhook_time_scale = webhook_time_scale
+        request_max = max(REQUEST_MAX_BYTES, world.files.limits.upload_max + REQUEST_SLACK_BYTES)
+        self._server = LoopbackServer(
+            lambda path: not path.startswith(("/bot", "/file/bot")), request_max_bytes=request_max
+        )
         self._pollers: Pollers | None = None
+        self._webhooks: Webhooks | None = None
         self._feed: Feed | None = None
 
     @property
@@ -53,21 +76,34 @@ class TelegramEmulator:
         """What a `telegram.Bot` takes as `base_url`; the token and the method follow it."""
         return f"{self.url}/bot"
 
+    @property
+    def base_file_url(self) -> str:
+        """What a `telegram.Bot` takes as `base_file_url`; the token and the file's path follow it."""
+        return f"{self.url}/file/bot"
+
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; port 0 takes a free one. Raises ValueError for an address that is not loopback."""
         if self._server.is_running:
             raise RuntimeError("the emulator runs already")
         self._pollers, self._feed = Pollers(self.world), Feed()
-        bot_api = BotApi(self.world, self._pollers, self.faults, self.calls, self._spread)
-        control = Control(self.world, self._spread)
+        bot_api = BotApi(self.world, self._pollers, self.faults, self.calls, self._tell_everybody)
+        self._webhooks = Webhooks(self.world, bot_api.call, self._webhook_time_scale)
         inspection = Inspection(self.faults, self.calls, self._feed)
-        await self._server.start(bot_api.routes() + control.routes() + inspection.routes(), host, port)
+        routes = [
+            *bot_api.routes(),
+            *Control(self).routes(),
+            *ControlVerbs(self).routes(),
+            *inspection.routes(),
+        ]
+        await self._server.start(routes, host, port)
+        self._webhooks.open()
 
     async def stop(self) -> None:
-        """Answer who waits, end the streams, close the port. Idempotent."""
-        if self._pollers is not None and self._feed is not None:
+        """Answer who waits, end the streams and posts, close the port. Idempotent."""
+        if self._pollers is not None and self._feed is not None and self._webhooks is not None:
             self._pollers.close()
             self._feed.close()
+            await self._webhooks.close()
         await self._server.stop()
 
     async def __aenter__(self) -> Self:
@@ -77,68 +113,10 @@ class TelegramEmulator:
     async def __aexit__(self, *exc_info: object) -> None:
         await self.stop()
 
-    def say(
-        self,
-        text: str,
-        *,
-        user: User = DEFAULT_USER,
-        chat_id: int | None = None,
-        chat_type: ChatType | None = None,
-        chat_title: str | None = None,
-        reply_to: int | None = None,
-        message_thread_id: int | None = None,
-        bot: str | None = None,
-    ) -> Said:
-        """Write as a person, by default in their private chat. Raises ControlError."""
-        words = Words(
-            text=text,
-            user=user,
-            chat_id=user.id if chat_id is None else chat_id,
-            chat_type=chat_type,
-            chat_title=chat_title,
-            reply_to=reply_to,
-            message_thread_id=message_thread_id,
-        )
-        said = people.say(self.world, self.world.bot_named(bot), words)
-        self._spread()
-        return said
-
-    def edit(self, chat_id: int, message_id: int, text: str, *, bot: str | None = None) -> int | None:
-        """Edit a person's message; returns the update id. Raises ControlError."""
-        update_id = people.edit(self.world, self.world.bot_named(bot), chat_id, message_id, text)
-        self._spread()
-        return update_id
-
-    def press(
-        self,
-        chat_id: int,
-        message_id: int,
-        callback_data: str,
-        *,
-        user: User = DEFAULT_USER,
-        bot: str | None = None,
-    ) -> str:
-        """Press a button; returns the callback query's id. Raises ControlError."""
-        query = people.press(self.world, self.world.bot_named(bot), chat_id, message_id, callback_data, user)
-        self._spread()
-        return query.id
-
-    def messages(self, chat_id: int, *, bot: str | None = None) -> list[Message]:
-        """Everything in a chat, with edits and deleted ones; nothing when there is no such chat."""
-        chat = self.world.find_chat(chat_id, self.world.bot_named(bot))
-        return [] if chat is None else list(chat.messages.values())
-
-    def pending_updates(self, *, bot: str | None = None) -> list[Update]:
-        """The updates a bot has not confirmed."""
-        return self.world.queues[self.world.bot_named(bot).id].pending(self.world.now())
-
-    def confirmed_offset(self, *, bot: str | None = None) -> int:
-        """The highest offset a bot asked for: everything below it is confirmed."""
-        return self.world.queues[self.world.bot_named(bot).id].confirmed_offset
-
-    def _spread(self) -> None:
-        """Tell pages and pollers what changed; does nothing but forget when the emulator does not run."""
+    def _tell_everybody(self) -> None:
+        """Tell pages, pollers and webhooks what changed; forgets it when the emulator does not run."""
         changes = self.world.drain_changes()
-        if self._feed is not None and self._pollers is not None:
+        if self._feed is not None and self._pollers is not None and self._webhooks is not None:
             self._feed.publish([change.to_wire() for change in changes])
             self._pollers.wake()
+            self._webhooks.wake()

@@ -16,6 +16,7 @@ let botName = null;
 let roomId = FIRST_PERSON.id;
 let replyTo = null;
 let typingTimer = null;
+let draftTimer = null;
 
 async function ask(path, body) {
   const options = body === undefined ? {} : {
@@ -65,10 +66,17 @@ async function openRoom(id) {
   const query = `?bot=${encodeURIComponent(botName)}`;
   const loaded = isKnown ? await ask(`/control/chats/${id}/messages${query}`) : [];
   if (id !== roomId) return;
-  for (const message of loaded) messages.set(message.message_id, message);
+  for (const message of loaded) messages.set(keyOf(message), message);
   showRooms();
   showHead();
   showMessages();
+  const drafts = isKnown ? await ask(`/control/chats/${id}/drafts${query}`) : [];
+  if (id === roomId) drafts.forEach(showDraft);
+}
+
+// Messages for one person's eyes all have the id 0; their own ids are told apart by the letter.
+function keyOf(message) {
+  return message.ephemeral_message_id === null ? message.message_id : `e${message.ephemeral_message_id}`;
 }
 
 function showRooms() {
@@ -124,16 +132,16 @@ function showMessages() {
 
 // Shows a new or changed message in its place, so that an edit never moves anything.
 function showMessage(message) {
-  const isNew = !messages.has(message.message_id);
-  messages.set(message.message_id, message);
+  const isNew = !messages.has(keyOf(message));
+  messages.set(keyOf(message), message);
   const list = byId("messages");
   const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
   const made = item(message);
-  const shown = list.querySelector(`[data-id="${message.message_id}"]`);
+  const shown = list.querySelector(`[data-id="${keyOf(message)}"]`);
   if (shown) shown.replaceWith(made);
   else {
     list.querySelector(".empty")?.remove();
-    list.insertBefore(made, list.querySelector(".typing"));
+    list.insertBefore(made, list.querySelector(".typing, .draft"));
   }
   if (!isNew) made.classList.add("fresh");
   if (isAtEnd || isNew) list.scrollTop = list.scrollHeight;
@@ -141,29 +149,62 @@ function showMessage(message) {
 
 function item(message) {
   const made = element("li");
-  made.dataset.id = message.message_id;
-  if (message.topic_created !== null) {
+  made.dataset.id = keyOf(message);
+  if (message.service !== null) {
     made.className = "service";
-    made.textContent = `Topic “${message.topic_created}” created`;
+    made.textContent = serviceText(message);
     return made;
   }
   const isMine = message.from.id === writer().id;
   made.className = `message${isMine ? " mine" : ""}${message.deleted ? " deleted" : ""}`;
   if (groups.has(roomId)) made.append(element("div", "who", message.from.first_name));
+  if (message.ephemeral_to) made.append(element("div", "only", `only ${message.ephemeral_to.first_name} sees this`));
   const quoted = messages.get(message.reply_to);
   if (quoted) made.append(element("div", "quote", `${quoted.from.first_name}: ${quoted.text}`));
-  const text = element("div", "text");
-  text.dir = "auto";
-  text.append(renderText(message.text, message.entities));
-  made.append(text);
+  if (message.media) made.append(attachment(message.media));
+  made.append(textOf(message));
   if (message.keyboard && !message.deleted) made.append(keys(message));
   made.append(foot(message));
   return made;
 }
 
+function textOf(content) {
+  const text = element("div", "text");
+  text.dir = "auto";
+  text.append(renderText(content.text, content.entities));
+  return text;
+}
+
+function serviceText(message) {
+  const [kind, facts] = Object.entries(message.service)[0];
+  if (kind === "forum_topic_created") return `Topic “${facts.name}” created`;
+  const names = [facts].flat().map((one) => one?.first_name).filter(Boolean);
+  return [kind.replaceAll("_", " "), ...names].join(" ");
+}
+
+function attachment(media) {
+  if (media.kind === "photo" || media.kind === "sticker") {
+    const picture = element("img", media.kind);
+    picture.src = media.url;
+    picture.alt = media.kind;
+    return picture;
+  }
+  if (["voice", "audio", "video"].includes(media.kind)) {
+    const player = element(media.kind === "video" ? "video" : "audio", "player");
+    player.src = media.url;
+    player.controls = true;
+    return player;
+  }
+  const link = element("a", "file", media.file_name ?? "file");
+  link.href = media.url;
+  link.download = media.file_name ?? "";
+  link.append(element("small", "", ` ${media.size} bytes`));
+  return link;
+}
+
 function foot(message) {
   const made = element("div", "foot");
-  const reactions = Object.values(message.reactions).flat();
+  const reactions = Object.values(message.reactions ?? {}).flat();
   if (reactions.length > 0) made.append(element("span", "reactions", reactions.join("")));
   if (!message.deleted) {
     const reply = element("button", "", "Reply");
@@ -208,7 +249,8 @@ async function press(message, key) {
     if (/^https?:\/\//i.test(key.url)) window.open(key.url, "_blank", "noopener,noreferrer");
     return;
   }
-  const body = { bot: botName, chat_id: roomId, message_id: message.message_id };
+  const { message_id, ephemeral_message_id } = message;
+  const body = { bot: botName, chat_id: roomId, message_id, ephemeral_message_id };
   await ask("/control/presses", { ...body, data: key.callback_data, user: writer() });
 }
 
@@ -248,6 +290,23 @@ function showTyping() {
   typingTimer = setTimeout(hideTyping, TYPING_MS);
 }
 
+// A draft is one growing bubble; it goes when its time is up or the real message comes.
+function showDraft(draft) {
+  hideTyping();
+  hideDraft();
+  const made = element("li", "message draft");
+  made.append(draft.is_thinking ? element("div", "text", "Thinking…") : textOf(draft));
+  const list = byId("messages");
+  list.append(made);
+  list.scrollTop = list.scrollHeight;
+  draftTimer = setTimeout(hideDraft, Math.max(0, draft.expires_at * 1000 - Date.now()));
+}
+
+function hideDraft() {
+  clearTimeout(draftTimer);
+  byId("messages").querySelector(".draft")?.remove();
+}
+
 function hideTyping() {
   clearTimeout(typingTimer);
   byId("messages").querySelector(".typing")?.remove();
@@ -258,14 +317,19 @@ async function changed(event) {
   const isKnownRoom = people.has(event.chat_id) || groups.has(event.chat_id);
   const sender = event.detail.from;
   const isNewcomer = sender && !sender.is_bot && !people.has(sender.id);
-  if (!isKnownRoom || isNewcomer || event.detail.topic_created) return loadEverything();
+  if (!isKnownRoom || isNewcomer || event.detail.service || event.type === "chat") return loadEverything();
   if (event.chat_id !== roomId) {
     if (event.type === "message") unread.add(event.chat_id);
     return showRooms();
   }
   if (["message", "edited", "deleted"].includes(event.type)) {
-    if (event.type === "message" && sender.is_bot) hideTyping();
+    if (event.type === "message" && sender.is_bot) {
+      hideTyping();
+      hideDraft();
+    }
     showMessage(event.detail);
+  } else if (event.type === "draft") {
+    showDraft(event.detail);
   } else if (event.type === "action") {
     if (event.detail.action === "cancel") hideTyping();
     else showTyping();

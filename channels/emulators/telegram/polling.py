@@ -9,8 +9,14 @@ from dataclasses import dataclass
 
 from channels.emulators.telegram.arguments import Arguments
 from channels.emulators.telegram.records import BotAccount, Json
-from channels.emulators.telegram.refusals import CONFLICT_POLL, CONFLICT_WEBHOOK, Refusal
+from channels.emulators.telegram.refusals import (
+    CONFLICT_POLL,
+    CONFLICT_SET_WEBHOOK,
+    CONFLICT_WEBHOOK,
+    Refusal,
+)
 from channels.emulators.telegram.updates import LIMIT_MAX, Poll
+from channels.emulators.telegram.webhook_methods import update_kinds
 from channels.emulators.telegram.wire import update_to_wire
 from channels.emulators.telegram.world import World
 
@@ -37,11 +43,11 @@ class Pollers:
     async def get_updates(self, bot: BotAccount, arguments: Arguments) -> list[Json]:
         """The bot's next updates, after waiting for some. Raises Refusal 409."""
         world = self._world
-        if world.webhooks[bot.id]:
+        if world.webhooks[bot.id].url:
             await self._pause_conflict(bot)
             raise Refusal(409, CONFLICT_WEBHOOK)
         queue = world.queues[bot.id]
-        queue.allow(_kinds(arguments))
+        queue.allow(update_kinds(arguments))
         poll = queue.plan(
             arguments.integer("offset"),
             arguments.integer("limit", LIMIT_MAX),
@@ -56,11 +62,12 @@ class Pollers:
         return [update_to_wire(update) for update in updates]
 
     def wake(self) -> None:
-        """Let every waiting request look again when there is something for it."""
+        """Let every waiting request look again when there is something for it, or a webhook in its place."""
         for bot_id, waiter in self._waiting.items():
-            has_updates = bool(self._world.queues[bot_id].pending(self._world.now()))
-            if has_updates and not waiter.is_conflict.done():
-                waiter.is_conflict.set_result(False)
+            is_hooked = bool(self._world.webhooks[bot_id].url)
+            has_updates = bool(self._world.queues[bot_id].to_post(self._world.now()))
+            if (is_hooked or has_updates) and not waiter.is_conflict.done():
+                waiter.is_conflict.set_result(is_hooked)
 
     def close(self) -> None:
         """Answer everybody who waits; later requests do not wait."""
@@ -91,7 +98,8 @@ class Pollers:
                 del self._waiting[bot.id]
         if is_conflict:
             await self._pause_conflict(bot)
-            raise Refusal(409, CONFLICT_POLL)
+            is_hooked = bool(self._world.webhooks[bot.id].url)
+            raise Refusal(409, CONFLICT_SET_WEBHOOK if is_hooked else CONFLICT_POLL)
 
     async def _pause_conflict(self, bot: BotAccount) -> None:
         now = asyncio.get_running_loop().time()
@@ -99,14 +107,3 @@ class Pollers:
             self._next_conflict_at[bot.id] = now + CONFLICT_PAUSE_S
         else:
             await self.pause(CONFLICT_PAUSE_S)
-
-
-def _kinds(arguments: Arguments) -> list[str] | None:
-    """`allowed_updates`; None (keep what was set) when it is missing or unreadable, as in the real server."""
-    try:
-        raw = arguments.parsed("allowed_updates", "allowed updates")
-    except Refusal:
-        return None
-    if not isinstance(raw, list) or not all(isinstance(kind, str) for kind in raw):
-        return None
-    return raw

@@ -1,6 +1,7 @@
-"""The Bot API over HTTP: `/bot<token>/<method>` in every encoding the real server takes, and the faults.
+"""The Bot API over HTTP: `/bot<token>/<method>` in every encoding the real server takes, files, the faults.
 
-Reads requests, lets `methods.py` or `polling.py` do them, writes answers. Knows no rule of the network.
+Downloads are called `download` in the log and in fault scripts. Reads requests, lets `methods.py` or
+`polling.py` do them, writes answers. Knows no rule of the network.
 """
 
 import json
@@ -12,12 +13,14 @@ from channels.emulators.calls import CallLog
 from channels.emulators.faults import Fault, FaultKind, FaultScript
 from channels.emulators.loopback import cut
 from channels.emulators.telegram.arguments import Arguments
+from channels.emulators.telegram.files import Upload
 from channels.emulators.telegram.methods import call_method
 from channels.emulators.telegram.polling import Pollers
 from channels.emulators.telegram.records import BotAccount, Json
 from channels.emulators.telegram.refusals import Refusal, bad_request, too_many_requests
 from channels.emulators.telegram.world import World
 
+DOWNLOAD = "download"
 _CUTS = (FaultKind.DROP, FaultKind.REFUSE)
 
 
@@ -40,14 +43,17 @@ class BotApi:
 
     def routes(self) -> list[web.RouteDef]:
         """What to add to the application. GET is as good as POST, as on the real server."""
-        return [web.route(verb, "/bot{token:[^/]*}/{method:[^/]*}", self.answer) for verb in ("GET", "POST")]
+        return [
+            *(web.route(verb, "/bot{token:[^/]*}/{method:[^/]*}", self.answer) for verb in ("GET", "POST")),
+            web.get("/file/bot{token:[^/]*}/{path:.+}", self.download),
+        ]
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """One call from reading to answering."""
         method = request.match_info["method"]
         try:
             bot = self._bot(request.match_info["token"])
-            values = await read_arguments(request)
+            arguments, values = await read_arguments(request, self._world.files.limits.upload_max)
         except Refusal as refusal:
             return _respond(refusal.code, refusal.to_wire())
         except ConnectionResetError:
@@ -58,13 +64,46 @@ class BotApi:
             call.fault = fault.kind.value
             if fault.kind in _CUTS:
                 return cut(request, resets=fault.kind is FaultKind.REFUSE)
-        status, body = await self._perform(bot, method, Arguments(values), fault)
+        status, body = await self._perform(bot, method, arguments, fault)
         call.status, call.description = status, body.get("description")
+        return await self._finish(request, fault, _respond(status, body))
+
+    async def download(self, request: web.Request) -> web.StreamResponse:
+        """The bytes behind a link that getFile gave this bot."""
+        path = request.match_info["path"]
+        try:
+            bot = self._bot(request.match_info["token"])
+            call = self._calls.add(self._world.now(), bot.username, DOWNLOAD, {"file_path": path})
+            fault = self._faults.take(DOWNLOAD)
+            if fault is not None:
+                call.fault = fault.kind.value
+                if fault.kind in _CUTS:
+                    return cut(request, resets=fault.kind is FaultKind.REFUSE)
+                _refuse_by(fault)
+            file = self._world.files.behind(bot, path, self._world.now())
+            if file is None:
+                raise Refusal(404, "Not Found")
+        except Refusal as refusal:
+            return _respond(refusal.code, refusal.to_wire())
+        call.status = 200
+        # The real server says neither type nor name.
+        answer = web.Response(body=file.data, content_type="application/octet-stream")
+        return await self._finish(request, fault, answer)
+
+    async def call(self, bot: BotAccount, method: str, arguments: Arguments, values: dict[str, str]) -> None:
+        """Do the call that a webhook's answer asked for; nobody is told what came of it, but the log."""
+        call = self._calls.add(self._world.now(), bot.username, method, values)
+        call.status, body = await self._perform(bot, method, arguments, None)
+        call.description = body.get("description")
+
+    async def _finish(
+        self, request: web.Request, fault: Fault | None, answer: web.Response
+    ) -> web.StreamResponse:
         if fault is not None and fault.kind is FaultKind.COMMIT_THEN_DROP:
             return cut(request, resets=False)
         if fault is not None and fault.kind is FaultKind.SLOW:
             await self._pollers.pause(fault.delay_s)
-        return _respond(status, body)
+        return answer
 
     async def _perform(
         self, bot: BotAccount, method: str, arguments: Arguments, fault: Fault | None
@@ -92,27 +131,44 @@ class BotApi:
         return bot
 
 
-async def read_arguments(request: web.Request) -> dict[str, str]:
-    """All arguments as text, whatever the encoding; raises Refusal for a body that cannot be read."""
-    values = dict(request.query)
-    if request.content_type == "application/json":
-        try:
-            body = json.loads(await request.text() or "{}")
-        except ValueError:
-            raise bad_request("can't parse JSON") from None
-        if not isinstance(body, dict):
-            raise bad_request("JSON object expected")
-        for name, value in body.items():
-            if value is not None:
-                values[name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    elif request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
-        for name, field in (await request.post()).items():
-            if not isinstance(field, str):
-                raise bad_request("file uploads: not emulated yet")
-            values[name] = field
+async def read_arguments(request: web.Request, upload_max: int) -> tuple[Arguments, dict[str, str]]:
+    """All arguments as text, whatever the encoding, and the same for the log, where a file is its name and size.
+
+    Raises Refusal for a body that cannot be read or a file of more than `upload_max` bytes.
+    """
+    values, uploads = dict(request.query), dict[str, Upload]()
+    try:
+        if request.content_type == "application/json":
+            values |= flattened(await request.text())
+        elif request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
+            for name, field in (await request.post()).items():
+                if isinstance(field, str):
+                    values[name] = field
+                elif isinstance(field, web.FileField):
+                    uploads[name] = Upload(field.file.read(), field.filename or None, field.content_type)
+    except web.HTTPRequestEntityTooLarge:
+        raise Refusal(413, "Request Entity Too Large") from None
+    if any(len(upload.data) > upload_max for upload in uploads.values()):
+        raise Refusal(413, "Request Entity Too Large")
     if not all(_is_utf8(value) for value in values.values()):
         raise bad_request("strings must be encoded in UTF-8")
-    return values
+    logged = {name: f"{upload.name} ({len(upload.data)} bytes)" for name, upload in uploads.items()}
+    return Arguments(values, uploads), values | logged
+
+
+def flattened(text: str) -> dict[str, str]:
+    """A JSON body as text arguments. Raises Refusal."""
+    try:
+        body = json.loads(text or "{}")
+    except ValueError:
+        raise bad_request("can't parse JSON") from None
+    if not isinstance(body, dict):
+        raise bad_request("JSON object expected")
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in body.items()
+        if value is not None
+    }
 
 
 def _is_utf8(text: str) -> bool:

@@ -11,6 +11,8 @@ from channels.emulators.telegram.refusals import Refusal, bad_request, not_emula
 
 # https://core.telegram.org/bots/api#sendmessage, 2026-06: "1-4096 characters after entities parsing".
 TEXT_MAX_UTF16 = 4096
+# https://core.telegram.org/bots/api#senddocument: "0-1024 characters after entities parsing".
+CAPTION_MAX_UTF16 = 1024
 # The server refuses a longer argument before it parses anything (get_formatted_text: 1 << 15 bytes).
 TEXT_MAX_BYTES = 1 << 15
 # The server calls an offset or a length beyond this "incorrect" instead of measuring it.
@@ -68,6 +70,16 @@ def checked_text(text: str, entities: list[Json], too_long: str) -> tuple[str, l
         raise bad_request("message text is empty")
     if utf16_length(cleaned) > TEXT_MAX_UTF16:
         raise bad_request(too_long)
+    return cleaned, with_detected(cleaned, kept)
+
+
+def checked_caption(text: str, entities: list[Json]) -> tuple[str, list[Json]]:
+    """The caption a file gets; it may be empty. Raises Refusal when it may not be sent."""
+    if len(text.encode("utf-8", "surrogatepass")) > TEXT_MAX_BYTES:
+        raise bad_request("text is too long")
+    cleaned, kept = clean(text, entities)
+    if utf16_length(cleaned) > CAPTION_MAX_UTF16:
+        raise bad_request("message caption is too long")
     return cleaned, with_detected(cleaned, kept)
 
 

@@ -21,9 +21,14 @@ REPEAT_WINDOW_S = 3.0
 # ... and with one update only when it comes within half a second.
 REPEAT_BURST_S = 0.5
 
-KINDS = frozenset(("message", "edited_message", "callback_query", "message_reaction", "my_chat_member"))
+# The last updates are remembered for tests that want one a second time.
+HISTORY_MAX = 5_000
+
+KINDS = frozenset(
+    ("message", "edited_message", "callback_query", "message_reaction", "my_chat_member", "chat_member")
+)
 # Off unless asked for (https://core.telegram.org/bots/api#getupdates).
-DEFAULT_KINDS = KINDS - {"message_reaction"}
+DEFAULT_KINDS = KINDS - {"message_reaction", "chat_member"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class UpdateQueue:
         self.allowed = DEFAULT_KINDS
         self.confirmed_offset = 0
         self._pending: deque[Update] = deque()
+        self._repeats: list[Update] = []
+        self._history: deque[Update] = deque(maxlen=HISTORY_MAX)
         self._slows_repeats = slows_repeats
         self._previous: tuple[int, float] | None = None
 
@@ -53,6 +60,7 @@ class UpdateQueue:
         update = Update(self.next_id, kind, payload, expires_at)
         self.next_id += 1
         self._pending.append(update)
+        self._history.append(update)
         return update.id
 
     def allow(self, kinds: Sequence[str] | None) -> None:
@@ -80,15 +88,46 @@ class UpdateQueue:
                 self._pending.popleft()
         if 0 < offset <= self.next_id + FUTURE_SLACK:
             self.confirmed_offset = max(self.confirmed_offset, offset)
-            while self._pending and self._pending[0].id < offset:
-                self._pending.popleft()
-        return self.pending(now)[:limit]
+            self._pending = deque(update for update in self._pending if update.id >= offset)
+        repeats, self._repeats = self._repeats, []
+        return repeats + self.pending(now)[:limit]
 
     def pending(self, now: float) -> list[Update]:
         """What is waiting, oldest first. The expired ones are dropped without a trace, as on the network."""
         self._pending = deque(update for update in self._pending if update.expires_at >= now)
         return list(self._pending)
 
+    def to_post(self, now: float) -> list[Update]:
+        """What a webhook is to be sent: repeats come first."""
+        return self._repeats + self.pending(now)
+
+    def remove(self, update: Update) -> None:
+        """A webhook took this update, or it was given up."""
+        if update in self._repeats:
+            self._repeats.remove(update)
+        elif update in self._pending:
+            self._pending.remove(update)
+            self.confirmed_offset = max(self.confirmed_offset, update.id + 1)
+
     def clear(self) -> None:
-        """`drop_pending_updates`."""
+        """`drop_pending_updates`, and what an outage beyond an update's life leaves."""
         self._pending.clear()
+        self._repeats.clear()
+
+    def repeat(self, update_id: int) -> None:
+        """Deliver an update once more, whatever was confirmed. Raises KeyError for one nobody remembers."""
+        found = next((update for update in self._history if update.id == update_id), None)
+        if found is None:
+            raise KeyError(update_id)
+        self._repeats.append(found)
+
+    def arrange(self, update_ids: Sequence[int]) -> None:
+        """Deliver what waits in another order. Raises KeyError unless these are just the waiting ones."""
+        waiting = {update.id: update for update in self._pending}
+        if sorted(update_ids) != sorted(waiting):
+            raise KeyError(tuple(waiting))
+        self._pending = deque(waiting[update_id] for update_id in update_ids)
+
+    def skip(self, count: int) -> None:
+        """Leave a gap: so many ids are never given to anything."""
+        self.next_id += count

@@ -1,9 +1,21 @@
-"""How the Bot API writes users, chats, messages and updates, and the fuller view the control side shows.
+"""How the Bot API writes users, chats, messages and updates.
 
-Pure conversion from the records; decides nothing.
+Pure conversion from the records; decides nothing. What the control side shows is in `views.py`.
 """
 
-from channels.emulators.telegram.records import BotAccount, Chat, Json, Message, Update, User
+from channels.emulators.telegram.files import FileStore
+from channels.emulators.telegram.records import (
+    BotAccount,
+    Chat,
+    Json,
+    Media,
+    Message,
+    Role,
+    StoredFile,
+    Topic,
+    Update,
+    User,
+)
 
 # https://core.telegram.org/bots/api#chatfullinfo: required fields whose value means nothing here.
 _ACCENT_COLOR = 0
@@ -15,8 +27,18 @@ _NO_GIFTS = {
     "premium_subscription": False,
     "gifts_from_channels": False,
 }
-# The colour a client gives to a topic by default.
-_TOPIC_COLOR = 7322096
+# The rights of an administrator here: all that groups know (https://core.telegram.org/bots/api#chatmemberadministrator).
+_RIGHTS = (
+    *(
+        "can_manage_chat",
+        "can_change_info",
+        "can_delete_messages",
+        "can_invite_users",
+        "can_restrict_members",
+    ),
+    *("can_pin_messages", "can_manage_topics", "can_promote_members", "can_manage_video_chats"),
+    *("can_post_stories", "can_edit_stories", "can_delete_stories"),
+)
 
 
 def user_to_wire(user: BotAccount | User) -> Json:
@@ -37,8 +59,8 @@ def me_to_wire(bot: BotAccount) -> Json:
         "supports_guest_queries": False,
         "can_connect_to_business": False,
         "has_main_web_app": False,
-        "has_topics_enabled": False,
-        "allows_users_to_create_topics": False,
+        "has_topics_enabled": bot.has_topics,
+        "allows_users_to_create_topics": bot.users_create_topics,
         "can_manage_bots": False,
     }
 
@@ -52,7 +74,7 @@ def chat_to_wire(chat: Chat) -> Json:
         return {**wire, "type": "private"}
     wire = {"id": chat.id, "title": chat.title, "type": chat.type}
     if chat.type == "group":
-        wire["all_members_are_administrators"] = True
+        wire["all_members_are_administrators"] = not chat.roles
     if chat.is_forum:
         wire["is_forum"] = True
     return wire
@@ -68,7 +90,31 @@ def full_chat_to_wire(chat: Chat) -> Json:
     }
 
 
-def message_to_wire(chat: Chat, message: Message, with_reply: bool = True) -> Json:
+def member_to_wire(member: BotAccount | User, role: Role) -> Json:
+    """A `ChatMember`."""
+    wire: Json = {"user": user_to_wire(member), "status": role}
+    if role == "kicked":
+        return {**wire, "until_date": 0}
+    if role == "creator":
+        return {**wire, "is_anonymous": False}
+    if role == "administrator":
+        return {**wire, "can_be_edited": False, "is_anonymous": False, **dict.fromkeys(_RIGHTS, True)}
+    return wire
+
+
+def topic_to_wire(topic: Topic) -> Json:
+    """A `ForumTopic`."""
+    return {"message_thread_id": topic.id, "name": topic.name, "icon_color": topic.icon_color}
+
+
+def reactions_to_wire(emoji: list[str]) -> list[Json]:
+    """An array of `ReactionType`."""
+    return [{"type": "emoji", "emoji": one} for one in emoji]
+
+
+def message_to_wire(
+    chat: Chat, message: Message, files: FileStore, viewer: BotAccount, with_reply: bool = True
+) -> Json:
     """A `Message`. In a topic without an explicit reply the topic's first message stands as the reply."""
     wire: Json = {
         "message_id": message.id,
@@ -81,21 +127,29 @@ def message_to_wire(chat: Chat, message: Message, with_reply: bool = True) -> Js
     if message.thread_id is not None:
         wire["message_thread_id"] = message.thread_id
         wire["is_topic_message"] = True
+    if message.ephemeral_id is not None and message.ephemeral_to is not None:
+        wire["ephemeral_message_id"] = message.ephemeral_id
+        if isinstance(message.sender, BotAccount):
+            wire["receiver_user"] = user_to_wire(message.ephemeral_to)
     if with_reply:
         replied = chat.messages.get(message.reply_to or message.thread_id or 0)
         if replied is not None and replied is not message and replied.deleted_at is None:
-            wire["reply_to_message"] = message_to_wire(chat, replied, with_reply=False)
-    if message.topic_created is not None:
-        return {
-            **wire,
-            "forum_topic_created": {"name": message.topic_created, "icon_color": _TOPIC_COLOR},
-        }
-    wire["text"] = message.text
-    if message.entities:
-        wire["entities"] = message.entities
+            wire["reply_to_message"] = message_to_wire(chat, replied, files, viewer, with_reply=False)
+    if message.service is not None:
+        return {**wire, **message.service}
+    wire |= _content_to_wire(message, files, viewer)
     if message.keyboard:
         wire["reply_markup"] = {"inline_keyboard": message.keyboard}
     return wire
+
+
+def file_to_wire(file: StoredFile, files: FileStore, viewer: BotAccount) -> Json:
+    """The identity of a file and its size, as every kind has them."""
+    return {
+        "file_id": files.id_for(viewer, file),
+        "file_unique_id": file.unique_id,
+        "file_size": len(file.data),
+    }
 
 
 def update_to_wire(update: Update) -> Json:
@@ -103,36 +157,47 @@ def update_to_wire(update: Update) -> Json:
     return {"update_id": update.id, update.kind: update.payload}
 
 
-def chat_view(chat: Chat, bot: BotAccount) -> Json:
-    """A chat as the control side lists it."""
-    return {
-        "id": chat.id,
-        "type": chat.type,
-        "title": chat.title,
-        "bot": bot.username,
-        "bots": [one.username for one in chat.bots.values()],
-        "user": None if chat.user is None else user_to_wire(chat.user),
-        "members": [user_to_wire(user) for user in chat.members.values()],
-        "topics": [{"message_thread_id": one, "name": name} for one, name in chat.topics.items()],
-        "message_count": len(chat.messages),
-    }
+def _content_to_wire(message: Message, files: FileStore, viewer: BotAccount) -> Json:
+    content = message.content
+    if content.rich is not None:
+        return {"rich_message": content.rich}
+    if content.media is None:
+        wire: Json = {"text": content.text}
+        return {**wire, "entities": content.entities} if content.entities else wire
+    wire = {content.media.kind: _media_to_wire(content.media, files, viewer)}
+    if message.media_group_id is not None:
+        wire["media_group_id"] = message.media_group_id
+    if content.text:
+        wire["caption"] = content.text
+    if content.entities:
+        wire["caption_entities"] = content.entities
+    return wire
 
 
-def message_view(message: Message) -> Json:
-    """A message as the control side shows it: also what was edited away and what was deleted."""
-    return {
-        "message_id": message.id,
-        "from": user_to_wire(message.sender),
-        "date": message.at,
-        "text": message.text,
-        "entities": message.entities,
-        "message_thread_id": message.thread_id,
-        "reply_to": message.reply_to,
-        "keyboard": message.keyboard,
-        "topic_created": message.topic_created,
-        "edited_at": message.edited_at,
-        "edits": [{"at": edit.at, "text": edit.text, "entities": edit.entities} for edit in message.edits],
-        "reactions": {str(who): emoji for who, emoji in message.reactions.items()},
-        "deleted": message.deleted_at is not None,
-        "deleted_at": message.deleted_at,
-    }
+def _media_to_wire(media: Media, files: FileStore, viewer: BotAccount) -> Json | list[Json]:
+    if media.kind == "photo":
+        return [
+            {**file_to_wire(file, files, viewer), "width": file.width, "height": file.height}
+            for file in media.files
+        ]
+    (file,) = media.files
+    wire = {**file_to_wire(file, files, viewer), **media.facts}
+    if media.kind == "sticker":
+        return {
+            **wire,
+            "type": "regular",
+            "width": file.width,
+            "height": file.height,
+            "is_animated": False,
+            "is_video": False,
+        }
+    if file.name is not None and media.kind != "voice":
+        wire["file_name"] = file.name
+    if file.mime is not None:
+        wire["mime_type"] = file.mime
+    if media.kind in ("voice", "audio", "video"):
+        wire.setdefault("duration", 0)
+    if media.kind == "video":
+        wire.setdefault("width", file.width)
+        wire.setdefault("height", file.height)
+    return wire

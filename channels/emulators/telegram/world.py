@@ -1,13 +1,14 @@
 """The emulated network's state: who is there, which rooms exist, what was said, what waits for which bot.
 
-Pure: the clock is injected, nothing waits and nothing is written. What people do is in `people.py`, what bots
-may do in `bot_calls.py`; both change the world through the few verbs here. Visible effects are left in a list
-of changes that the shell drains to wake pollers and pages.
+Pure: the clock is injected, nothing waits and nothing is written. What people do is in `people.py` and
+`rooms.py`, what bots may do in `bot_calls.py` and beside it; all change the world through the few verbs here.
+Visible effects are left in a list of changes that the shell drains to wake pollers, webhooks and pages.
 """
 
 from collections.abc import Callable, Sequence
 
 from channels.emulators.errors import ControlError
+from channels.emulators.telegram.files import FileLimits, FileStore
 from channels.emulators.telegram.flood import FloodControl, FloodLimits
 from channels.emulators.telegram.records import (
     BotAccount,
@@ -15,13 +16,17 @@ from channels.emulators.telegram.records import (
     Change,
     Chat,
     ChatType,
+    Content,
     Edit,
     Json,
     Message,
+    Topic,
     User,
+    Webhook,
 )
 from channels.emulators.telegram.updates import UpdateQueue
-from channels.emulators.telegram.wire import message_to_wire, message_view
+from channels.emulators.telegram.views import message_view
+from channels.emulators.telegram.wire import message_to_wire
 
 # Message updates live until 24 h after the message or its edit (Client::add_message_update: + 86400).
 MESSAGE_UPDATE_LIFE_S = 86_400
@@ -29,12 +34,18 @@ MESSAGE_UPDATE_LIFE_S = 86_400
 CALLBACK_LIFE_S = 150
 # Any number will do: real queues start anywhere. Far from message ids, so that mixing them up shows.
 FIRST_UPDATE_ID = 700_000_001
+# As long as the real ones; clients must treat them as texts.
+FIRST_GROUP_ID = 13_000_000_000_000_000
 # Supergroup ids are below this, basic group ids between it and 0 (Bot API dialog ids).
 SUPERGROUP_ID_MAX = -1_000_000_000_000
+# The colour a client gives to a topic by default.
+TOPIC_COLOR = 7_322_096
+# Bot API 10.3 of 2026-08-24, the newest when this was written.
+NEWEST_API = (10, 3)
 
 
 class World:
-    """Everything the emulator knows."""
+    """Everything the emulator knows. `api_version` says how new the emulated server is."""
 
     def __init__(
         self,
@@ -42,26 +53,51 @@ class World:
         clock: Callable[[], float],
         flood_limits: FloodLimits,
         slows_repeats: bool,
+        *,
+        file_limits: FileLimits | None = None,
+        api_version: tuple[int, int] = NEWEST_API,
     ) -> None:
         if not bots:
             raise ValueError("an emulator needs at least one bot")
         if len({bot.id for bot in bots}) < len(bots) or len({bot.token for bot in bots}) < len(bots):
             raise ValueError("bots need different ids and tokens")
-        self.now = clock
         self.bots = {bot.id: bot for bot in bots}
         self.queues = {bot.id: UpdateQueue(FIRST_UPDATE_ID, slows_repeats) for bot in bots}
-        self.webhooks = {bot.id: bot.webhook_url for bot in bots}
+        self.webhooks = {bot.id: Webhook(bot.webhook_url) for bot in bots}
         self.commands: dict[tuple[int, str, str], list[Json]] = {}
         self.callbacks: dict[str, CallbackQuery] = {}
+        self.files = FileStore(bots, file_limits or FileLimits())
         self.flood = FloodControl(flood_limits)
+        self.api_version = api_version
+        self._albums = 0
+        self._clock = clock
+        self._ahead_s = 0.0
         self._by_token = {bot.token: bot for bot in bots}
         self._chats: dict[tuple[int, int], Chat] = {}
         self._account_message_ids = dict.fromkeys(self.bots, 0)
+        self._posted = 0
         self._changes: list[Change] = []
+
+    def now(self) -> float:
+        """The network's time."""
+        return self._clock() + self._ahead_s
+
+    def advance(self, seconds: float) -> None:
+        """Let the network's time jump ahead. Raises ControlError for a jump back."""
+        if seconds < 0:
+            raise ControlError("time goes forward only")
+        self._ahead_s += seconds
 
     def bot_of(self, token: str) -> BotAccount | None:
         """The bot with this token."""
         return self._by_token.get(token)
+
+    def replace_token(self, bot: BotAccount, token: str) -> None:
+        """Give a bot another token; the old one opens nothing any more. Raises ControlError."""
+        if not token.startswith(f"{bot.id}:") or token in self._by_token:
+            raise ControlError(f"a new token of {bot.username} begins with {bot.id}: and was not used before")
+        self._by_token = {known: one for known, one in self._by_token.items() if one is not bot}
+        self._by_token[token] = bot
 
     def bot_named(self, name: str | None) -> BotAccount:
         """The bot with this username or id; the first one for None. Raises ControlError."""
@@ -71,9 +107,9 @@ class World:
         raise ControlError(f"no bot called {name}")
 
     def find_chat(self, chat_id: int, bot: BotAccount) -> Chat | None:
-        """A room this bot is in."""
+        """A room this bot is or was in."""
         chat = self._chats.get(_key(chat_id, bot))
-        return chat if chat is not None and bot.id in chat.bots else None
+        return chat if chat is not None and (bot.id in chat.bots or bot.id in chat.roles) else None
 
     def chats(self) -> list[Chat]:
         """All rooms, oldest first."""
@@ -90,11 +126,11 @@ class World:
         chat = self._chats.get(_key(chat_id, bot))
         if chat is None:
             name = user.first_name if kind == "private" and user else title or "Group"
-            chat = Chat(chat_id, kind, name, {bot.id: bot}, user if kind == "private" else None)
+            chat = Chat(chat_id, kind, name, {bot.id: bot}, bot, user if kind == "private" else None)
             self._chats[_key(chat_id, bot)] = chat
         if chat.type != kind:
             raise ControlError(f"chat {chat_id} is a {chat.type}")
-        if bot.id not in chat.bots:
+        if bot.id not in chat.bots and bot.id not in chat.roles:
             if chat.type == "group":
                 # Each account counts a basic group's messages by itself; one bot keeps the ids unambiguous.
                 raise ControlError("a basic group has one bot here; use a supergroup")
@@ -103,38 +139,47 @@ class World:
             chat.title = title
         return chat
 
+    def new_group_id(self) -> str:
+        """The id that the messages of one album share."""
+        self._albums += 1
+        return str(FIRST_GROUP_ID + self._albums)
+
     def post(
         self,
         chat: Chat,
         sender: BotAccount | User,
-        text: str,
-        entities: list[Json],
+        content: Content,
         *,
         thread_id: int | None = None,
         reply_to: int | None = None,
         keyboard: list[list[Json]] | None = None,
-        topic_created: str | None = None,
+        media_group_id: str | None = None,
+        service: Json | None = None,
+        ephemeral_to: User | None = None,
     ) -> Message:
-        """Put a message into a room."""
-        message = Message(
-            self._next_message_id(chat), self.now(), sender, text, entities, thread_id, reply_to, keyboard
-        )
-        message.topic_created = topic_created
-        chat.messages[message.id] = message
+        """Put a message into a room; with `ephemeral_to` before the eyes of one person (and the bots)."""
+        self._posted += 1
+        message = Message(0, self.now(), sender, content, self._posted, thread_id, reply_to, keyboard)
+        message.media_group_id, message.service = media_group_id, service
+        if ephemeral_to is None:
+            message.id = self._next_message_id(chat)
+            chat.messages[message.id] = message
+        else:
+            message.ephemeral_id, message.ephemeral_to = len(chat.ephemeral) + 1, ephemeral_to
+            chat.ephemeral[message.ephemeral_id] = message
         if isinstance(sender, BotAccount):
             chat.last_bot_id = sender.id
         self.note("message", chat, message_view(message))
         return message
 
     def revise(
-        self, chat: Chat, message: Message, text: str, entities: list[Json], keyboard: list[list[Json]] | None
+        self, chat: Chat, message: Message, content: Content, keyboard: list[list[Json]] | None
     ) -> None:
         """Replace what a message shows, keeping what it showed before. A new keyboard alone is no edit."""
-        now = self.now()
-        if (text, entities) != (message.text, message.entities):
-            message.edits.append(Edit(now, message.text, message.entities))
-            message.text, message.entities = text, entities
-            message.edited_at = now
+        if content != message.content:
+            message.edits.append(Edit(self.now(), message.content))
+            message.content = content
+            message.edited_at = self.now()
         message.keyboard = keyboard
         self.note("edited", chat, message_view(message))
 
@@ -143,31 +188,44 @@ class World:
         message.deleted_at = self.now()
         self.note("deleted", chat, message_view(message))
 
-    def create_topic(self, chat: Chat, sender: User, name: str, topic_id: int | None = None) -> Message:
-        """Open a forum topic; its id is the id of its first message. Raises ControlError."""
-        if chat.type != "supergroup":
-            raise ControlError("only a supergroup has topics")
-        if topic_id is not None:
-            if topic_id <= max(chat.last_message_id, 1):
-                raise ControlError(f"topic id {topic_id} is a message already")
-            chat.last_message_id = topic_id - 1
-        chat.members[sender.id] = sender
-        message = self.post(chat, sender, "", [], topic_created=name)
+    def create_topic(
+        self, chat: Chat, sender: BotAccount | User, name: str, color: int = TOPIC_COLOR
+    ) -> Topic:
+        """Open a topic; its id is the id of its first message, which tells of it."""
+        service = {"forum_topic_created": {"name": name, "icon_color": color}}
+        message = self.post(chat, sender, Content(), service=service)
         message.thread_id = message.id
-        chat.topics[message.id] = name
-        for bot in chat.bots.values():
-            self.deliver_message(bot, "message", chat, message)
+        topic = chat.topics[message.id] = Topic(message.id, name, color, sender.id)
+        self.tell_bots(chat, message)
+        return topic
+
+    def post_service(
+        self, chat: Chat, sender: BotAccount | User, service: Json, thread_id: int | None = None
+    ) -> Message:
+        """Put a service message into a room; every bot in it gets to see those."""
+        message = self.post(chat, sender, Content(), service=service, thread_id=thread_id)
+        self.tell_bots(chat, message)
         return message
+
+    def tell_bots(self, chat: Chat, message: Message) -> None:
+        """Queue a message for every bot in the room but the one that caused it."""
+        for bot in chat.bots.values():
+            if bot is not message.sender:
+                self.deliver_message(bot, "message", chat, message)
 
     def deliver_message(self, bot: BotAccount, kind: str, chat: Chat, message: Message) -> int | None:
         """Queue a message for a bot; None when the bot does not want this kind."""
         at = message.at if message.edited_at is None else message.edited_at
-        payload = message_to_wire(chat, message)
+        payload = self.message_for(bot, chat, message)
         return self.queues[bot.id].push(kind, payload, int(at) + MESSAGE_UPDATE_LIFE_S)
+
+    def message_for(self, bot: BotAccount, chat: Chat, message: Message) -> Json:
+        """A message as this bot is shown it."""
+        return message_to_wire(chat, message, self.files, bot)
 
     def note(self, kind: str, chat: Chat, detail: Json) -> None:
         """Record a visible change, once per bot that is in the room."""
-        for bot in chat.bots.values():
+        for bot in chat.bots.values() or (chat.first_bot,):
             self._changes.append(Change(kind, chat.id, bot.username, detail))
 
     def drain_changes(self) -> list[Change]:
@@ -180,7 +238,7 @@ class World:
         if chat.type == "supergroup":
             chat.last_message_id += 1
             return chat.last_message_id
-        (bot_id,) = chat.bots
+        bot_id = chat.first_bot.id
         self._account_message_ids[bot_id] += 1
         return self._account_message_ids[bot_id]
 

@@ -40,6 +40,7 @@ async def connect() -> AsyncIterator[Connect]:
         bot = Bot(
             account.token,
             base_url=emulator.base_url,
+            base_file_url=emulator.base_file_url,
             request=HTTPXRequest(read_timeout=READ_TIMEOUT_S),
             get_updates_request=HTTPXRequest(read_timeout=READ_TIMEOUT_S),
         )

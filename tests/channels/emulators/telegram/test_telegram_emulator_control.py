@@ -287,6 +287,7 @@ async def test_stopping_answers_who_waits_and_starting_again_keeps_everything(
 async def test_it_runs_as_its_own_process(http: ClientSession) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "channels.emulators.telegram", "--port", "0", "--token", GATE.token),
+        *("--api-version", "10.0", "--private-topics"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parents[4],
@@ -295,7 +296,10 @@ async def test_it_runs_as_its_own_process(http: ClientSession) -> None:
     line = (await asyncio.wait_for(process.stdout.readline(), 10)).decode()
     url = line.removeprefix("listening on ").strip()
     async with http.get(f"{url}/bot{GATE.token}/getMe") as answer:
-        assert (await answer.json())["result"]["id"] == 42
+        me = (await answer.json())["result"]
+    assert (me["id"], me["has_topics_enabled"]) == (42, True)
+    async with http.get(f"{url}/bot{GATE.token}/sendRichMessage") as answer:
+        assert answer.status == 404
     process.terminate()
     _, complaints = await asyncio.wait_for(process.communicate(), 10)
     assert (process.returncode, complaints) == (0, b"")
