@@ -26,6 +26,7 @@ from channels.document import (
     LineBreak,
     Link,
     ListBlock,
+    Mention,
     Paragraph,
     Quote,
     Rule,
@@ -289,6 +290,8 @@ def _cut_span(span: Inline, start: int, end: int) -> Inline:
             return Code(text[start:end])
         case LineBreak():  # one character, so there is nothing to cut
             return span
+        case Mention(name, user):  # one call is enough
+            return Text(name[start:end]) if start else Mention(name[:end], user)
         case Strong(children) | Emphasis(children) | Strike(children):
             return type(span)(_slice(children, start, end))
         case Link(children, url):

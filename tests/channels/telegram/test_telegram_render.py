@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from channels.document import Blocks, Document, Link, ListBlock, Paragraph, Quote, Table, Text
 from channels.markdown import parse_markdown
 from channels.messages import Rendered
+from channels.plain import EMPTY_ANSWER
 from channels.split import split_document
-from channels.telegram.render import EMPTY_ANSWER, message_size, render_document, render_markdown
+from channels.telegram.render import message_size, render_document, render_markdown
 from channels.text import is_visible, utf16_length
 
 BOUNDED = settings(max_examples=150, derandomize=True, deadline=None, database=None)
