@@ -82,7 +82,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class CodeBlock:
-    """Literal lines, without the final line ending. `language` is empty when none was given."""
+    """Literal lines, without the final line ending. `language` is a word of `A-Za-z0-9_+.#-`, or empty."""
 
     text: str
     language: str = ""

@@ -2,10 +2,11 @@
 
 The parser is markdown-it-py; only its tokens are used. Nothing a person should read is lost: raw HTML stays the
 text it is, an image becomes a link to it, a link's title and a source that no link uses are told in words, cells
-beyond a table's columns stay in the last one. Bare addresses are left to the platforms. Of a fence's info only
-the language is kept. `[name](mention:id)` is a Mention. Rendering and splitting live elsewhere.
+beyond a table's columns stay in the last one, what a fence says besides its language stands above it. Bare
+addresses are left to the platforms. `[name](mention:id)` is a Mention. Rendering and splitting live elsewhere.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -47,6 +48,7 @@ _INLINE_DEPTH_MAX = 10
 
 _MENTION_SCHEME = "mention:"
 _CELL_SEPARATOR = " | "
+_LANGUAGE = re.compile(r"[A-Za-z0-9_+.#-]{1,32}")
 
 _parser = MarkdownIt(
     "commonmark",
@@ -62,7 +64,16 @@ def parse_markdown(text: str) -> Document:
     if any(token.level >= _BLOCK_DEPTH_MAX - 1 for token in tokens):
         return Document((Paragraph(_lines(text.strip())),))
     _keep_surplus_cells(tokens, text)
-    return Document(_read_blocks(iter(_without_used_definitions(tokens)), closing=None))
+    return Document(_read_blocks(_with_infos(_without_used_definitions(tokens)), closing=None))
+
+
+def _with_infos(tokens: list[Token]) -> Iterator[Token]:
+    """Before a fence that says more than a language, a token that holds what it says."""
+    for token in tokens:
+        info = " ".join(token.info.split())
+        if token.type == "fence" and info and not _LANGUAGE.fullmatch(info):
+            yield Token("info", "", 0, content=info)
+        yield token
 
 
 def _without_used_definitions(tokens: list[Token]) -> list[Token]:
@@ -134,8 +145,10 @@ def _read_block(token: Token, tokens: Iterator[Token]) -> Block | None:
             spans = _read_inline(tokens, "heading_close")
             return Heading(spans, level=int(token.tag[1:])) if spans else None
         case "fence" | "code_block":
-            language = token.info.split(maxsplit=1)[0] if token.info.strip() else ""
-            return CodeBlock(token.content.removesuffix("\n"), language)
+            language, *_ = token.info.split() or [""]
+            return CodeBlock(
+                token.content.removesuffix("\n"), language if _LANGUAGE.fullmatch(language) else ""
+            )
         case "bullet_list_open":
             return _read_list(tokens, "bullet_list_close", start=None)
         case "ordered_list_open":
@@ -147,7 +160,7 @@ def _read_block(token: Token, tokens: Iterator[Token]) -> Block | None:
             return _read_table(tokens)
         case "hr":
             return Rule()
-        case _:  # html_block, the only other leaf of this grammar
+        case _:  # html_block and info, the only other leaves
             return _paragraph(_lines(token.content.strip("\n")))
 
 

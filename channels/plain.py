@@ -3,6 +3,7 @@ which networks without tables show in code. Pure; no network's limits or markup.
 """
 
 from collections.abc import Iterator
+from urllib.parse import unquote
 
 from channels.document import (
     Alignment,
@@ -69,7 +70,8 @@ def message_size(document: Document) -> int:
 
 def address_to_tell(link: Link) -> str:
     """The address of a link that nobody can follow, unless it is what the link shows; then nothing."""
-    return "" if plain_text(link.children).strip() == link.url else link.url
+    shown = unquote(plain_text(link.children).strip())
+    return "" if shown in (unquote(link.url), unquote(link.url).removeprefix("mailto:")) else link.url
 
 
 def table_lines(table: Table) -> Iterator[str]:

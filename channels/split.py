@@ -62,6 +62,8 @@ def split_document(document: Document, limit: int, measure: Measure) -> list[Doc
         # Without the first question every cut would measure all that is left: quadratic in long documents.
         return not _has_more_characters(blocks, limit) and measure(Document(blocks)) <= limit
 
+    if document.blocks and fits(document.blocks):
+        return [document]  # most answers are short, and one question is enough for them
     parts: list[Document] = []
     rest = document.blocks
     while rest:

@@ -46,7 +46,7 @@ def spans(markdown: str) -> Inlines:
     [
         ("words", paragraph("words")),
         ("### Title", Heading((Text("Title"),), level=3)),
-        ("```python title=x\na = 1\n\nb\n```", CodeBlock("a = 1\n\nb", "python")),
+        ("```python\na = 1\n\nb\n```", CodeBlock("a = 1\n\nb", "python")),
         ("    indented\n      more", CodeBlock("indented\n  more")),
         ("> quoted", Quote((paragraph("quoted"),))),
         ("---", Rule()),
