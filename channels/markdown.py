@@ -59,7 +59,7 @@ _parser = MarkdownIt(
 
 def parse_markdown(text: str) -> Document:
     """The document that `text` describes. Text nested too deep to follow becomes one plain paragraph."""
-    text = well_formed(text)
+    text = well_formed(text).replace("\0", "\ufffd")
     tokens = _parser.parse(text)
     if any(token.level >= _BLOCK_DEPTH_MAX - 1 for token in tokens):
         return Document((Paragraph(_lines(text.strip())),))

@@ -273,7 +273,9 @@ class MarkupWriter:
         shown = plain_text(link.children).strip()
         told = address_to_tell(link)
         if not link.url.lower().startswith(_FOLLOWED_SCHEMES):
-            return self.inline(link.children) + (self.words(f" ({told})") if told else "")
+            label = self.inline(link.children)
+            self.at_line_start = self.at_line_start and not label
+            return label + (self.words(f" ({told})") if told else "")
         if not shown or not told:
             return self.bare_address(link.url)
         if "://" in shown:

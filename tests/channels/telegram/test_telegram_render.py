@@ -199,3 +199,12 @@ def visible(text: str) -> str:
 
 def visible_characters(text: str) -> Iterator[str]:
     return (character for character in text if is_visible(character))
+
+
+def test_only_the_allowlist_is_called() -> None:
+    markdown = "[Ada](mention:42) [Bob](mention:43) [Eve](mention:x)"
+    (rendered,) = render_markdown(markdown, frozenset({"42", "x"}))
+    assert rendered.text == "Ada Bob Eve"
+    assert rendered.payload["entities"] == [
+        {"type": "text_link", "offset": 0, "length": 3, "url": "tg://user?id=42"}
+    ]
