@@ -16,6 +16,7 @@ from storage.queries import Queries
 from storage.runs import Runs
 from storage.threads import Threads
 from storage.values import DEFAULT_ORG
+from storage.vault import Vaults
 
 _SQL = Queries("identities")
 
@@ -40,6 +41,7 @@ class Store:
         self.outbox = Outbox(engine)
         self.identities = Identities(engine)
         self.audit = AuditLog(engine)
+        self.vault = Vaults(engine)
 
     @classmethod
     async def open(cls, directory: Path, *, new_epoch: str, new_log_id: str, now_ms: int) -> "Store":
