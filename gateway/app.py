@@ -22,18 +22,22 @@ from gateway.edge.authentication import Authenticator
 from gateway.edge.dispatch import Dispatcher
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.operations import Operational
+from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.subscriptions import Subscriptions
 from gateway.edge.hooks import Hooks
 from gateway.edge.server import Server
 from gateway.edge.websocket import EdgeContext, connection_limits
 from gateway.hub.hub import Hub
 from gateway.metrics import Metrics, Sample
+from gateway.rules.admission import Policy
+from gateway.rules.pace import Pace
 from gateway.services.channels import Channels
 from gateway.services.composing import Composer
 from gateway.services.conversations import Conversations
 from gateway.services.delivery import Deliveries
-from gateway.services.intake import Intake
+from gateway.services.intake import Intake, NothingOpen
 from gateway.services.live import LiveMessages
+from gateway.services.pairings import Pairings
 from gateway.services.scheduler import Scheduler
 from gateway.services.tokens import Tokens
 from gateway.services.turn import Turns
@@ -166,14 +170,15 @@ class Gateway:
         return AccountVault(self._store.vault, cipher, self._clock, channel.kind, channel.account)
 
     def _intake(self, channel: ChannelSettings, adapter: Adapter, composer: Composer) -> Intake:
-        return Intake(
-            adapter,
-            self._store.inbox,
-            composer,
-            self._clock,
+        policy = Policy(
             dm_policy=channel.dm_policy,
             allow=frozenset(channel.allow),
+            allow_external=channel.allow_external,
+            rooms=frozenset(channel.rooms),
+            mention_required=channel.mention_required,
         )
+        pace = Pace(channel.messages_per_minute)
+        return Intake(adapter, self._store.inbox, composer, self._clock, policy, pace, NothingOpen())
 
     def _edge(
         self, identity: ServerIdentity, agents: Agents, composer: Composer, local_secret: str
@@ -193,6 +198,7 @@ class Gateway:
             Conversational(store.threads, store.runs, conversations, agents),
             Operational(info, agents, self._channels, tokens, store.identities, store.audit),
             Subscriptions(self._hub, store.position),
+            Pairing(Pairings(store.pairings, self._channels, clock)),
         )
         return EdgeContext(
             clock=clock,

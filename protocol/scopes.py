@@ -17,4 +17,6 @@ class Scope(StrEnum):
     CHANNEL_READ = "channel.read"
     TOKEN_READ = "token.read"
     TOKEN_WRITE = "token.write"
+    PAIRING_READ = "pairing.read"
+    PAIRING_APPROVE = "pairing.approve"
     AUDIT_READ = "audit.read"

@@ -12,6 +12,7 @@ from storage.files import snapshot
 from storage.identities import Identities
 from storage.inbox import Inbox
 from storage.outbox import Outbox
+from storage.pairings import Pairings
 from storage.queries import Queries
 from storage.runs import Runs
 from storage.threads import Threads
@@ -39,6 +40,7 @@ class Store:
         self.runs = Runs(engine)
         self.inbox = Inbox(engine)
         self.outbox = Outbox(engine)
+        self.pairings = Pairings(engine)
         self.identities = Identities(engine)
         self.audit = AuditLog(engine)
         self.vault = Vaults(engine)

@@ -15,7 +15,14 @@ _READ: Final = frozenset(
         Scope.CHANNEL_READ,
     }
 )
-_OPERATE: Final = _READ | {Scope.THREAD_WRITE, Scope.MESSAGE_SEND, Scope.RUN_CONTROL, Scope.AUDIT_READ}
+_OPERATE: Final = _READ | {
+    Scope.THREAD_WRITE,
+    Scope.MESSAGE_SEND,
+    Scope.RUN_CONTROL,
+    Scope.PAIRING_READ,
+    Scope.PAIRING_APPROVE,
+    Scope.AUDIT_READ,
+}
 
 ROLE_SCOPES: Final = {
     Role.VIEWER: _READ,

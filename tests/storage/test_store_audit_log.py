@@ -15,7 +15,7 @@ from storage.audit_chain import leaf_hash
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
 from storage.store import DEFAULT_ORG, verify_audit
-from storage.values import Gap
+from storage.values import Gap, PairingKey
 
 READS = {
     "threads.get", "threads.page", "threads.history", "threads.replay", "threads.search", "threads.heads",
@@ -23,10 +23,12 @@ READS = {
     "runs.running", "runs.count_by_state",
     "inbox.cursors", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
+    "pairings.page", "pairings.place", "vault.get", "vault.keys",
 }  # fmt: skip
 BOOKKEEPING = {
     "runs.claim", "runs.take_over", "runs.renew_leases", "runs.checkpoint", "outbox.open_live",
     "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers",
+    "vault.put", "vault.delete",
 }  # fmt: skip
 """What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry."""
 
@@ -39,6 +41,7 @@ async def act_on(scene: Scene, name: str) -> Callable:
         await scene.store.threads.archive(scene.act(), run.thread_id)
     if name == "runs.retry":
         await scene.answer(run)
+    pairing = await scene.stranger() if name.startswith("pairings") else ""
     act, threads, runs = scene.act(), scene.store.threads, scene.store.runs
     calls = {
         "threads.create": lambda: threads.create(act, scene.new_thread()),
@@ -53,6 +56,8 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "runs.retry": lambda: runs.retry(act, run.id, "run_again", 10),
         "inbox.commit": lambda: scene.receive(scene.delivery("hello"), cursor="5"),
         "inbox.report_gap": lambda: scene.store.inbox.report_gap(act, "telegram", "main", Gap(1, 2, "down")),
+        "pairings.approve": lambda: scene.store.pairings.approve(act, PairingKey(pairing), scene.notice()),
+        "pairings.reject": lambda: scene.store.pairings.reject(act, PairingKey(pairing)),
         "identities.create_token": lambda: scene.store.identities.create_token(act, scene.token()),
         "identities.revoke_token": lambda: scene.store.identities.revoke_token(act, token.id),
         "audit.record": lambda: scene.store.audit.record(act, "login", {}, "failure", {"why": "x"}),
@@ -73,6 +78,8 @@ AUDITED = {
     "runs.retry": ["run.retry"],
     "inbox.commit": ["thread.create", "message.send"],
     "inbox.report_gap": ["channel.gap"],
+    "pairings.approve": ["pairing.approve"],
+    "pairings.reject": ["pairing.reject"],
     "identities.create_token": ["token.create"],
     "identities.revoke_token": ["token.revoke"],
     "audit.record": ["login"],
@@ -83,7 +90,7 @@ def test_every_port_method_is_a_read_bookkeeping_or_audited() -> None:
     """A new method belongs to one of the three; none is forgotten."""
     names = set()
     for protocol in (value for name, value in vars(ports).items() if name.endswith("Store")):
-        family = {"Thread": "threads", "Run": "runs", "Identity": "identities"}.get(
+        family = {"Thread": "threads", "Run": "runs", "Identity": "identities", "Pairing": "pairings"}.get(
             protocol.__name__.removesuffix("Store"), protocol.__name__.removesuffix("Store").lower()
         )
         names |= {f"{family}.{name}" for name, _ in inspect.getmembers(protocol, inspect.iscoroutinefunction)}

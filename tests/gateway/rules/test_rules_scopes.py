@@ -9,7 +9,14 @@ from protocol.records import Role
 from protocol.scopes import Scope
 
 READING = {"server.read", "thread.read", "run.read", "agent.read", "channel.read"}
-OPERATING = READING | {"thread.write", "message.send", "run.control", "audit.read"}
+OPERATING = READING | {
+    "thread.write",
+    "message.send",
+    "run.control",
+    "pairing.read",
+    "pairing.approve",
+    "audit.read",
+}
 OWNING = OPERATING | {"thread.delete", "token.read", "token.write"}
 
 
