@@ -11,7 +11,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from protocol.frames import RawJson
-from protocol.records import Approval, ApprovalState, AuditEntry, Run, RunState, Thread, Token, Usage
+from protocol.records import (
+    Approval,
+    ApprovalState,
+    AuditEntry,
+    Pairing,
+    PairingState,
+    Run,
+    RunState,
+    Thread,
+    Token,
+    Usage,
+)
 from protocol.requests import SearchMatch
 from storage.values import (
     Act,
@@ -29,10 +40,13 @@ from storage.values import (
     NewMessage,
     NewThread,
     NewToken,
+    Notice,
     Outbound,
     OutboxChanged,
     OutboxRow,
     Outcome,
+    PairingKey,
+    PairingPlace,
     Said,
     ThreadHead,
 )
@@ -212,6 +226,34 @@ class InboxStore(Protocol):
         ...
 
 
+class PairingStore(Protocol):
+    """Strangers who asked to be let in, and what was decided."""
+
+    async def page(
+        self, org_id: str, state: PairingState | None, limit: int, cursor: str | None, now_ms: int
+    ) -> tuple[list[Pairing], str | None]:
+        """A page, newest first."""
+        ...
+
+    async def place(self, org_id: str, key: PairingKey, now_ms: int) -> PairingPlace | None:
+        """Where the person of a pairing asked; None when there is no such pairing."""
+        ...
+
+    async def approve(self, act: Act, key: PairingKey, told: Notice | None) -> RawJson:
+        """Let the person in and tell them; approving again changes nothing. Returns a PairingResult.
+
+        Raises Fault: not_found, expired.
+        """
+        ...
+
+    async def reject(self, act: Act, key: PairingKey) -> RawJson:
+        """Shut the person out, also one who was let in; rejecting again changes nothing. Returns a PairingResult.
+
+        Raises Fault not_found.
+        """
+        ...
+
+
 class OutboxStore(Protocol):
     """What we owe chat networks.
 
@@ -302,6 +344,26 @@ class IdentityStore(Protocol):
 
     async def forget_answers(self, before_ms: int) -> int:
         """Drop stored answers older than `before_ms`, a bounded number at once; returns how many."""
+        ...
+
+
+class VaultStore(Protocol):
+    """Secrets that accounts were given at run time; `sealed` is opaque here."""
+
+    async def get(self, org_id: str, channel: str, account: str, key: str) -> str | None:
+        """The sealed value, or None."""
+        ...
+
+    async def put(self, org_id: str, channel: str, account: str, key: str, sealed: str, now_ms: int) -> None:
+        """Store a sealed value, in place of an earlier one."""
+        ...
+
+    async def delete(self, org_id: str, channel: str, account: str, key: str) -> None:
+        """Forget a value; forgetting an unknown one is nothing."""
+        ...
+
+    async def keys(self, org_id: str, channel: str, account: str) -> list[str]:
+        """All keys of an account, sorted."""
         ...
 
 

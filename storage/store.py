@@ -13,10 +13,12 @@ from storage.files import snapshot
 from storage.identities import Identities
 from storage.inbox import Inbox
 from storage.outbox import Outbox
+from storage.pairings import Pairings
 from storage.queries import Queries
 from storage.runs import Runs
 from storage.threads import Threads
 from storage.values import DEFAULT_ORG
+from storage.vault import Vaults
 
 _SQL = Queries("identities")
 
@@ -40,8 +42,10 @@ class Store:
         self.inbox = Inbox(engine)
         self.outbox = Outbox(engine)
         self.approvals = Approvals(engine)
+        self.pairings = Pairings(engine)
         self.identities = Identities(engine)
         self.audit = AuditLog(engine)
+        self.vault = Vaults(engine)
 
     @classmethod
     async def open(cls, directory: Path, *, new_epoch: str, new_log_id: str, now_ms: int) -> "Store":
