@@ -20,6 +20,11 @@ class Feed:
         self._listeners: set[asyncio.Queue[Json | None]] = set()
         self._is_closed = False
 
+    @property
+    def has_listeners(self) -> bool:
+        """Whether it is worth making anything to publish."""
+        return bool(self._listeners)
+
     def listen(self) -> asyncio.Queue[Json | None]:
         """A queue of changes; None in it means the end."""
         # One place is kept for the end, which must always fit.
