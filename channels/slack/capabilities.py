@@ -5,11 +5,8 @@ What a message may hold is in `limits`.
 
 from channels.capabilities import Capabilities, Idempotency, Rate, StreamMode, TextUnit
 from channels.messages import RoomRef
+from channels.slack.limits import MARKDOWN_MAX_UTF16
 
-# "cumulative limit for all markdown blocks in a single payload is 12,000 characters"
-# (docs.slack.dev/reference/block-kit/blocks/markdown-block); 13,200 were refused (slackapi/bolt-js#2509). UTF-16 units,
-# the larger way to count, and some room.
-TEXT_MAX_UTF16 = 11_000
 # chat.appendStream, `markdown_text`: "Limit this field to 12,000 characters".
 APPEND_MAX_CHARACTERS = 12_000
 # chat.update is Tier 3: 50 a minute in a workspace, all rooms together.
@@ -90,7 +87,7 @@ def room_capabilities(room: RoomRef) -> Capabilities:
     """Streams and status need a thread to stand in; the rest is the same everywhere."""
     has_thread = room.topic is not None
     return Capabilities(
-        text_max=TEXT_MAX_UTF16,
+        text_max=MARKDOWN_MAX_UTF16,
         text_unit=TextUnit.UTF16,
         idempotency=Idempotency.READBACK,
         can_edit=True,

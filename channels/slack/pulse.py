@@ -23,6 +23,10 @@ _WITHOUT = {
 }
 
 
+SOCKET = "socket"
+"""How those begin who report about one of several sockets."""
+
+
 @dataclass(slots=True)
 class Pulse:
     """Mutable; read through `health`."""
@@ -63,8 +67,9 @@ class Pulse:
             return HealthState.STOPPED, "stopped"
         if not self.is_started:
             return HealthState.STARTING, "not started"
-        trouble = next(iter(self.troubles.values()), None)
         flows = self.sockets_up > 0 if self.needs_sockets else self.is_probed
+        # While one socket is open, what keeps the other from opening costs nothing.
+        trouble = next((text for who, text in self.troubles.items() if not flows or not who.startswith(SOCKET)), None)
         if not flows:
             return (HealthState.DEGRADED, trouble) if trouble else (HealthState.STARTING, "connecting")
         return (HealthState.DEGRADED, trouble) if trouble else (HealthState.CONNECTED, None)

@@ -36,7 +36,7 @@ from channels.slack.capabilities import (
     STOP_TIMEOUT_S,
 )
 from channels.slack.failures import TRANSPORT
-from channels.slack.pulse import Pulse
+from channels.slack.pulse import SOCKET, Pulse
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Sockets:
     def start(self) -> None:
         """Begin to connect, in owned tasks."""
         self._links = [
-            asyncio.create_task(self._link(f"socket-{number}"), name=f"slack socket {number}")
+            asyncio.create_task(self._link(f"{SOCKET} {number}"), name=f"slack socket {number}")
             for number in range(1, SOCKETS + 1)
         ]
 
@@ -157,8 +157,13 @@ class Sockets:
             finally:
                 refreshed.cancel()
             if not reader.done():
-                successor = await self._connected()
-                self._leave_later(socket)
+                try:
+                    successor = await self._connected()
+                except BaseException:
+                    # Until there is a successor it is read for as long as Slack lets it.
+                    self._leave_later(socket, None)
+                    raise
+                self._leave_later(socket, FAREWELL_S)
                 socket = successor
                 continue
             await self._close(socket)
@@ -244,13 +249,13 @@ class Sockets:
 
     # --- ends ---------------------------------------------------------------------------------
 
-    def _leave_later(self, socket: _Socket) -> None:
-        """Read what is still sent on a socket that has a successor, for a while."""
+    def _leave_later(self, socket: _Socket, within_s: float | None) -> None:
+        """Read what is still sent on a socket that Slack takes away, for a while or until it ends."""
 
         async def leave() -> None:
             reader = socket.reader
             assert reader is not None
-            await asyncio.wait({reader}, timeout=FAREWELL_S)
+            await asyncio.wait({reader}, timeout=within_s)
             await self._close(socket)
 
         task = asyncio.create_task(leave(), name="slack socket farewell")
