@@ -7,15 +7,23 @@ had been posted. Its logger is kept above what it would say of parameters, token
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from channels.errors import AuthLost, Permanent, UnknownOutcome, Unreachable
+from channels.errors import AuthLost, UnknownOutcome, Unreachable
 from channels.slack.capabilities import CONNECT_TIMEOUT_S, REQUEST_TIMEOUT_S
-from channels.slack.failures import TRANSPORT, UNREADABLE, Refusal, refusal_of, to_channel_error, to_transport_error
+from channels.slack.failures import (
+    TRANSPORT,
+    UNREADABLE,
+    Refusal,
+    refusal_of,
+    to_channel_error,
+    to_transport_error,
+)
 
 SDK_LOG = logging.getLogger("channels.slack.sdk")
 # At lower levels the SDK writes parameters, bodies and the codes of installations.
@@ -114,12 +122,10 @@ class SlackCalls:
 
     def is_ours(self, url: str) -> bool:
         """Whether an address belongs to the configured server, for everything that gets a token."""
-        ours = aiohttp.client.URL(self.base_url)
         try:
-            other = aiohttp.client.URL(url)
+            return _origin(url) == _origin(self.base_url)
         except ValueError:
             return False
-        return other.origin() == ours.origin() if other.is_absolute() else False
 
 
 class Answer:
@@ -130,6 +136,7 @@ class Answer:
         self.headers = headers
 
 
-def refused(method: str, why: str) -> Permanent:
-    """A call that makes no sense is refused before it is made."""
-    return Permanent(f"{method}: {why}")
+def _origin(url: str) -> tuple[str, str | None, int | None, str | None]:
+    """What must be the same; a name before the host makes it another. Raises ValueError."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port, parts.username

@@ -17,7 +17,8 @@ STREAM_INTERVAL_S = 1.0
 STREAM_MAX_S = 220.0
 # assistant.threads.setStatus: the status is shown for two minutes.
 TYPING_REFRESH_S = 100.0
-# chat.postMessage: one message per second and channel, short bursts are tolerated (docs.slack.dev/apis/web-api/rate-limits).
+# chat.postMessage: one message per second and channel, short bursts are tolerated
+# (docs.slack.dev/apis/web-api/rate-limits).
 ROOM_RATE = Rate(per_s=1.0, burst=3)
 # Slack takes files of 1 GB; ours are held in memory while they are uploaded.
 FILE_MAX_BYTES = 100 * 1024 * 1024

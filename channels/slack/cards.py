@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from channels.messages import Action, Card, Rendered
+from channels.messages import Action, Card
 from channels.slack.capabilities import ACTIONS_MAX
 from channels.slack.places import Place
 from channels.slack.received import FormWanted
@@ -33,11 +33,6 @@ def card_blocks(card: Card, body: Sequence[dict[str, Any]], outcome: Sequence[di
     buttons = [_button(number, action) for number, action in enumerate(card.actions[:ACTIONS_MAX])]
     actions = [{"type": "actions", "elements": buttons}] if buttons else []
     return [header, *body, *outcome, *actions]
-
-
-def card_fallback(card: Card, body: Rendered, escaped_title: str, escaped_outcome: str) -> str:
-    """What notifications and old clients show."""
-    return "\n".join(part for part in (escaped_title, body.text, escaped_outcome) if part)
 
 
 def form_view(form: FormWanted) -> dict[str, Any]:

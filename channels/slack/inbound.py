@@ -267,7 +267,9 @@ class _Reading:
         return None
 
     def _is_ours(self, message: _Message) -> bool:
-        return message.user == self.bot.user_id or (bool(self.bot.bot_id) and message.bot_id == self.bot.bot_id)
+        return message.user == self.bot.user_id or (
+            bool(self.bot.bot_id) and message.bot_id == self.bot.bot_id
+        )
 
     def _place(self, channel: str, message: _Message) -> Place:
         """In a thread, or at the message that may open one. Without threads a direct conversation is one."""
@@ -285,7 +287,12 @@ class _Reading:
         return Sender(user, profile.name if profile else user, is_external=is_external)
 
     def _beginning(self, event: _MessageEvent, inbound: Inbound) -> Began | None:
-        if not inbound.is_direct or inbound.reply_to is not None or self.experience == "none" or not inbound.text:
+        if (
+            not inbound.is_direct
+            or inbound.reply_to is not None
+            or self.experience == "none"
+            or not inbound.text
+        ):
             return None
         place = Place(self.team, event.channel, event.ts)
         return Began(place, inbound.sender.id, inbound.text[:_TITLE_SOURCE_MAX])
@@ -324,5 +331,3 @@ def _echo(message: _Message) -> Echoed | None:
     if metadata.get("event_type") != MARKER or not isinstance(payload, Mapping):
         return None
     return Echoed(str(payload.get("op")), message.ts)
-
-

@@ -108,7 +108,11 @@ class InstalledWorkspaces:
     """`workspaces.Workspaces` over the store; exchanges tokens that expire."""
 
     def __init__(
-        self, store: VaultInstallationStore, client_id: str, client_secret: str, client: Callable[[], AsyncWebClient]
+        self,
+        store: VaultInstallationStore,
+        client_id: str,
+        client_secret: str,
+        client: Callable[[], AsyncWebClient],
     ) -> None:
         self._store = store
         self._secrets = (client_id, client_secret)
@@ -136,13 +140,17 @@ class InstalledWorkspaces:
             if bot is None or not _expires_soon(bot):
                 return bot
             client_id, client_secret = self._secrets
-            rotator = AsyncTokenRotator(client=self._client(), client_id=client_id, client_secret=client_secret)
+            rotator = AsyncTokenRotator(
+                client=self._client(), client_id=client_id, client_secret=client_secret
+            )
             try:
                 fresh = await rotator.perform_bot_token_rotation(
                     bot=bot, minutes_before_expiration=ROTATE_BEFORE_MIN
                 )
             except (SlackTokenRotationError, SlackApiError):
-                raise AuthLost(f"workspace {team}: the token could not be exchanged, install the app again") from None
+                raise AuthLost(
+                    f"workspace {team}: the token could not be exchanged, install the app again"
+                ) from None
             except TRANSPORT as error:
                 raise Unreachable(f"oauth.v2.access: {type(error).__name__}") from None
             if fresh is None:

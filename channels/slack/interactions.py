@@ -195,4 +195,3 @@ def _sender(user: _User, team: str, author: Profile | None) -> Sender:
 
 def _is_outside(author: Profile | None) -> bool:
     return author is not None and (author.is_guest or author.is_foreign)
-

@@ -50,7 +50,12 @@ def app_manifest(
     """The manifest. `http_url` is where Slack sends requests (`https://…/hooks/slack/<account>/events`); without it
     the app uses Socket Mode. `redirect_urls` are for installing it in several workspaces."""
     events = [*BOT_EVENTS, *(ASSISTANT_EVENTS if experience == "assistant" else ())]
-    slash = {"command": command, "description": "Ask the agent", "usage_hint": "what you want", "should_escape": False}
+    slash = {
+        "command": command,
+        "description": "Ask the agent",
+        "usage_hint": "what you want",
+        "should_escape": False,
+    }
     if http_url is not None:
         slash["url"] = http_url
     oauth: dict[str, Any] = {"scopes": {"bot": sorted(wanted_scopes(experience))}}

@@ -32,6 +32,7 @@ class Profiles:
         known = self._known.get(person)
         if known is not None and known[0] > time.monotonic():
             return known[1]
+        profile: Profile | None
         try:
             profile = await self._ask(person)
         except Gone:
@@ -54,7 +55,9 @@ class Profiles:
         team, user = person
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT_S):
-                fields = await self._calls.call(team, "users.info", lambda client: client.users_info(user=user))
+                fields = await self._calls.call(
+                    team, "users.info", lambda client: client.users_info(user=user)
+                )
         except TimeoutError:
             raise Unreachable("users.info: no answer in time") from None
         found = fields.get("user")

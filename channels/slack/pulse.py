@@ -57,7 +57,9 @@ class Pulse:
     def health(self) -> Health:
         """All of it as the port shows it."""
         state, detail = self._state()
-        missing = tuple(f"{scope}: {_WITHOUT[scope]}" if scope in _WITHOUT else scope for scope in sorted(self.missing))
+        missing = tuple(
+            f"{scope}: {_WITHOUT[scope]}" if scope in _WITHOUT else scope for scope in sorted(self.missing)
+        )
         return Health(state, detail, self.last_event_at_ms, self.lag_ms, missing)
 
     def _state(self) -> tuple[HealthState, str | None]:
@@ -69,7 +71,9 @@ class Pulse:
             return HealthState.STARTING, "not started"
         flows = self.sockets_up > 0 if self.needs_sockets else self.is_probed
         # While one socket is open, what keeps the other from opening costs nothing.
-        trouble = next((text for who, text in self.troubles.items() if not flows or not who.startswith(SOCKET)), None)
+        trouble = next(
+            (text for who, text in self.troubles.items() if not flows or not who.startswith(SOCKET)), None
+        )
         if not flows:
             return (HealthState.DEGRADED, trouble) if trouble else (HealthState.STARTING, "connecting")
         return (HealthState.DEGRADED, trouble) if trouble else (HealthState.CONNECTED, None)

@@ -27,7 +27,7 @@ from channels.port import InboxSink
 from channels.slack import inbound, interactions
 from channels.slack.calls import SDK_LOG
 from channels.slack.capabilities import COMMIT_BATCH_MAX
-from channels.slack.places import later
+from channels.slack.places import later, moved
 from channels.slack.profiles import Profiles
 from channels.slack.pulse import Pulse
 from channels.slack.received import BotIdentity, Received
@@ -35,6 +35,8 @@ from channels.slack.settings import Experience
 
 log = logging.getLogger(__name__)
 
+# The finest step of a `ts`.
+JUST_BEFORE_S = 0.000001
 _NOT_STORED = "an event could not be stored and was not acknowledged; Slack sends it again. See the log"
 
 Answer = Callable[[Received, Verdict], Awaitable[dict[str, Any] | None]]
@@ -49,13 +51,24 @@ class Committer:
         self._waiting: list[tuple[Received, asyncio.Future[Verdict]]] = []
         self._task: asyncio.Task[None] | None = None
         self._cursors: dict[str, str] = {}
+        self._held: set[str] = set()
 
-    async def load_cursors(self) -> dict[str, str]:
-        """Where receiving stood; cursors never move back from there."""
+    async def load_cursors(self) -> None:
+        """Where receiving stood. Cursors never move back from there, and not forward before `release`."""
         stored = await self._sink.cursors()
         for scope, cursor in stored.items():
             self._forward(scope, cursor.value)
-        return {scope: cursor.value for scope, cursor in stored.items()}
+        self.hold()
+
+    def hold(self) -> dict[str, str]:
+        """Something may have been missed: the known cursors stay where they are until it is read back, or else a
+        crash meanwhile would make us forget that. Returns those that stay."""
+        self._held |= set(self._cursors)
+        return {scope: self._cursors[scope] for scope in self._held}
+
+    def release(self, scope: str) -> None:
+        """The room of this cursor is caught up."""
+        self._held.discard(scope)
 
     async def commit(self, received: Received) -> Verdict:
         """Durable when it returns. Raises what the store raises."""
@@ -71,11 +84,11 @@ class Committer:
         if self._task is not None and not self._task.done():
             await asyncio.wait({self._task})
 
-    async def store(self, batch: Sequence[Received]) -> Sequence[Verdict]:
+    async def store(self, batch: Sequence[Received], *, is_catching_up: bool = False) -> Sequence[Verdict]:
         """One transaction with the cursors of its deliveries. Raises what the store raises."""
         cursors: dict[str, str] = {}
         for received in batch:
-            if received.cursor is not None:
+            if received.cursor is not None and (is_catching_up or received.cursor[0] not in self._held):
                 scope, ts = received.cursor
                 known = cursors.get(scope, self._cursors.get(scope))
                 if known is None or later(ts, known):
@@ -102,6 +115,7 @@ class Committer:
         except Exception as error:
             # The edge of this task: whatever the store raised belongs to those who wait.
             if is_last or len(batch) == 1:
+                self._keep_in_sight([received for received, _ in batch])
                 for _, waiting in batch:
                     waiting.set_exception(error)
                     waiting.exception()  # who waited may be gone
@@ -110,6 +124,13 @@ class Committer:
         for (_, waiting), verdict in zip(batch, verdicts, strict=True):
             waiting.set_result(verdict)
         return True
+
+    def _keep_in_sight(self, batch: Sequence[Received]) -> None:
+        """Rooms without a cursor get one, in memory, before what was not stored: Slack may give up on it."""
+        for received in batch:
+            if received.cursor is not None and received.cursor[0] not in self._cursors:
+                scope, ts = received.cursor
+                self._cursors[scope] = moved(ts, -JUST_BEFORE_S)
 
     def _forward(self, scope: str, ts: str) -> None:
         known = self._cursors.get(scope)
@@ -137,11 +158,15 @@ class Receiver:
         self._pulse = pulse
         self._experience = experience
         self._lines: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.on_failure: Callable[[], None] = lambda: None
+        """Called when something could not be stored."""
+        self.on_recovery: Callable[[], None] = lambda: None
+        """Called when something could be stored again."""
         self._app = AsyncApp(
             name="threadgate",
             logger=SDK_LOG,
             # Nothing is ever called with it: the chain ends before bolt authorizes anybody.
-            client=AsyncWebClient(token="unused", retry_handlers=[], logger=SDK_LOG),  # noqa: S106
+            client=AsyncWebClient(token="unused", retry_handlers=[], logger=SDK_LOG),
             signing_secret=signing_secret,
             before_authorize=self._inbox,
             ignoring_self_events_enabled=False,
@@ -154,12 +179,14 @@ class Receiver:
         response = await self._app.async_dispatch(request)
         return response.status == 200, _json_of(response)
 
-    async def over_http(self, body: str, query: Mapping[str, str], headers: Mapping[str, str]) -> BoltResponse:
+    async def over_http(
+        self, body: str, query: Mapping[str, str], headers: Mapping[str, str]
+    ) -> BoltResponse:
         """The answer to a request; bolt has checked its signature before anything is read."""
         request = AsyncBoltRequest(mode="http", body=body, query=dict(query), headers=dict(headers))
         return await self._app.async_dispatch(request)
 
-    async def _inbox(self, body: dict[str, Any], next: Callable[[], Awaitable[Any]]) -> BoltResponse | None:  # noqa: A002
+    async def _inbox(self, body: dict[str, Any], next: Callable[[], Awaitable[Any]]) -> BoltResponse | None:
         """The middleware. Names of parameters are bolt's."""
         if body.get("type") in ("url_verification", "ssl_check"):
             await next()
@@ -172,8 +199,10 @@ class Receiver:
         except Exception:
             # The edge of a request: unacknowledged, and shown until something is stored again.
             self._pulse.troubles["inbox"] = _NOT_STORED
+            self.on_failure()
             raise
-        self._pulse.troubles.pop("inbox", None)
+        if self._pulse.troubles.pop("inbox", None) is not None:
+            self.on_recovery()
         self._pulse.event(time.time_ns() // 1_000_000, received.sent_at_ms)
         answer = await self._answer(received, verdict)
         return BoltResponse(status=200, body=answer if answer is not None else "")

@@ -80,10 +80,12 @@ class SlackSettings(AccountSettings):
         description="Slack member ids (U… or W…, from a profile's menu) that may always write. Names do not work: they "
         "can change hands.",
     )
-    rooms: list[Annotated[str, StringConstraints(pattern=r"^[TE][A-Z0-9]{2,30}/[CG][A-Z0-9]{2,30}$")]] = Field(
-        default_factory=list,
-        description="Channels the bot works in, as workspace/channel (T…/C…, both in a channel's address in a "
-        "browser); every channel it is in when empty. Private chats are not rooms in this sense.",
+    rooms: list[Annotated[str, StringConstraints(pattern=r"^[TE][A-Z0-9]{2,30}/[CG][A-Z0-9]{2,30}$")]] = (
+        Field(
+            default_factory=list,
+            description="Channels the bot works in, as workspace/channel (T…/C…, both in a channel's address in a "
+            "browser); every channel it is in when empty. Private chats are not rooms in this sense.",
+        )
     )
 
     @model_validator(mode="after")

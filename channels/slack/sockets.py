@@ -44,7 +44,9 @@ Receive = Callable[[Mapping[str, Any]], Awaitable[tuple[bool, dict[str, Any] | N
 """Stores an envelope's payload: whether to acknowledge it, and with what."""
 
 _ENVELOPES = frozenset({"events_api", "interactive", "slash_commands"})
-_SWITCHED_OFF = "Socket Mode is switched off for this app: switch it on at api.slack.com/apps, or use mode http"
+_SWITCHED_OFF = (
+    "Socket Mode is switched off for this app: switch it on at api.slack.com/apps, or use mode http"
+)
 _TOO_MANY = "Slack refuses another socket of this app: stop other programs that use its app token"
 
 
@@ -78,7 +80,12 @@ class Sockets:
     """All links of one account. `start` once, `stop` once."""
 
     def __init__(
-        self, calls: SlackCalls, app_token: str, receive: Receive, pulse: Pulse, backoff: Backoff | None = None
+        self,
+        calls: SlackCalls,
+        app_token: str,
+        receive: Receive,
+        pulse: Pulse,
+        backoff: Backoff | None = None,
     ) -> None:
         self._calls = calls
         self._app_token = app_token
@@ -92,8 +99,8 @@ class Sockets:
         self._room = asyncio.Semaphore(IN_FLIGHT_MAX)
         self.connected = asyncio.Event()
         """Set while at least one socket has said hello."""
-        self.lost = asyncio.Event()
-        """Set when the last one is gone; whoever waits for it clears it."""
+        self.on_lost: Callable[[], None] = lambda: None
+        """Called at once when the last one is gone."""
 
     def start(self) -> None:
         """Begin to connect, in owned tasks."""
@@ -137,12 +144,16 @@ class Sockets:
             except ChannelError as error:
                 failures += 1
                 after_s = error.after_s if isinstance(error, RateLimited) else 0.0
-                await self._wait(name, max(after_s, self._backoff.delay_s(failures, self._jitter)), str(error))
+                await self._wait(
+                    name, max(after_s, self._backoff.delay_s(failures, self._jitter)), str(error)
+                )
             except Exception:
                 # The edge of this task: whatever a frame does must not end receiving.
                 log.exception("slack socket broke", extra=self._log_fields("socket_broke"))
                 failures += 1
-                await self._wait(name, self._backoff.delay_s(failures, self._jitter), "a socket broke; see the log")
+                await self._wait(
+                    name, self._backoff.delay_s(failures, self._jitter), "a socket broke; see the log"
+                )
 
     async def _life(self, name: str, failures: int) -> int:
         """One socket and its successors, for as long as Slack only asks to move. Raises how it ended."""
@@ -177,7 +188,9 @@ class Sockets:
     async def _connected(self) -> _Socket:
         """A new socket with a fresh ticket, after its hello. Raises ChannelError or Refused."""
         answer = await self._calls.bare(
-            None, "apps.connections.open", lambda client: client.apps_connections_open(app_token=self._app_token)
+            None,
+            "apps.connections.open",
+            lambda client: client.apps_connections_open(app_token=self._app_token),
         )
         url = str(answer.fields.get("url") or "")
         try:
@@ -279,7 +292,7 @@ class Sockets:
             self.connected.set()
         else:
             self.connected.clear()
-            self.lost.set()
+            self.on_lost()
 
     async def _wait(self, name: str, delay_s: float, detail: str) -> None:
         if self._pulse.troubles.get(name) != detail and not self._open:

@@ -4,7 +4,7 @@ Identities come from auth.test and are kept in memory: a bot user's id never cha
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from channels.errors import AuthLost
@@ -52,6 +52,8 @@ class Identities:
         self._known: dict[str, BotIdentity] = {}
         self._asking: dict[str, asyncio.Lock] = {}
         self.scopes: set[str] = set()
+        self.known: Callable[[str], None] = lambda team: None
+        """Called with the workspace whenever Slack has answered for its token."""
 
     async def of(self, team: str) -> BotIdentity:
         """Who we are there. Raises ChannelError."""
@@ -73,9 +75,12 @@ class Identities:
         self.scopes = _scopes(answer.headers.get("x-oauth-scopes", ""))
         fields = answer.fields
         identity = BotIdentity(
-            str(fields.get("team_id") or team), str(fields.get("user_id") or ""), str(fields.get("bot_id") or "")
+            str(fields.get("team_id") or team),
+            str(fields.get("user_id") or ""),
+            str(fields.get("bot_id") or ""),
         )
         self._known[team] = identity
+        self.known(team)
         return identity
 
     def forget(self, team: str) -> None:
