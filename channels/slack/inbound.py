@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from channels.messages import Addressed, Attachment, Deleted, Edited, Ignored, Inbound, Sender
 from channels.slack.outbound import MARKER
-from channels.slack.places import Place, is_direct, milliseconds, room_name, room_of, thread_key
+from channels.slack.places import Place, is_direct, milliseconds, order_of, room_name, room_of, thread_key
 from channels.slack.received import Began, BotIdentity, Echoed, Left, Opened, Profile, Received
 from channels.slack.settings import Experience
 from channels.slack.texts import mentions_user, readable
@@ -97,11 +97,16 @@ def author_of(body: Mapping[str, Any]) -> tuple[str, str] | None:
     return (team, user) if isinstance(team, str) and isinstance(user, str) else None
 
 
-def line_of(body: Mapping[str, Any]) -> str:
-    """What must be stored in the order it came: the deliveries with the same line. Any text will do."""
+def line_of(body: Mapping[str, Any]) -> tuple[str, tuple[int, int]] | None:
+    """What must be stored in order: the room of an event, and its place there; None for what needs no order."""
     event = body.get("event")
-    channel = event.get("channel") if isinstance(event, Mapping) else None
-    return f"{body.get('team_id')}/{channel}"
+    if not isinstance(event, Mapping) or not isinstance(event.get("channel"), str):
+        return None
+    try:
+        order = order_of(str(event.get("event_ts") or event.get("ts")))
+    except ValueError:
+        return None
+    return f"{body.get('team_id')}/{event['channel']}", order
 
 
 def ignored(body: Mapping[str, Any], reason: str) -> Ignored:
