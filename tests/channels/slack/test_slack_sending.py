@@ -63,7 +63,9 @@ async def test_without_a_topic_it_arrives_in_the_channel(
     assert message.thread_ts is None
 
 
-@pytest.mark.parametrize("text", ["<!channel> look", "<@U0ADA>", "`<!here>`", "<!subteam^S012|@all>", "@here"])
+@pytest.mark.parametrize(
+    "text", ["<!channel> look", "<@U0ADA>", "`<!here>`", "<!subteam^S012|@all>", "@here"]
+)
 async def test_nobody_is_called_by_what_an_agent_writes(
     emulator: SlackEmulator, adapter: SlackAdapter, direct: RoomRef, text: str
 ) -> None:
@@ -253,4 +255,6 @@ def test_every_part_of_an_answer_is_within_the_limit(adapter: SlackAdapter) -> N
     where = room("D1")
     parts = adapter.render("word " * 10_000, where)
     assert len(parts) > 3
-    assert all(len(part.payload["blocks"][0]["text"]) <= adapter.capabilities(where).text_max for part in parts)
+    assert all(
+        len(part.payload["blocks"][0]["text"]) <= adapter.capabilities(where).text_max for part in parts
+    )
