@@ -46,7 +46,8 @@ class Content:
         in_text = () if markdown else marks_in(self.text)
         if arguments.flag("link_names") or arguments.text("parse") == "full":
             in_text += marks_in_words(self.text)
-        marks = (*in_text, *marks_in_blocks(self.blocks), *marks_in_blocks(self.attachments))
+        # A text beside blocks is only the fallback; whether it notifies is not documented, so it counts.
+        marks = (*in_text, *marks_in_blocks(self.blocks), *_marks_in_attachments(self.attachments))
         self.mentions = tuple(dict.fromkeys(marks))
 
 
@@ -135,6 +136,16 @@ def settle_status(world: World, bot: Bot, channel: Channel, message: Message) ->
     if thread is not None and thread.status and message.bot is bot:
         thread.status = ""
         world.note("status", channel, lambda: {"thread_ts": thread.thread_ts, "status": thread.status})
+
+
+def _marks_in_attachments(attachments: list[Json]) -> tuple[str, ...]:
+    found: list[str] = []
+    for one in attachments:
+        blocks = Arguments(one).objects("blocks", "invalid_attachments")
+        check_message_blocks(blocks)
+        found += [mark for name in ("pretext", "text") for mark in marks_in(str(one.get(name, "")))]
+        found += marks_in_blocks(blocks)
+    return tuple(found)
 
 
 def _new_message(world: World, bot: Bot, channel: Channel, content: Content, arguments: Arguments) -> Message:

@@ -211,7 +211,10 @@ def _answer_submission(world: World, view: View, answer: Json) -> None:
     view.errors = {}
     try:
         if action == "errors":
-            view.errors = {str(key): str(value) for key, value in (answer.get("errors") or {}).items()}
+            errors = answer.get("errors")
+            if not isinstance(errors, dict):
+                raise Refusal("invalid_arguments")
+            view.errors = {str(key): str(value) for key, value in errors.items()}
             world.note("view", world.direct(view.bot, view.user), lambda: view_view(view))
         elif action == "update":
             replace_view(world, view, checked_view(answer.get("view"), "modal"))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Any
@@ -236,3 +237,18 @@ async def test_changes_are_told_as_they_happen(
         ("stream", "hi"),
     ]
     assert (seen[2]["channel"], seen[2]["detail"]["streaming"]) == (general, True)
+
+
+async def test_as_a_process_it_prints_its_address_and_ends_when_asked(http: ClientSession) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "channels.emulators.slack", "--port", "0", "--second-workspace"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    line = await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)
+    remote = Remote(http, line.decode().removeprefix("listening on ").strip())
+
+    assert [one["name"] for one in await remote.get("workspaces")] == ["Acme", "Umbrella"]
+    assert [one["name"] for one in await remote.get("channels")] == ["general"]
+    process.terminate()
+    assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0

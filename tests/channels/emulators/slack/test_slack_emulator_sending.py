@@ -190,12 +190,15 @@ async def test_escaped_text_notifies_nobody_and_the_rest_is_recorded(
     await client.chat_postMessage(channel=general, text="<!here>", blocks=[section("<@U0ADA>")])
     await client.chat_postMessage(channel=general, markdown_text="`<!here>` <!everyone>")
     await client.chat_postMessage(channel=general, text="@channel", link_names=True)
+    attachments = [{"text": "<!here>", "blocks": [section("<@U0ADA>")]}]
+    await client.chat_postMessage(channel=general, text="old style", attachments=attachments)
 
-    quiet, loud, markdown, named = emulator.messages(general)
+    quiet, loud, markdown, named, attached = emulator.messages(general)
     assert quiet.mentions == ()
     assert loud.mentions == ("!here", "U0ADA")
     assert markdown.mentions == ("!everyone",)
     assert named.mentions == ("!channel",)
+    assert attached.mentions == ("!here", "U0ADA")
 
 
 async def test_an_update_without_blocks_and_metadata_takes_them_away(
