@@ -4,9 +4,10 @@ import subprocess
 import sys
 
 import pytest
+from channel_stage import MemoryVault
 from pydantic import SecretStr
 
-from channels.registry import SETTINGS_BY_KIND, create_adapter
+from channels.registry import SETTINGS_BY_KIND, create_adapter, secrets_of
 from channels.secrets import SecretUnavailable
 from channels.telegram.settings import TelegramSettings
 
@@ -42,6 +43,23 @@ def test_a_reference_without_a_secret_makes_no_adapter() -> None:
         create_adapter(settings, NoVault())
 
 
+async def test_slack_settings_make_a_slack_adapter() -> None:
+    settings = SETTINGS_BY_KIND["slack"].model_validate(
+        {"kind": "slack", "account": "work", "bot_token": "xoxb-1", "app_token": "xapp-1"}
+    )
+    adapter = create_adapter(settings, MemoryVault())
+    assert (adapter.kind, adapter.account) == ("slack", "work")
+    await adapter.stop()
+
+
+def test_secrets_are_found_whatever_they_are_called() -> None:
+    settings = SETTINGS_BY_KIND["slack"].model_validate(
+        {"kind": "slack", "account": "work", "bot_token": "xoxb-1", "app_token": "env:APP"}
+    )
+    assert sorted(secrets_of(settings)) == ["app_token", "bot_token"]
+
+
 def test_an_sdk_is_not_loaded_before_it_is_needed() -> None:
-    program = "import sys, channels.registry; sys.exit('telegram' in sys.modules or 'httpx' in sys.modules)"
+    sdks = ("telegram", "httpx", "slack_sdk", "slack_bolt", "aiohttp")
+    program = f"import sys, channels.registry; sys.exit(any(name in sys.modules for name in {sdks}))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
