@@ -5,10 +5,9 @@ discord.py 2.7.1.
 """
 
 from channels.capabilities import Capabilities, Idempotency, Rate, StreamMode, TextUnit
+from channels.discord.limits import CONTENT_MAX_CODEPOINTS
 from channels.messages import RoomRef
 
-# Create Message: "Message contents (up to 2000 characters)", counted in code points.
-TEXT_MAX = 2000
 # Reference, uploading files: 10 MiB a file in guilds without boosts; nothing tells a bot of more beforehand.
 FILE_MAX_BYTES = 10 * 1024 * 1024
 # Components: 5 buttons in an action row, 5 action rows in a message.
@@ -16,8 +15,7 @@ BUTTONS_PER_ROW = 5
 ACTIONS_MAX = 25
 BUTTON_LABEL_MAX = 80
 CUSTOM_ID_MAX = 100
-# Modals: title 45, label 45, text input 4000 characters; a reason needs far less.
-MODAL_TITLE_MAX = 45
+# Modals: a text input takes 4000 characters; a reason needs far less.
 REASON_MAX = 500
 THREAD_NAME_MAX = 100
 # A thread that nobody wrote in for a day is hidden, not closed: writing brings it back.
@@ -77,7 +75,7 @@ ANSWERS_S = 3.0
 def room_capabilities(room: RoomRef) -> Capabilities:
     """The same in channels, threads and direct messages."""
     return Capabilities(
-        text_max=TEXT_MAX,
+        text_max=CONTENT_MAX_CODEPOINTS,
         text_unit=TextUnit.CODEPOINTS,
         idempotency=Idempotency.NONCE,
         can_edit=True,

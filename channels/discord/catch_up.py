@@ -113,5 +113,3 @@ class CatchUp:
                 )
                 at_least_s = error.after_s if isinstance(error, RateLimited) else 0.0
                 await asyncio.sleep(max(at_least_s, self.backoff.delay_s(failures)))
-
-

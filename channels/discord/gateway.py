@@ -181,7 +181,9 @@ class Gateway:
         finally:
             # An invalidated session has no id any more.
             alive = socket.session_id is not None
-            self._session = _Session(socket.session_id or "", socket.sequence, socket.gateway) if alive else None
+            self._session = (
+                _Session(socket.session_id or "", socket.sequence, socket.gateway) if alive else None
+            )
             self._socket = None
             await _shut(socket, code)
 

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from channels.discord.capabilities import CUSTOM_ID_MAX, MODAL_TITLE_MAX, REASON_MAX, TEXT_MAX
+from channels.discord.capabilities import CUSTOM_ID_MAX, REASON_MAX
 from channels.discord.commands import COMMAND, COMMAND_TEXT
 from channels.discord.inbound import Member, User, thread_key, title_of, to_sender
+from channels.discord.limits import CONTENT_MAX_CODEPOINTS as TEXT_MAX
 from channels.discord.places import Place, PlaceKind, to_place
 from channels.discord.snowflakes import millis_of
 from channels.messages import Addressed, Delivery, Ignored, Inbound, Pressed, RoomRef, Verdict
@@ -26,11 +27,13 @@ _REASON_FIELD: Final = "reason"
 # interactions/receiving-and-responding.mdx#interaction-callback-type
 _MESSAGE, _NOTHING, _MODAL = 4, 6, 9
 _EPHEMERAL: Final = 1 << 6
-_NOBODY: Final = {"parse": []}
+_NOBODY: Final[Mapping[str, Any]] = {"parse": []}
 
 NOT_STORED: Final = "That could not be stored, so nothing was done. Please try again in a moment."
 NOT_TAKEN: Final = "Nothing was done: this is not, or no longer, possible here."
-NOT_HERE: Final = "I cannot write here. Please use this command in a server I am in, or in a direct message to me."
+NOT_HERE: Final = (
+    "I cannot write here. Please use this command in a server I am in, or in a direct message to me."
+)
 
 
 class InteractionKind(StrEnum):
@@ -211,7 +214,7 @@ def reason_form(value: str) -> dict[str, Any]:
     }
     data = {
         "custom_id": custom_id(value, asks_reason=True),
-        "title": "Why?"[:MODAL_TITLE_MAX],
+        "title": "Why?",
         "components": [{"type": 18, "label": "Reason", "component": field}],
     }
     return {"type": _MODAL, "data": data}

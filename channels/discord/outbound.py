@@ -2,8 +2,11 @@
 
 import base64
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+
+import discord
 
 from channels.discord.capabilities import (
     ACTIONS_MAX,
@@ -14,13 +17,14 @@ from channels.discord.capabilities import (
     THREAD_NAME_MAX,
 )
 from channels.discord.interactions import custom_id
-from channels.messages import Action, Mark, Rendered
+from channels.discord.limits import CONTENT_MAX_CODEPOINTS, SUPPRESS_EMBEDS
+from channels.discord.render import render_markdown
+from channels.messages import Action, Card, Mark, Rendered
 
 # Nobody is called unless the content says so on purpose.
 _NOBODY: Final[Mapping[str, Any]] = {"parse": []}
-# A preview makes Discord's servers fetch whatever address a text holds, which is a way to leak what an agent
-# was tricked into writing there. The flag hides our own embeds too, so content with embeds goes without it.
-_NO_PREVIEW: Final = 1 << 2
+# Previews are off: one makes Discord's servers fetch whatever address a text holds, which is a way to leak what an
+# agent was tricked into writing there.
 _STYLES: Final = {"primary": 1, "default": 2, "danger": 4}
 _ROW, _BUTTON = 1, 2
 
@@ -42,19 +46,35 @@ def message_body(content: Rendered, operation_id: str) -> dict[str, Any]:
 def edit_body(content: Rendered) -> dict[str, Any]:
     """For Edit Message: everything is said, so that what stood there before is gone. Files stay."""
     payload = content.payload
-    embeds = payload.get("embeds", [])
     return {
         "content": _words(content),
-        "embeds": embeds,
+        "embeds": payload.get("embeds", []),
         "components": payload.get("components", []),
         "allowed_mentions": payload.get("allowed_mentions", _NOBODY),
-        "flags": payload.get("flags", 0 if embeds else _NO_PREVIEW),
+        "flags": payload.get("flags", SUPPRESS_EMBEDS),
     }
 
 
 def file_body(content: Rendered, operation_id: str, name: str) -> dict[str, Any]:
     """For Create Message with one file beside it."""
     return {**message_body(content, operation_id), "attachments": [{"id": 0, "filename": name}]}
+
+
+def file_form(body: Mapping[str, Any], file: discord.File, media_type: str) -> list[dict[str, Any]]:
+    """The parts of the multipart request, as the library takes them."""
+    part = {"name": "files[0]", "value": file.fp, "filename": file.filename, "content_type": media_type}
+    return [{"name": "payload_json", "value": json.dumps(body), "content_type": "application/json"}, part]
+
+
+def card_message(card: Card) -> Rendered:
+    """A card as one message: words rather than an embed, which people can switch off and which needs a right."""
+    parts = [f"**{card.title}**", card.body, card.outcome or ""]
+    rendered = render_markdown("\n\n".join(part for part in parts if part))
+    first = rendered[0]
+    text = first.text
+    if len(rendered) > 1:
+        text = text[: CONTENT_MAX_CODEPOINTS - 2].rstrip() + "\n…"
+    return Rendered(text, {**first.payload, "components": buttons(card.actions)})
 
 
 def thread_body(starter: Mapping[str, Any], bot_id: str) -> dict[str, Any]:
@@ -90,9 +110,7 @@ def _button(action: Action) -> dict[str, Any]:
     }
 
 
-def find_own(
-    messages: Iterable[Mapping[str, Any]], bot_id: str, content: Rendered
-) -> str | None:
+def find_own(messages: Iterable[Mapping[str, Any]], bot_id: str, content: Rendered) -> str | None:
     """The id of the newest message of ours that shows `content`; buttons are compared by what they carry.
 
     Newest, because a room is written by one operation at a time: whatever stands before it belongs to others.

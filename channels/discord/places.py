@@ -132,7 +132,8 @@ class Places:
         """Whether the bot can open a thread here and write in it."""
         permissions = self.permissions(place)
         return place.kind is PlaceKind.CHANNEL and (
-            permissions is None or (permissions.create_public_threads and permissions.send_messages_in_threads)
+            permissions is None
+            or (permissions.create_public_threads and permissions.send_messages_in_threads)
         )
 
     def can_read_back(self, place: Place) -> bool:
@@ -171,7 +172,7 @@ class Places:
         return value
 
     def _guild(self, data: Payload) -> _Guild:
-        own = next((one for one in data.get("members", ()) if one["user"]["id"] == self.bot_id), {})
+        own: Payload = next((one for one in data.get("members", ()) if one["user"]["id"] == self.bot_id), {})
         roles = data.get("roles", ())
         return _Guild(
             name=data.get("name", data["id"]),

@@ -32,7 +32,7 @@ from channels.discord.places import Place, PlaceKind, Places
 from channels.discord.snowflakes import first_id_at, millis_of
 from channels.discord.watch import Event, Watch
 from channels.errors import ChannelError, Gone
-from channels.messages import Delivery, Ignored
+from channels.messages import Delivery
 from channels.port import InboxSink
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,12 @@ class Receiver:
                 await self._arrived.wait()
             batch = _Batch()
             while self._queue and len(batch.deliveries) < BATCH_MAX:
-                await self._process(self._queue.popleft(), batch)
+                event = self._queue.popleft()
+                try:
+                    await self._process(event, batch)
+                except Exception:
+                    # The edge of this task: one event that nobody can read must not end receiving.
+                    log.exception("discord event not understood", extra=self._log_fields("not_understood"))
             await self._store(batch)
             self._drained.set()
             wake_catch_up()

@@ -8,7 +8,7 @@ through here may be repeated, messages thanks to their nonce; REQUEST_TIMEOUT_S 
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
 
@@ -86,7 +86,11 @@ class Rest:
         """The bot's own user object, asked for once. Raises ChannelError."""
         async with self._login:
             if self.http.me is None:
-                await self._bounded(self.http.static_login(self._token), None)
+                try:
+                    await self.guard(self.http.static_login(self._token))
+                except UnknownOutcome as error:
+                    # Nothing was asked of Discord yet but who we are.
+                    raise Unreachable(str(error)) from None
         assert self.http.me is not None
         return self.http.me
 
@@ -115,14 +119,17 @@ class Rest:
             arguments |= {"files": [file], "form": form}
         trace = Trace()
         request = self.http.request(Route(method, path, **places), trace_request_ctx=trace, **arguments)
-        return await self._bounded(request, "room" if "channel_id" in places else None, trace)
+        return await self.guard(request, "room" if "channel_id" in places else "account", trace)
 
     async def close(self) -> None:
         """Close connections. Idempotent."""
         self._is_closed = True
         await self.http.close()
 
-    async def _bounded(self, request: Any, scope: str | None, trace: "Trace | None" = None) -> Any:
+    async def guard(
+        self, request: Coroutine[Any, Any, Any], scope: str = "account", trace: "Trace | None" = None
+    ) -> Any:
+        """A coroutine of the library, within REQUEST_TIMEOUT_S. Raises ChannelError."""
         if self._is_closed:
             request.close()
             raise Unreachable("the adapter is stopped")
@@ -131,11 +138,10 @@ class Rest:
                 return await request
         except discord.RateLimited as error:
             is_global = trace is not None and trace.is_global
-            raise RateLimited(error.retry_after, "account" if is_global else scope or "account") from None
+            raise RateLimited(error.retry_after, "account" if is_global else scope) from None
         except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-            raise self._to_channel_error(error, scope or "account") from None
-        except TimeoutError:
-            raise UnknownOutcome("no answer in time") from None
+            # OSError takes in the timeout.
+            raise self._to_channel_error(error, scope) from None
         except RuntimeError as error:
             # The session was closed under the call.
             raise UnknownOutcome(f"call cut off ({error})") from None
@@ -212,7 +218,7 @@ class Bucket(Ratelimit):
         self._last_request = self._loop.time()
         while True:
             if self.is_expired():
-                self.reset()
+                self.reset()  # type: ignore[no-untyped-call] # the library forgot to type it
             if self.remaining > 0 or self.expires is None:
                 break
             wait_s = self.expires - self._loop.time()
@@ -258,9 +264,7 @@ class Http(HTTPClient):
 
     async def request(self, route: Route, **arguments: Any) -> Any:
         route.url = self._api_base_url + route.url.removeprefix(Route.BASE)
-        arguments.setdefault(
-            "timeout", aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
-        )
+        arguments.setdefault("timeout", aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S))
         return await super().request(route, **arguments)
 
     async def ws_connect(self, url: str, *, compress: int = 0) -> aiohttp.ClientWebSocketResponse:
