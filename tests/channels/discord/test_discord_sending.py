@@ -174,6 +174,22 @@ async def test_a_thread_whose_message_is_gone_cannot_be_opened(
         await adapter.send(operation(), RoomRef(str(ROOM), str(said.id)), Rendered("hi"))
 
 
+async def test_an_answer_in_a_thread_that_was_hidden_meanwhile_is_still_edited(
+    emulator: DiscordEmulator, adapter: DiscordAdapter
+) -> None:
+    thread = emulator.start_thread("talk")
+    room = RoomRef(str(ROOM), str(thread.id))
+    receipt = await adapter.send(operation(), room, Rendered("…"))
+    emulator.moderation.change_thread(thread.id, archived=True)
+    await adapter.edit(operation(), room, receipt.ref, Rendered("done"))
+    assert [one.content for one in from_bot(emulator, thread.id)] == ["done"]
+    emulator.moderation.change_thread(thread.id, archived=True)
+    await adapter.send(operation("dlv_2"), room, Rendered("more"))
+    emulator.moderation.change_thread(thread.id, archived=True, locked=True)
+    with pytest.raises(Refused):
+        await adapter.edit(operation(), room, receipt.ref, Rendered("too late"))
+
+
 # --- reconciling beyond the nonce -----------------------------------------------------------------
 
 
@@ -188,6 +204,14 @@ async def test_a_message_of_long_ago_is_found_by_what_it_says(
     assert other.finding is Finding.ABSENT
 
 
+async def test_a_message_of_another_operation_is_not_taken_for_the_lost_one(
+    emulator: DiscordEmulator, adapter: DiscordAdapter
+) -> None:
+    await post(adapter, "…", name="dlv_other")
+    found = await adapter.reconcile(operation(age_ms=LONG_AGO_MS), GENERAL, Rendered("…"))
+    assert found.finding is Finding.ABSENT
+
+
 async def test_a_card_of_long_ago_is_found_by_its_buttons(
     emulator: DiscordEmulator, adapter: DiscordAdapter
 ) -> None:
@@ -198,9 +222,11 @@ async def test_a_card_of_long_ago_is_found_by_its_buttons(
     receipts = [
         await adapter.send(operation(f"dlv_{number}"), GENERAL, card) for number, card in enumerate(cards)
     ]
+    after_a_restart = make_adapter(emulator)
     for card, receipt in zip(cards, receipts, strict=True):
-        found = await adapter.reconcile(operation(age_ms=LONG_AGO_MS), GENERAL, card)
+        found = await after_a_restart.reconcile(operation(age_ms=LONG_AGO_MS), GENERAL, card)
         assert found.receipt is not None and found.receipt.ref == receipt.ref
+    await after_a_restart.stop()
 
 
 async def test_nothing_is_found_in_a_thread_that_was_never_opened(
