@@ -138,8 +138,19 @@ def tell_guild_joined(world: World, guild: Guild, bot: Bot) -> None:
 
 
 def tell_guild_left(world: World, guild: Guild, bot: Bot) -> None:
-    """GUILD_DELETE to a bot that was removed; an outage would carry `unavailable`."""
+    """GUILD_DELETE to a bot that was removed."""
     world.tell(Dispatch(bot.id, "GUILD_DELETE", Intent.GUILDS, {"id": str(guild.id)}))
+
+
+def tell_outage(world: World, guild: Guild, *, is_over: bool) -> None:
+    """GUILD_DELETE or GUILD_CREATE with `unavailable`, to every bot of the guild."""
+    for bot in world.bots.values():
+        if bot.id in guild.members and is_over:
+            wire = guild_create_to_wire(world, guild, bot) | {"unavailable": False}
+            world.tell(Dispatch(bot.id, "GUILD_CREATE", Intent.GUILDS, wire))
+        elif bot.id in guild.members:
+            wire = {"id": str(guild.id), "unavailable": True}
+            world.tell(Dispatch(bot.id, "GUILD_DELETE", Intent.GUILDS, wire))
 
 
 def tell_member(world: World, guild: Guild, user_id: int) -> None:

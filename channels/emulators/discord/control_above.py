@@ -42,6 +42,9 @@ class ControlAbove:
         self._moderation_actions: dict[str, Action] = {
             "remove_bot": lambda body, bot: moderation.remove_bot(id_of(body, "guild_id"), bot=bot),
             "add_bot": lambda body, bot: moderation.add_bot(id_of(body, "guild_id"), bot=bot),
+            "outage": lambda body, bot: moderation.tell_outage(
+                id_of(body, "guild_id"), is_over=flag_of(body, "is_over")
+            ),
             "set_permissions": lambda body, bot: moderation.set_permissions(
                 id_of(body, "channel_id"), allow=_bits(body, "allow"), deny=_bits(body, "deny"), bot=bot
             ),

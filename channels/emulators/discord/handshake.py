@@ -109,7 +109,8 @@ class Peer:
         self.session.emit("READY", ready)
         if Intent.GUILDS in self.session.intents:
             for guild in guilds:
-                self.session.emit("GUILD_CREATE", guild_create_to_wire(self.world, guild, bot))
+                wire = guild_create_to_wire(self.world, guild, bot) | {"unavailable": False}
+                self.session.emit("GUILD_CREATE", wire)
 
     def _resume(self, data: Json) -> None:
         bot = self._bot(data)

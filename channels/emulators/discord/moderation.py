@@ -7,6 +7,7 @@ from channels.emulators.discord.announcements import (
     tell_channel,
     tell_guild_joined,
     tell_guild_left,
+    tell_outage,
     tell_threads_of,
 )
 from channels.emulators.discord.gateway import Gateway
@@ -46,6 +47,11 @@ class Moderation:
         guild.members[one.id] = self._world.now()
         tell_guild_joined(self._world, guild, one)
         self._note(guild)
+
+    def tell_outage(self, guild_id: int, *, is_over: bool = False) -> None:
+        """Tell bots that a guild is unavailable, or available again. Raises ControlError."""
+        tell_outage(self._world, self._guild(guild_id), is_over=is_over)
+        self._spread()
 
     def set_permissions(
         self,

@@ -111,14 +111,13 @@ def guild_to_wire(guild: Guild) -> Json:
 
 
 def guild_create_to_wire(world: World, guild: Guild, bot: Bot) -> Json:
-    """What a session learns of a guild when it starts or when the bot joins."""
+    """What a session learns of a guild. Guilds known before carry `unavailable: false` too, new ones do not."""
     users = [world.users[user_id] for user_id in guild.members]
     seen = [one for one in world.threads_of(guild) if bot in world.audience(one)]
     return {
         **guild_to_wire(guild),
         "joined_at": time_to_wire(guild.members[bot.id]),
         "large": False,
-        "unavailable": False,
         "member_count": len(users),
         # Without the members intent only the bot itself (and who is in a voice channel) is listed.
         "members": [member_to_wire(guild.members[bot.id], bot.user)],
