@@ -46,8 +46,10 @@ WORD_JOINER = "\u2060"
 _ADDRESS = re.compile(r"https?://[^\s<>\x00-\x20|\\`]+", re.IGNORECASE)
 _AFTER_ADDRESS = ".,:;!?\"'*_~)]}"
 _FOLLOWED_SCHEMES = ("http://", "https://")
-# Names that call everybody in a room, wherever they begin a word.
-_BROADCAST = re.compile(r"@(?=(?:everyone|here|channel|group)\b)", re.IGNORECASE)
+# Names that call everybody in a room; also their beginnings, as the next piece of text may go on with the rest.
+_EVERYBODY = ("everyone", "here", "channel", "group")
+_BEGINNINGS = "|".join(name[:length] for name in _EVERYBODY for length in range(len(name)))
+_BROADCAST = re.compile(rf"@(?=(?:{'|'.join(_EVERYBODY)})\b|(?:{_BEGINNINGS})\Z)", re.IGNORECASE)
 _LINE_START = re.compile(r"[#+=-]|:(?=-)")
 _NUMBER = re.compile(r"[0-9]{1,9}(?=[.)])")
 _UNSAFE_IN_ADDRESS = re.compile(r"[\s<>()\\`|\"\x00-\x20\x7f]")

@@ -23,8 +23,8 @@ from channels.text import is_visible
 _HEADING_MAX = 3
 _FENCE = "```"
 _MARKUP = re.compile(r"[\\`*_~|\[\]<]")
-# A person, a role or a room, as Discord writes them.
-_TOKEN = re.compile(r"(?<=<)([@#])")
+# What begins a person, a role or a room, as Discord writes them; the bracket may be in another piece of text.
+_TOKEN = re.compile(r"(?<!\w)@(?=[!&]?\d)|(?<=<)[@#]")
 _SNOWFLAKE = re.compile(r"[0-9]{15,20}")
 
 
@@ -62,7 +62,7 @@ class _DiscordWriter(MarkupWriter):
         self.called: dict[str, None] = {}  # in order, each once
 
     def escaped(self, text: str, at_line_start: bool) -> str:
-        text = _MARKUP.sub(r"\\\g<0>", _TOKEN.sub(rf"\1{WORD_JOINER}", text))
+        text = _MARKUP.sub(r"\\\g<0>", _TOKEN.sub(rf"\g<0>{WORD_JOINER}", text))
         if not at_line_start:
             return text
         return "\\" + text if text.startswith(">") else escaped_line_start(text)

@@ -32,6 +32,7 @@ def section(markdown: str, mentions: frozenset[str] = frozenset()) -> str:
         ("- a\n  1. b", "• a\n  1. b"),
         ("> a\n> > b", "> a\n> \n> &gt; b"),
         ("|a|\n|-|\n|b|", "```\na\n-\nb\n```"),
+        ("@h**e**re", f"@{JOINER}here"),
         ("@here <!here>", f"@{JOINER}here &lt;!here&gt;"),
     ],
 )
