@@ -204,6 +204,7 @@ def _claimed(tx: Reader, row: Row, *, recovered: bool) -> ClaimedRun:
         thread_title=thread["title"],
         origin=Origin.model_validate(from_text(thread["origin"])),
         recovered=recovered,
+        is_taken_back=message["deleted_at"] is not None,
     )
 
 
