@@ -19,6 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from channels.emulators.telegram import NO_FLOOD_LIMITS, BotAccount, Message, TelegramEmulator
+from channels.messages import HealthState
 from gateway.app import Gateway
 from gateway.clock import Clock
 from gateway.daemon import open_store
@@ -313,6 +314,26 @@ class TelegramStage(Stage):
             **channel,
         }
         super().__init__(directory, channels=(table,))
+
+    async def stop(self) -> None:
+        """Stop, but not while the adapter opens connections: cut off there, httpx leaves a socket open."""
+        deadline = time.monotonic() + 1.0
+        while self.is_running and time.monotonic() < deadline and await self._is_connecting():
+            await asyncio.sleep(0.005)
+        await super().stop()
+
+    async def _is_connecting(self) -> bool:
+        """Whether receiving has not begun, or something owed waits for its first attempt."""
+        if any(adapter.health().state is HealthState.STARTING for adapter in self.gateway._channels.all()):
+            return True
+        return await self.store.engine.read(
+            lambda tx: (
+                tx.one(
+                    "SELECT 1 FROM outbox WHERE phase = 'sending' OR phase = 'idle' AND attempt = 0 LIMIT 1"
+                )
+                is not None
+            )
+        )
 
     def from_bot(self, chat_id: int = 1001) -> list[Message]:
         """What the bot has in a chat, without what was deleted."""
