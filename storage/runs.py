@@ -233,6 +233,7 @@ def _claimed(tx: Reader, row: Row, *, recovered: bool) -> ClaimedRun:
         recovered=recovered,
         requested_by=row["requested_by"],
         decisions=tuple(_decided(approval) for approval in tx.all(_APPROVALS.of_run, run_id=row["id"])),
+        is_taken_back=message["deleted_at"] is not None,
     )
 
 

@@ -180,7 +180,7 @@ class ClaimedRun:
     """A run that is the caller's until its fence is raised, with what a turn needs to know.
 
     `reply_id` is the id of the answer's message, the same in every attempt; `partial` is what the journal
-    holds of it. `route` is where the thread lives on a chat network.
+    holds of it. `is_taken_back`: the message was deleted meanwhile, so there is nothing to begin with again.
     """
 
     id: str
@@ -198,6 +198,7 @@ class ClaimedRun:
     recovered: bool
     requested_by: str = ""
     decisions: "tuple[Decided, ...]" = ()
+    is_taken_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)

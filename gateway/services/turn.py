@@ -19,7 +19,7 @@ from gateway.hub.streams import Stream
 from gateway.rules.run_states import TRANSITIONS, RunEvent
 from gateway.services.approvals import Approvals
 from gateway.services.channels import Channels, freeze
-from gateway.services.composing import Composer
+from gateway.services.composing import TAKEN_BACK, Composer
 from gateway.services.live import LiveMessage, LiveMessages
 from protocol import limits
 from protocol.errors import Fault
@@ -76,7 +76,9 @@ class Turns:
         except Fault as fault:
             await self._end(run, self._composer.failed("unknown_agent", fault.message, run.origin))
             return
-        if run.attempt > self._attempts_max:
+        if run.is_taken_back:
+            await self._end(run, self._composer.cancelled(TAKEN_BACK, run.origin, run.partial))
+        elif run.attempt > self._attempts_max:
             reason = f"it was started {self._attempts_max} times and never finished"
             await self._end(run, self._composer.failed("gave_up", reason, run.origin, run.partial))
         elif run.recovered and not agent.can_continue:
