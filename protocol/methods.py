@@ -23,6 +23,10 @@ from protocol.requests import (
     ChannelListResult,
     ChannelParams,
     ChannelResult,
+    DeliveryListParams,
+    DeliveryListResult,
+    DeliveryParams,
+    DeliveryResult,
     EmptyResult,
     InboxSubscribeParams,
     InboxSubscribeResult,
@@ -121,6 +125,23 @@ _ROWS: Final = (
     Method("channel.list", NoParams, ChannelListResult, Scope.CHANNEL_READ, "All channel accounts"),
     Method(
         "channel.status", ChannelParams, ChannelResult, Scope.CHANNEL_READ, "How one channel account fares"
+    ),
+    Method(
+        "delivery.list",
+        DeliveryListParams,
+        DeliveryListResult,
+        Scope.DELIVERY_READ,
+        "Page through what is or was owed to rooms",
+    ),
+    Method(
+        "delivery.retry", DeliveryParams, DeliveryResult, Scope.DELIVERY_CONTROL, "Send it (again) after all"
+    ),
+    Method(
+        "delivery.settle",
+        DeliveryParams,
+        DeliveryResult,
+        Scope.DELIVERY_CONTROL,
+        "It arrived: do not send it again",
     ),
     Method("token.create", TokenCreateParams, TokenCreateResult, Scope.TOKEN_WRITE, "Make a token"),
     Method("token.list", Page, TokenListResult, Scope.TOKEN_READ, "Page through tokens"),

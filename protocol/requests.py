@@ -15,6 +15,8 @@ from protocol.records import (
     AuditEntry,
     Channel,
     Content,
+    Delivery,
+    DeliveryState,
     Id,
     Instant,
     Offset,
@@ -382,6 +384,36 @@ class RunListResult(Record):
 
     runs: list[Run]
     next_cursor: str | None = None
+
+
+# --- deliveries --------------------------------------------------------------------------
+
+
+class DeliveryListParams(Page):
+    """Newest first; without a filter all of them."""
+
+    state: Annotated[DeliveryState, LAX] | None = None
+    channel_id: Annotated[str, Field(max_length=limits.NAME_CHARS)] | None = None
+    thread_id: Id | None = None
+
+
+class DeliveryListResult(Record):
+    """A page of deliveries."""
+
+    deliveries: list[Delivery]
+    next_cursor: str | None = None
+
+
+class DeliveryParams(Mutation):
+    """Which delivery."""
+
+    delivery_id: Id
+
+
+class DeliveryResult(Record):
+    """One delivery."""
+
+    delivery: Delivery
 
 
 # --- tokens and audit --------------------------------------------------------------------

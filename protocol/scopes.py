@@ -15,6 +15,8 @@ class Scope(StrEnum):
     RUN_CONTROL = "run.control"
     AGENT_READ = "agent.read"
     CHANNEL_READ = "channel.read"
+    DELIVERY_READ = "delivery.read"
+    DELIVERY_CONTROL = "delivery.control"
     TOKEN_READ = "token.read"
     TOKEN_WRITE = "token.write"
     AUDIT_READ = "audit.read"

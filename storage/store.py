@@ -6,6 +6,7 @@ from pathlib import Path
 from protocol.instants import to_instant
 from storage.audit_chain import Break, Link, Sealed, verify
 from storage.audit_log import AuditLog
+from storage.deliveries import DeliveryRecords
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StoreDamaged
 from storage.files import snapshot
@@ -38,6 +39,7 @@ class Store:
         self.runs = Runs(engine)
         self.inbox = Inbox(engine)
         self.outbox = Outbox(engine)
+        self.deliveries = DeliveryRecords(engine)
         self.identities = Identities(engine)
         self.audit = AuditLog(engine)
 

@@ -13,9 +13,16 @@ _READ: Final = frozenset(
         Scope.RUN_READ,
         Scope.AGENT_READ,
         Scope.CHANNEL_READ,
+        Scope.DELIVERY_READ,
     }
 )
-_OPERATE: Final = _READ | {Scope.THREAD_WRITE, Scope.MESSAGE_SEND, Scope.RUN_CONTROL, Scope.AUDIT_READ}
+_OPERATE: Final = _READ | {
+    Scope.THREAD_WRITE,
+    Scope.MESSAGE_SEND,
+    Scope.RUN_CONTROL,
+    Scope.DELIVERY_CONTROL,
+    Scope.AUDIT_READ,
+}
 
 ROLE_SCOPES: Final = {
     Role.VIEWER: _READ,

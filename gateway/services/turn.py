@@ -20,6 +20,7 @@ from gateway.rules.run_states import TRANSITIONS, RunEvent
 from gateway.services.channels import Channels, freeze
 from gateway.services.composing import Composer
 from gateway.services.live import LiveMessage, LiveMessages
+from gateway.services.receipts import Receipts
 from protocol import limits
 from protocol.errors import Fault
 from protocol.ids import IdPrefix
@@ -48,6 +49,7 @@ class Turns:
         agents: Agents,
         hub: Hub,
         live: LiveMessages,
+        receipts: Receipts,
         channels: Channels,
         composer: Composer,
         clock: Clock,
@@ -60,6 +62,7 @@ class Turns:
         self._agents = agents
         self._hub = hub
         self._live = live
+        self._receipts = receipts
         self._channels = channels
         self._composer = composer
         self._clock = clock
@@ -68,6 +71,7 @@ class Turns:
 
     async def drive(self, run: ClaimedRun) -> None:
         """Drive a run to its end. Cancelling it leaves the run to whoever cancelled or will take over."""
+        self._receipts.begin(run)
         try:
             agent = self._agents.get(run.agent_id)
         except Fault as fault:

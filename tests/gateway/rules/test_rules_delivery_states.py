@@ -28,19 +28,19 @@ STEPS = {
     "confirmed": states.confirmed("ref"),
     "delivered": states.delivered("ref"),
     "found": states.found("ref"),
-    "held": states.held(5, "later"),
+    "postponed": states.postponed(5, "later"),
     "refused": states.refused("never"),
 }
 WAYS = {
     ("idle", "begin send"): "sending",
     ("idle", "retracted"): "idle",
     ("idle", "delivered"): "sent",
-    ("idle", "held"): "idle",
+    ("idle", "postponed"): "idle",
     ("idle", "refused"): "failed",
     ("sending", "doubted"): "unknown",
     ("sending", "confirmed"): "idle",
     ("sending", "delivered"): "sent",
-    ("sending", "held"): "idle",
+    ("sending", "postponed"): "idle",
     ("sending", "refused"): "failed",
     ("unknown", "absent"): "idle",
     ("unknown", "unknowable"): "idle",
@@ -98,7 +98,7 @@ def test_what_nobody_can_know_is_counted() -> None:
 def test_steps_say_what_they_record() -> None:
     assert states.confirmed("r").ref == states.found("r").ref == states.delivered("r").ref == "r"
     assert {name for name, step in STEPS.items() if step.drop_ref} == {"retracted"}
-    held = states.held(7, "slow down")
+    held = states.postponed(7, "slow down")
     assert (held.next_attempt_at_ms, held.error) == (7, "slow down")
     assert states.refused("gone").error == "gone"
 
@@ -143,9 +143,9 @@ def test_elsewhere_the_content_is_sent(capabilities: Capabilities) -> None:
 
 OUTCOMES = {
     Todo.RECONCILE: ("found", "absent", "unknowable", "refused"),
-    Todo.RESERVE: ("confirmed", "held", "doubted", "refused"),
-    Todo.SEND: ("delivered", "held", "doubted", "refused"),
-    Todo.EDIT: ("delivered", "held", "retracted", "refused"),
+    Todo.RESERVE: ("confirmed", "postponed", "doubted", "refused"),
+    Todo.SEND: ("delivered", "postponed", "doubted", "refused"),
+    Todo.EDIT: ("delivered", "postponed", "retracted", "refused"),
 }
 """What a platform may answer to each thing a dispatcher does."""
 

@@ -8,8 +8,8 @@ from protocol.methods import METHODS, Method
 from protocol.records import Role
 from protocol.scopes import Scope
 
-READING = {"server.read", "thread.read", "run.read", "agent.read", "channel.read"}
-OPERATING = READING | {"thread.write", "message.send", "run.control", "audit.read"}
+READING = {"server.read", "thread.read", "run.read", "agent.read", "channel.read", "delivery.read"}
+OPERATING = READING | {"thread.write", "message.send", "run.control", "delivery.control", "audit.read"}
 OWNING = OPERATING | {"thread.delete", "token.read", "token.write"}
 
 
