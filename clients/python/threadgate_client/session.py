@@ -54,7 +54,8 @@ from threadgate_client.views import Position, View
 READS: Final = frozenset(
     {
         "server.info", "thread.get", "thread.list", "thread.history", "thread.search", "run.get", "run.list",
-        "agent.list", "agent.get", "channel.list", "channel.status", "token.list", "audit.list",
+        "agent.list", "agent.get", "channel.list", "channel.status", "delivery.list", "token.list",
+        "audit.list",
     }
 )  # fmt: skip
 """Methods that change nothing. Every other method, known or not, gets an idempotency key."""
