@@ -133,7 +133,8 @@ class Attempts:
         if result.finding is Finding.FOUND and result.receipt is not None:
             self._missed.discard(row.id)
             ref = result.receipt.ref
-            return await self.step(row, states.arrived(ref) if content.blob_id else states.found(ref))
+            is_whole = content.blob_id is not None or not adapter.capabilities(room).can_edit
+            return await self.step(row, states.arrived(ref) if is_whole else states.found(ref))
         if result.finding is Finding.UNKNOWABLE:
             return await self._nobody_knows(adapter, row)
         if adapter.capabilities(room).idempotency is Idempotency.READBACK and row.id not in self._missed:
@@ -168,7 +169,8 @@ class Attempts:
             await self._record_failed_send(row, error, 1)
             raise Recorded(error) from error
         reached("delivery.after_send")
-        if receipt.certainty == "deduplicated" and row.content is not None and not thaw(row.content).blob_id:
+        is_whole = row.content is None or thaw(row.content).blob_id is not None
+        if receipt.certainty == "deduplicated" and not is_whole and adapter.capabilities(room).can_edit:
             # An earlier attempt stands there, and what it says is not known: its placeholder has the same name.
             await self.step(row, states.confirmed(receipt.ref))
             return
