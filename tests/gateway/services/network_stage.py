@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from gateway_stage import eventually
+
 from channels.capabilities import Capabilities, Idempotency, StreamMode, TextUnit
 from channels.errors import ChannelError, UnknownOutcome
 from channels.messages import (
@@ -346,9 +348,11 @@ class Office:
 
     async def settled(self, patience_s: float = 5.0, room: RoomRef = ROOM) -> None:
         """Wait until nothing is owed and nobody sends."""
-        async with asyncio.timeout(patience_s):
-            while not await self.is_idle(room) or "sending" in await self.phases():
-                await asyncio.sleep(0.005)
+
+        async def is_over() -> bool:
+            return await self.is_idle(room) and "sending" not in await self.phases()
+
+        await eventually(is_over, patience_s)
 
     async def kinds(self, thread_id: str) -> list[str]:
         page = await self.store.threads.replay(DEFAULT_ORG, thread_id, 0, 1000, 1 << 30)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from gateway_stage import until
 from network_stage import READBACK, ROOM, Crash, Network, Office
 
 from channels.capabilities import Capabilities
@@ -44,9 +45,7 @@ class Desk:
         await self.office.store.runs.end(run, ending, self.office.clock.now_ms(), retry_id)
 
     async def shown(self, *marks: Mark) -> None:
-        async with asyncio.timeout(3):
-            while tuple(self.network.marks["p1"]) != marks:
-                await asyncio.sleep(0.002)
+        await until(lambda: tuple(self.network.marks["p1"]) == marks)
 
 
 @pytest.fixture
@@ -110,9 +109,7 @@ async def test_after_a_restart_in_the_middle_of_a_run_it_is_done(made) -> None:
     again = replace(taken, message_ref="p1")
     desk.receipts.begin(again)
     await desk.office.complete(again, "the answer")
-    async with asyncio.timeout(3):
-        while desk.network.marks["p1"][-1] is not Mark.DONE:
-            await asyncio.sleep(0.002)
+    await until(lambda: desk.network.marks["p1"][-1] is Mark.DONE)
 
 
 async def running(desk: Desk) -> str:
@@ -142,9 +139,7 @@ async def test_what_cannot_be_reached_is_tried_again_and_what_is_refused_is_not(
     desk = await made()
     desk.network.fates("react", Unreachable("down"), Permanent("no reactions here"))
     run = await desk.begin()
-    async with asyncio.timeout(3):
-        while desk.network.called("react") < 2:
-            await asyncio.sleep(0.002)
+    await until(lambda: desk.network.called("react") == 2)
     await asyncio.sleep(0.05)
     assert desk.network.called("react") == 2
     await desk.office.complete(run, "the answer")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from gateway_stage import until
 from network_stage import NONE, READBACK, ROOM, Network, Office
 
 from channels.capabilities import Rate
@@ -126,8 +127,7 @@ async def test_an_account_that_must_wait_holds_up_all_its_rooms(office: Office) 
     loop = asyncio.get_running_loop()
     office.network.fates("send", RateLimited(0.3))
     await office.owe("one")
-    while not office.network.called("send"):
-        await asyncio.sleep(0.005)
+    await until(lambda: office.network.called("send"))
     began = loop.time()
     await office.owe("two", room=OTHER)
     await office.settled(room=OTHER)
@@ -139,8 +139,7 @@ async def test_an_account_that_must_wait_holds_up_all_its_rooms(office: Office) 
 async def test_a_room_that_must_wait_holds_up_no_other(office: Office) -> None:
     office.network.fates("send", RateLimited(0.5, "room"))
     await office.owe("one")
-    while not office.network.called("send"):
-        await asyncio.sleep(0.005)
+    await until(lambda: office.network.called("send"))
     await office.owe("two", room=OTHER)
     await office.settled(0.4, room=OTHER)
     assert office.network.texts("r2") == ["two"]
@@ -190,8 +189,7 @@ async def test_the_end_does_not_wait_for_a_breaker(office: Office, monkeypatch: 
     office.network.fates("send", AuthLost("revoked"))
     await office.owe("one")
     await office.owe("two", room=OTHER)
-    while office.deliveries.traffic.breaker(office.network) is BreakerState.CLOSED:
-        await asyncio.sleep(0.005)
+    await until(lambda: office.deliveries.traffic.breaker(office.network) is BreakerState.OPEN)
     async with asyncio.timeout(1):
         await office.deliveries.stop(5)
 

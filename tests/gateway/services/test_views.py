@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from gateway_stage import until
 from network_stage import NONE, PLACEHOLDER, READBACK, Crash, Lost, Network, Office, Speech
 
 from channels.capabilities import Capabilities, Rate, StreamMode
@@ -57,12 +58,6 @@ async def telling(
     yield make
     for office in offices:
         await office.close()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 # --- a message that grows --------------------------------------------------------------------------
