@@ -133,6 +133,16 @@ class Traffic:
                 account.breaker = account.breaker.answered()
         self._tell(adapter, account, was, str(error))
 
+    async def revive(self, adapter: Adapter) -> None:
+        """Probe an account whose breaker's time is over, unless a delivery in line does: there may be none."""
+        account = self._account(adapter)
+        if account.breaker.state is BreakerState.CLOSED or account.line.locked():
+            return
+        async with account.line:
+            is_over = account.breaker.wait_s(self._clock.monotonic()) == 0
+            if is_over and account.breaker.state is not BreakerState.CLOSED:
+                await self._probe(account, adapter)
+
     def breaker(self, adapter: Adapter) -> BreakerState:
         """Whether anything is sent over the account."""
         return self._account(adapter).breaker.state
