@@ -136,11 +136,10 @@ class Traffic:
     async def revive(self, adapter: Adapter) -> None:
         """Probe an account whose breaker's time is over, unless a delivery in line does: there may be none."""
         account = self._account(adapter)
-        if account.breaker.state is BreakerState.CLOSED or account.line.locked():
+        if account.line.locked():
             return
         async with account.line:
-            is_over = account.breaker.wait_s(self._clock.monotonic()) == 0
-            if is_over and account.breaker.state is not BreakerState.CLOSED:
+            if self._needs_probe(account):
                 await self._probe(account, adapter)
 
     def breaker(self, adapter: Adapter) -> BreakerState:
@@ -183,6 +182,10 @@ class Traffic:
                 return
             else:
                 await self._probe(account, adapter)
+
+    def _needs_probe(self, account: _Account) -> bool:
+        breaker = account.breaker
+        return breaker.state is not BreakerState.CLOSED and breaker.wait_s(self._clock.monotonic()) == 0
 
     async def _probe(self, account: _Account, adapter: Adapter) -> None:
         """The one thing that is tried when a breaker's time is over: a question without an effect."""
