@@ -24,4 +24,4 @@ def create_adapter(settings: ChannelSettings, vault: Vault) -> Adapter:
             # python-telegram-bot takes 0.2 s and about 15 MB to load (22.8, Python 3.11).
             from channels.telegram.adapter import TelegramAdapter  # noqa: PLC0415 - see the module's docstring
 
-            return TelegramAdapter(settings, resolve_secret(settings.token))
+            return TelegramAdapter(settings, resolve_secret(settings.token), vault)
