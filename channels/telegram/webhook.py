@@ -126,8 +126,9 @@ class Webhook:
             return HttpResponse(405, headers={"Allow": "POST"})
         if self._secret is None or not self.receiver.is_ready:
             return HttpResponse(503, headers={"Retry-After": "1"})
-        claimed = request.headers.get(SECRET_HEADER, "")
-        if not hmac.compare_digest(claimed.encode(), self._secret.encode()):
+        # HTTP servers hand on bytes that are no text as half characters.
+        claimed = request.headers.get(SECRET_HEADER, "").encode("utf-8", "surrogatepass")
+        if not hmac.compare_digest(claimed, self._secret.encode()):
             return HttpResponse(403)
         update = _update_in(request.body)
         if update is None:
