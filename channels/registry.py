@@ -45,7 +45,7 @@ def create_adapter(settings: ChannelSettings, vault: Vault) -> Adapter:
             # python-telegram-bot takes 0.2 s and about 15 MB to load (22.8, Python 3.11).
             from channels.telegram.adapter import TelegramAdapter  # noqa: PLC0415 - see the module's docstring
 
-            return TelegramAdapter(settings, resolve_secret(settings.token))
+            return TelegramAdapter(settings, resolve_secret(settings.token), vault)
         case SlackSettings():
             # slack-bolt and slack_sdk take 0.3 s and about 20 MB (1.30 and 3.47, Python 3.11).
             from channels.slack.adapter import Credentials, SlackAdapter  # noqa: PLC0415
