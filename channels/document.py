@@ -52,7 +52,18 @@ class Link:
     url: str
 
 
-Inline: TypeAlias = Text | Code | LineBreak | Strong | Emphasis | Strike | Link
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A wish to call somebody: `user` is a network's immutable id, `name` what stands there if nobody is called.
+
+    Written `[name](mention:user)`. A renderer calls only users of the allowlist it was given.
+    """
+
+    name: str
+    user: str
+
+
+Inline: TypeAlias = Text | Code | LineBreak | Strong | Emphasis | Strike | Link | Mention
 Inlines: TypeAlias = tuple[Inline, ...]
 
 
@@ -71,7 +82,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class CodeBlock:
-    """Literal lines, without the final line ending. `language` is empty when none was given."""
+    """Literal lines, without the final line ending. `language` is a word of `A-Za-z0-9_+.#-`, or empty."""
 
     text: str
     language: str = ""
@@ -134,7 +145,7 @@ def plain_text(spans: Sequence[Inline]) -> str:
 
 def _span_text(span: Inline) -> str:
     match span:
-        case Text(text) | Code(text):
+        case Text(text) | Code(text) | Mention(text):
             return text
         case LineBreak():
             return "\n"

@@ -1,13 +1,17 @@
 """CommonMark with tables and strikethrough -> the document model. Never raises, whatever the text is.
 
-The parser is markdown-it-py; only its tokens are used. Raw HTML stays the text it is, an image becomes a link
-to it, bare addresses are left to the platforms. Rendering and splitting live elsewhere.
+The parser is markdown-it-py; only its tokens are used. Nothing a person should read is lost: raw HTML stays the
+text it is, an image becomes a link to it, a link's title and a source that no link uses are told in words, cells
+beyond a table's columns stay in the last one, what a fence says besides its language stands above it. Bare
+addresses are left to the platforms. `[name](mention:id)` is a Mention. Rendering and splitting live elsewhere.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_block.table import escapedSplit
 from markdown_it.token import Token
 
 from channels.document import (
@@ -24,6 +28,7 @@ from channels.document import (
     LineBreak,
     Link,
     ListBlock,
+    Mention,
     Paragraph,
     Quote,
     Rule,
@@ -41,16 +46,81 @@ _BLOCK_DEPTH_MAX = 40
 # The parser does not bound nested emphasis. Deeper marks are dropped, their text is kept.
 _INLINE_DEPTH_MAX = 10
 
-_parser = MarkdownIt("commonmark", {"maxNesting": _BLOCK_DEPTH_MAX}).enable(["table", "strikethrough"])
+_MENTION_SCHEME = "mention:"
+_CELL_SEPARATOR = " | "
+_LANGUAGE = re.compile(r"[A-Za-z0-9_+.#-]{1,32}")
+
+_parser = MarkdownIt(
+    "commonmark",
+    # Both options leave a trace of link definitions in the tokens; without them unused ones would be lost.
+    {"maxNesting": _BLOCK_DEPTH_MAX, "inline_definitions": True, "store_labels": True},
+).enable(["table", "strikethrough"])
 
 
 def parse_markdown(text: str) -> Document:
     """The document that `text` describes. Text nested too deep to follow becomes one plain paragraph."""
-    text = well_formed(text)
+    text = well_formed(text).replace("\0", "\ufffd")
     tokens = _parser.parse(text)
     if any(token.level >= _BLOCK_DEPTH_MAX - 1 for token in tokens):
         return Document((Paragraph(_lines(text.strip())),))
-    return Document(_read_blocks(iter(tokens), closing=None))
+    _keep_surplus_cells(tokens, text)
+    return Document(_read_blocks(_with_infos(_without_used_definitions(tokens)), closing=None))
+
+
+def _with_infos(tokens: list[Token]) -> Iterator[Token]:
+    """Before a fence that says more than a language, a token that holds what it says."""
+    for token in tokens:
+        info = " ".join(token.info.split())
+        if token.type == "fence" and info and not _LANGUAGE.fullmatch(info):
+            yield Token("info", "", 0, content=info)
+        yield token
+
+
+def _without_used_definitions(tokens: list[Token]) -> list[Token]:
+    """All tokens but the link definitions whose links stand in the text; the first of one label counts."""
+    if not any(token.type == "definition" for token in tokens):
+        return tokens
+    used = {child.meta.get("label") for token in tokens for child in token.children or ()}
+    kept: list[Token] = []
+    for token in tokens:
+        if token.type == "definition" and token.meta["id"] in used:
+            used.discard(token.meta["id"])
+        else:
+            kept.append(token)
+    return kept
+
+
+def _keep_surplus_cells(tokens: list[Token], text: str) -> None:
+    """Put the cells that the parser leaves out, because their column has no header, into the last cell."""
+    if not any(token.type == "table_open" for token in tokens):
+        return
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    line, columns, cell = 0, 0, Token("", "", 0)
+    for token in tokens:
+        match token.type:
+            case "table_open":
+                line, columns = (token.map or [0])[0], 0
+            case "th_open":
+                columns += 1
+            case "inline":
+                cell = token
+            case "tbody_open":
+                line += 1  # from the header to the line of dashes
+            case "tr_open" if columns:
+                line += 1
+            case "tr_close":
+                surplus = _surplus(lines[line], columns)
+                if surplus and cell.children is not None:
+                    cell.children += _parser.parseInline(_CELL_SEPARATOR + surplus)[0].children or []
+
+
+def _surplus(line: str, columns: int) -> str:
+    cells = escapedSplit(line.lstrip(" \t>").rstrip())
+    if cells and not cells[0]:
+        cells.pop(0)
+    if cells and not cells[-1]:
+        cells.pop()
+    return _CELL_SEPARATOR.join(cells[columns:])
 
 
 def _read_blocks(tokens: Iterator[Token], closing: str | None) -> Blocks:
@@ -69,12 +139,16 @@ def _read_block(token: Token, tokens: Iterator[Token]) -> Block | None:
     match token.type:
         case "paragraph_open":
             return _paragraph(_read_inline(tokens, "paragraph_close"))
+        case "definition":
+            return Paragraph(_source(token))
         case "heading_open":
             spans = _read_inline(tokens, "heading_close")
             return Heading(spans, level=int(token.tag[1:])) if spans else None
         case "fence" | "code_block":
-            language = token.info.split(maxsplit=1)[0] if token.info.strip() else ""
-            return CodeBlock(token.content.removesuffix("\n"), language)
+            language, *_ = token.info.split() or [""]
+            return CodeBlock(
+                token.content.removesuffix("\n"), language if _LANGUAGE.fullmatch(language) else ""
+            )
         case "bullet_list_open":
             return _read_list(tokens, "bullet_list_close", start=None)
         case "ordered_list_open":
@@ -86,7 +160,7 @@ def _read_block(token: Token, tokens: Iterator[Token]) -> Block | None:
             return _read_table(tokens)
         case "hr":
             return Rule()
-        case _:  # html_block, the only other leaf of this grammar
+        case _:  # html_block and info, the only other leaves
             return _paragraph(_lines(token.content.strip("\n")))
 
 
@@ -150,9 +224,13 @@ def _read_inline(tokens: Iterator[Token], closing: str) -> Inlines:
 
 @dataclass(slots=True)
 class _OpenMark:
-    """A mark whose end has not been read; `wrap` makes the span of its children, None keeps them bare."""
+    """A mark whose end has not been read; `wrap` makes the span of its children, None keeps them bare.
+
+    `after` is what the mark says besides its children.
+    """
 
     wrap: Callable[[Inlines], Inline] | None
+    after: Inlines = ()
     children: list[Inline] = field(default_factory=list)
 
 
@@ -161,10 +239,11 @@ def _spans(tokens: list[Token]) -> Inlines:
     stack = [_OpenMark(None)]
     for token in tokens:
         if token.nesting == 1:
-            stack.append(_OpenMark(_wrapper(token) if len(stack) <= _INLINE_DEPTH_MAX else None))
+            wrap = _wrapper(token) if len(stack) <= _INLINE_DEPTH_MAX else None
+            stack.append(_OpenMark(wrap, _titled(token, "")))
         elif token.nesting == -1:
             closed = stack.pop()
-            stack[-1].children.extend(_closed(closed))
+            stack[-1].children.extend((*_closed(closed), *closed.after))
         else:
             stack[-1].children.extend(_leaf(token))
     return _joined(stack[0].children)
@@ -184,8 +263,27 @@ def _wrapper(token: Token) -> Callable[[Inlines], Inline]:
         case "s_open":
             return Strike
         case _:  # link_open
-            url = str(token.attrs.get("href", ""))
-            return lambda children: Link(children or (Text(url),), url)
+            return _link_wrapper(str(token.attrs.get("href", "")))
+
+
+def _link_wrapper(url: str) -> Callable[[Inlines], Inline]:
+    if url[: len(_MENTION_SCHEME)].lower() == _MENTION_SCHEME:
+        user = url[len(_MENTION_SCHEME) :]
+        return lambda children: Mention(" ".join(plain_text(children).split()) or user, user)
+    return lambda children: Link(children or _lines(url), url)
+
+
+def _titled(token: Token, shown: str) -> Inlines:
+    """The words of a title, which nothing else would show."""
+    title = " ".join(str(token.attrs.get("title", "")).split())
+    return (Text(f" ({title})"),) if title and title != shown else ()
+
+
+def _source(definition: Token) -> Inlines:
+    """A link definition that no link uses, e.g. one of a list of sources."""
+    label, url, title = (" ".join(str(definition.meta[key]).split()) for key in ("label", "url", "title"))
+    target = (Text(" "), Link((Text(url),), url)) if url else ()
+    return (Text(f"[{label}]:"), *target, *_lines(title and f" {title}"))
 
 
 def _leaf(token: Token) -> Inlines:
@@ -205,7 +303,7 @@ def _image(token: Token) -> Inlines:
     url = str(token.attrs.get("src", ""))
     description = plain_text(_spans(token.children or [])).strip()
     shown = description or url
-    return (Link(_lines(shown), url),) if shown else ()
+    return (*((Link(_lines(shown), url),) if shown else ()), *_titled(token, shown))
 
 
 def _lines(text: str) -> Inlines:

@@ -55,7 +55,8 @@ class InboxSink(Protocol):
 class Vault(Protocol):
     """Where one account keeps small secrets it was given at run time (the tokens of installed workspaces).
 
-    Each call is one transaction; values are encrypted at rest.
+    Each call is one transaction; values are encrypted at rest. `get` raises AuthLost when the key with which a
+    value was sealed is no longer there; `get` and `put` raise SecretUnavailable when there is no key at all.
     """
 
     async def get(self, key: str) -> str | None:

@@ -4,7 +4,7 @@ The only place that names adapters, and the only one that imports them late: an 
 of its network is configured, not before.
 """
 
-from channels.port import Adapter
+from channels.port import Adapter, Vault
 from channels.secrets import resolve_secret
 from channels.telegram.settings import TelegramSettings
 
@@ -14,8 +14,11 @@ ChannelSettings = TelegramSettings
 SETTINGS_BY_KIND: dict[str, type[ChannelSettings]] = {"telegram": TelegramSettings}
 
 
-def create_adapter(settings: ChannelSettings) -> Adapter:
-    """The adapter of one account, not started. Raises SecretUnavailable; may read a file."""
+def create_adapter(settings: ChannelSettings, vault: Vault) -> Adapter:
+    """The adapter of one account, not started; `vault` is the account's own.
+
+    Raises SecretUnavailable; may read a file.
+    """
     match settings:
         case TelegramSettings():
             # python-telegram-bot takes 0.2 s and about 15 MB to load (22.8, Python 3.11).

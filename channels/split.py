@@ -26,6 +26,7 @@ from channels.document import (
     LineBreak,
     Link,
     ListBlock,
+    Mention,
     Paragraph,
     Quote,
     Rule,
@@ -61,6 +62,8 @@ def split_document(document: Document, limit: int, measure: Measure) -> list[Doc
         # Without the first question every cut would measure all that is left: quadratic in long documents.
         return not _has_more_characters(blocks, limit) and measure(Document(blocks)) <= limit
 
+    if document.blocks and fits(document.blocks):
+        return [document]  # most answers are short, and one question is enough for them
     parts: list[Document] = []
     rest = document.blocks
     while rest:
@@ -289,6 +292,8 @@ def _cut_span(span: Inline, start: int, end: int) -> Inline:
             return Code(text[start:end])
         case LineBreak():  # one character, so there is nothing to cut
             return span
+        case Mention(name, user):  # one call is enough
+            return Text(name[start:end]) if start else Mention(name[:end], user)
         case Strong(children) | Emphasis(children) | Strike(children):
             return type(span)(_slice(children, start, end))
         case Link(children, url):

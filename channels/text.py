@@ -34,9 +34,14 @@ def is_visible(text: str) -> bool:
 
 
 def columns(text: str) -> int:
-    """How many columns of a monospaced screen `text` takes: wide characters take two, marks none."""
+    """How many columns of a monospaced screen `text` takes: wide characters take two, marks and joiners none."""
     if text.isascii():
         return len(text)
     return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+        0
+        if unicodedata.combining(c) or unicodedata.category(c) == "Cf"
+        else 2
+        if unicodedata.east_asian_width(c) in "WF"
+        else 1
+        for c in text
     )

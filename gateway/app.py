@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Final
 
 import structlog
+from cryptography.fernet import MultiFernet
 
 from channels.messages import HealthState
 from channels.port import Adapter
@@ -23,6 +24,7 @@ from gateway.edge.handlers.approvals import Deciding
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.subscriptions import Subscriptions
+from gateway.edge.hooks import Hooks
 from gateway.edge.server import Server
 from gateway.edge.websocket import EdgeContext, connection_limits
 from gateway.hub.hub import Hub
@@ -37,7 +39,9 @@ from gateway.services.live import LiveMessages
 from gateway.services.scheduler import Scheduler
 from gateway.services.tokens import Tokens
 from gateway.services.turn import Turns
+from gateway.services.vault import AccountVault, VaultCipher
 from gateway.settings import Settings, channel_settings
+from gateway.vault_key import cipher_beside, cipher_from
 from protocol import limits
 from protocol.events import ServerIdentity
 from protocol.ids import IdPrefix
@@ -70,7 +74,11 @@ class Gateway:
         self._clock = clock
         self.metrics = Metrics()
         identity = ServerIdentity(name="threadgate", version=VERSION)
-        adapters = [(channel, create_adapter(channel)) for channel in channel_settings(settings)]
+        vaults = VaultCipher(self._vault_cipher())
+        adapters = [
+            (channel, create_adapter(channel, self._vault(channel, vaults)))
+            for channel in channel_settings(settings)
+        ]
         self._channels = Channels([adapter for _, adapter in adapters], store.outbox)
         agents = Agents(settings.agents, settings.default_agent_id)
         composer = Composer(clock, self._channels, settings.default_agent_id, settings.runs.queue_max)
@@ -151,6 +159,16 @@ class Gateway:
 
     # --- parts --------------------------------------------------------------------------------
 
+    def _vault_cipher(self) -> Callable[[], MultiFernet]:
+        """How the vault's cipher is made. Raises SecretUnavailable at once for a configured key that is none."""
+        if self._settings.vault_key is None:
+            return lambda: cipher_beside(self._settings.data_dir)
+        cipher = cipher_from(self._settings.vault_key)
+        return lambda: cipher
+
+    def _vault(self, channel: ChannelSettings, cipher: VaultCipher) -> AccountVault:
+        return AccountVault(self._store.vault, cipher, self._clock, channel.kind, channel.account)
+
     def _intake(self, channel: ChannelSettings, adapter: Adapter, composer: Composer) -> Intake:
         return Intake(
             adapter,
@@ -185,6 +203,7 @@ class Gateway:
             clock=clock,
             authenticator=Authenticator(store.identities, clock, local_secret),
             dispatcher=Dispatcher(table, clock, settings.limits, self.metrics),
+            hooks=Hooks(self._channels, clock),
             hub=self._hub,
             metrics=self.metrics,
             limits=settings.limits,

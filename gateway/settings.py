@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeGuard, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -119,6 +119,10 @@ class Settings(BaseSettings):
     """Browser origins besides the gateway's own, like `https://console.example.org`, matched exactly."""
     allowed_hosts: tuple[str, ...] = ()
     """Host headers besides the gateway's own, like `gate.example.org`, matched exactly."""
+    vault_key: SecretStr | None = None
+    """The key that seals secrets which channels are given at run time, better by reference (`env:NAME`,
+    `file:/path`): 32 random bytes in URL-safe base64. Several, separated by white space, rotate: the first seals,
+    all open. Without it a key is made once, in `vault.key` beside the store: keep a copy of it."""
     compression: bool = False
     """Offer permessage-deflate to WebSocket clients: less traffic for triple memory and double CPU."""
     default_agent: str = ""

@@ -305,6 +305,26 @@ class IdentityStore(Protocol):
         ...
 
 
+class VaultStore(Protocol):
+    """Secrets that accounts were given at run time; `sealed` is opaque here."""
+
+    async def get(self, org_id: str, channel: str, account: str, key: str) -> str | None:
+        """The sealed value, or None."""
+        ...
+
+    async def put(self, org_id: str, channel: str, account: str, key: str, sealed: str, now_ms: int) -> None:
+        """Store a sealed value, in place of an earlier one."""
+        ...
+
+    async def delete(self, org_id: str, channel: str, account: str, key: str) -> None:
+        """Forget a value; forgetting an unknown one is nothing."""
+        ...
+
+    async def keys(self, org_id: str, channel: str, account: str) -> list[str]:
+        """All keys of an account, sorted."""
+        ...
+
+
 class AuditStore(Protocol):
     """The audit log, for reading; entries are written by the acts themselves."""
 

@@ -17,6 +17,7 @@ from storage.queries import Queries
 from storage.runs import Runs
 from storage.threads import Threads
 from storage.values import DEFAULT_ORG
+from storage.vault import Vaults
 
 _SQL = Queries("identities")
 
@@ -42,6 +43,7 @@ class Store:
         self.approvals = Approvals(engine)
         self.identities = Identities(engine)
         self.audit = AuditLog(engine)
+        self.vault = Vaults(engine)
 
     @classmethod
     async def open(cls, directory: Path, *, new_epoch: str, new_log_id: str, now_ms: int) -> "Store":

@@ -1,8 +1,8 @@
 """The document model -> Telegram messages: text with entities at exact UTF-16 offsets. No parse modes.
 
-Headings are bold, tables are aligned monospaced blocks, nested lists are indented. No mention is ever made:
-the server finds `@name` in any text and calls that person, so an invisible character keeps it from being one,
-and links that stand for a person are shown as text. Pure.
+Headings are bold, tables are aligned monospaced blocks, nested lists are indented. Nobody is called but by a
+Mention of the allowlist: the server finds `@name` in any text and calls that person, so an invisible character
+keeps it from being one, and links that stand for a person are shown as text. Pure.
 """
 
 import re
@@ -15,7 +15,6 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from channels.document import (
-    Alignment,
     Block,
     Blocks,
     Code,
@@ -28,6 +27,7 @@ from channels.document import (
     LineBreak,
     Link,
     ListBlock,
+    Mention,
     Paragraph,
     Quote,
     Rule,
@@ -35,18 +35,14 @@ from channels.document import (
     Strong,
     Table,
     Text,
-    plain_text,
 )
 from channels.markdown import parse_markdown
 from channels.messages import Rendered
+from channels.plain import BULLET, EMPTY_ANSWER, RULE_TEXT, address_to_tell, table_lines
 from channels.split import split_document
 from channels.telegram.capabilities import ENTITIES_MAX, TEXT_MAX_UTF16
-from channels.text import columns, is_visible, utf16_length
+from channels.text import is_visible, utf16_length
 
-# What a bot answers when the agent's answer shows nothing: the platform refuses blank messages.
-EMPTY_ANSWER = "(empty answer)"
-RULE_TEXT = "———"
-_BULLET = "• "
 _NESTED_QUOTE = "> "
 # So that ENTITIES_MAX of them fill a message.
 _ENTITY_WEIGHT = ceil(TEXT_MAX_UTF16 / ENTITIES_MAX)
@@ -56,8 +52,9 @@ _MENTION = re.compile(r"(?<!\w)@(?=\w|\Z)")
 _NO_MENTION = "@\u2060"
 _LITERAL = frozenset({"code", "pre"})
 _LINK_SCHEMES = frozenset({"http", "https", "tg", "mailto"})
-# Columns of a table wider than this are not padded: on a phone such a line wraps anyway.
-_COLUMN_PADDED_MAX = 40
+# A link to a user is what a bot may send for a mention; the server knows it by this address (Client.cpp, td).
+_USER_ID = re.compile(r"[0-9]{1,19}")
+_USER_LINK = "tg://user?id="
 
 
 class _Mark(NamedTuple):
@@ -76,16 +73,20 @@ class _Run(NamedTuple):
     end: int
 
 
-def render_markdown(markdown: str) -> list[Rendered]:
-    """The messages that show `markdown`, in order; at least one, none blank, none over the limit."""
-    parts = split_document(parse_markdown(markdown), TEXT_MAX_UTF16, message_size)
-    rendered = [render_document(part) for part in parts]
+def render_markdown(markdown: str, mentions: frozenset[str] = frozenset()) -> list[Rendered]:
+    """The messages that show `markdown`, in order; at least one, none blank, none over the limit.
+
+    `mentions` are the ids of the users that it may call.
+    """
+    document = parse_markdown(markdown)
+    parts = split_document(document, TEXT_MAX_UTF16, lambda part: message_size(part, mentions))
+    rendered = [render_document(part, mentions) for part in parts]
     return [part for part in rendered if is_visible(part.text)] or [Rendered(EMPTY_ANSWER, {"entities": []})]
 
 
-def render_document(document: Document) -> Rendered:
+def render_document(document: Document, mentions: frozenset[str] = frozenset()) -> Rendered:
     """One message. The caller has seen to it that it fits."""
-    text, runs = _write(document)
+    text, runs = _write(document, mentions)
     offsets = range(len(text) + 1) if text.isascii() else _utf16_offsets(text)
     entities: list[dict[str, str | int]] = []
     for mark, start, end in runs:
@@ -99,9 +100,9 @@ def render_document(document: Document) -> Rendered:
     return Rendered(text, {"entities": entities})
 
 
-def message_size(document: Document) -> int:
+def message_size(document: Document, mentions: frozenset[str] = frozenset()) -> int:
     """What the document takes of TEXT_MAX_UTF16; entities count too, as the platform limits their number."""
-    text, runs = _write(document)
+    text, runs = _write(document, mentions)
     return max(utf16_length(text), len(runs) * _ENTITY_WEIGHT)
 
 
@@ -110,8 +111,8 @@ def _utf16_offsets(text: str) -> list[int]:
     return list(accumulate((2 if ord(character) > 0xFFFF else 1 for character in text), initial=0))
 
 
-def _write(document: Document) -> tuple[str, list[_Run]]:
-    writer = _Writer()
+def _write(document: Document, mentions: frozenset[str]) -> tuple[str, list[_Run]]:
+    writer = _Writer(mentions)
     writer.blocks(document.blocks, "\n\n")
     # The platform cuts white space off the end, and entities that reach into it with it.
     text = "".join(writer.pieces).rstrip()
@@ -149,6 +150,7 @@ def _trimmed(run: _Run, text: str) -> _Run | None:
 class _Writer:
     """Text so far and the runs of the marks it was written under; a new line begins with `prefix`."""
 
+    mentions: frozenset[str]
     pieces: list[str] = field(default_factory=list)
     length: int = 0
     runs: list[_Run] = field(default_factory=list)
@@ -213,7 +215,7 @@ class _Writer:
             case Quote(children):
                 self.quote(children)
             case Table():
-                self.literal("\n".join(_table_lines(block)), "")
+                self.literal("\n".join(table_lines(block)), "")
             case Rule():
                 self.write(RULE_TEXT)
 
@@ -239,7 +241,7 @@ class _Writer:
         for number, item in enumerate(block.items):
             if number:
                 self.new_line(separator)
-            marker = _BULLET if block.start is None else f"{block.start + number}. "
+            marker = BULLET if block.start is None else f"{block.start + number}. "
             if not (block.continued and number == 0):
                 self.write(marker + "\n" if item and _is_literal(item[0]) else marker)
             with self.indented(" " * len(marker)):
@@ -268,6 +270,8 @@ class _Writer:
                     self.spans(children)
             case Link():
                 self.link(span)
+            case Mention():
+                self.mention(span)
 
     def words(self, text: str) -> None:
         """Text in which nobody is mentioned."""
@@ -287,8 +291,15 @@ class _Writer:
                 self.spans(link.children)
             return
         self.spans(link.children)
-        if link.url and plain_text(link.children) != link.url:
-            self.words(f" ({link.url})")
+        if address := address_to_tell(link):
+            self.words(f" ({address})")
+
+    def mention(self, mention: Mention) -> None:
+        if mention.user not in self.mentions or not _USER_ID.fullmatch(mention.user):
+            self.words(mention.name)
+            return
+        with self.marked(_Mark("text_link", url=_USER_LINK + mention.user)):
+            self.words(mention.name)
 
 
 def _is_literal(block: Block) -> bool:
@@ -302,30 +313,3 @@ def _is_allowed(url: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in _LINK_SCHEMES and not (parts.scheme == "tg" and parts.netloc.lower() == "user")
-
-
-def _table_lines(table: Table) -> Iterator[str]:
-    rows = [[plain_text(cell) for cell in row] for row in (table.header, *table.rows)]
-    widths = [
-        max((width for row in rows if (width := columns(row[column])) <= _COLUMN_PADDED_MAX), default=1)
-        for column in range(len(table.alignments))
-    ]
-    for number, row in enumerate(rows):
-        cells = (
-            _padded(cell, width, alignment)
-            for cell, width, alignment in zip(row, widths, table.alignments, strict=True)
-        )
-        yield " | ".join(cells).rstrip()
-        if number == 0:
-            yield "-+-".join("-" * width for width in widths)
-
-
-def _padded(cell: str, width: int, alignment: Alignment) -> str:
-    missing = max(width - columns(cell), 0)
-    match alignment:
-        case Alignment.LEFT:
-            return cell + " " * missing
-        case Alignment.RIGHT:
-            return " " * missing + cell
-        case Alignment.CENTER:
-            return " " * (missing // 2) + cell + " " * (missing - missing // 2)

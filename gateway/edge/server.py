@@ -67,6 +67,9 @@ class Server:
             app.router.add_get(f"/v1/{name}.json", self._schema)
         app.router.add_get("/v1/threads/{thread_id}/events", self._events)
         app.router.add_post("/v1/{method}", self._call)
+        for path in ("/hooks/{kind}/{account}", "/hooks/{kind}/{account}/{path:.*}"):
+            app.router.add_get(path, self._hook, allow_head=False)
+            app.router.add_post(path, self._hook)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()
         self._site = web.TCPSite(self._runner, self._settings.host, self._settings.port, backlog=1024)
@@ -153,6 +156,13 @@ class Server:
     async def _call(self, request: web.Request) -> web.StreamResponse:
         caller = await http.authenticate(self._context.authenticator, request)
         return await http.call(self._context.dispatcher, caller, request)
+
+    async def _hook(self, request: web.Request) -> web.StreamResponse:
+        if self._is_draining:
+            raise Fault(
+                ErrorKind.UNAVAILABLE, "The gateway is restarting", retry_after_ms=RETRY_AFTER_S * 1000
+            )
+        return await self._context.hooks.serve(request)
 
     async def _schema(self, request: web.Request) -> web.StreamResponse:
         name = request.path.rsplit("/", 1)[-1]

@@ -16,6 +16,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from gateway.clock import Clock
 from gateway.edge.authentication import Authenticator, Caller
 from gateway.edge.dispatch import Dispatcher
+from gateway.edge.hooks import Hooks
 from gateway.edge.send_queue import SendQueue
 from gateway.hub.hub import Hub, Opening
 from gateway.hub.notes import PING_FRAME, Note, pong_frame, text_frame
@@ -66,6 +67,7 @@ class EdgeContext:
     clock: Clock
     authenticator: Authenticator
     dispatcher: Dispatcher
+    hooks: Hooks
     hub: Hub
     metrics: Metrics
     limits: LimitSettings

@@ -11,11 +11,27 @@ from channels.secrets import SecretUnavailable
 from channels.telegram.settings import TelegramSettings
 
 
+class NoVault:
+    """Telegram is given nothing at run time."""
+
+    async def get(self, key: str) -> str | None:
+        return None
+
+    async def put(self, key: str, value: str) -> None:
+        raise AssertionError("nothing is kept")
+
+    async def delete(self, key: str) -> None:
+        raise AssertionError("nothing is kept")
+
+    async def keys(self) -> list[str]:
+        return []
+
+
 async def test_telegram_settings_make_a_telegram_adapter() -> None:
     settings = SETTINGS_BY_KIND["telegram"].model_validate(
         {"kind": "telegram", "account": "gate", "token": "42:secret"}
     )
-    adapter = create_adapter(settings)
+    adapter = create_adapter(settings, NoVault())
     assert (adapter.kind, adapter.account) == ("telegram", "gate")
     await adapter.stop()
 
@@ -23,7 +39,7 @@ async def test_telegram_settings_make_a_telegram_adapter() -> None:
 def test_a_reference_without_a_secret_makes_no_adapter() -> None:
     settings = TelegramSettings(kind="telegram", account="gate", token=SecretStr("env:NO_SUCH_TOKEN_HERE"))
     with pytest.raises(SecretUnavailable):
-        create_adapter(settings)
+        create_adapter(settings, NoVault())
 
 
 def test_an_sdk_is_not_loaded_before_it_is_needed() -> None:

@@ -17,6 +17,7 @@ from channels.document import (
     LineBreak,
     Link,
     ListBlock,
+    Mention,
     Paragraph,
     Quote,
     Rule,
@@ -46,7 +47,7 @@ def spans(markdown: str) -> Inlines:
     [
         ("words", paragraph("words")),
         ("### Title", Heading((Text("Title"),), level=3)),
-        ("```python title=x\na = 1\n\nb\n```", CodeBlock("a = 1\n\nb", "python")),
+        ("```python\na = 1\n\nb\n```", CodeBlock("a = 1\n\nb", "python")),
         ("    indented\n      more", CodeBlock("indented\n  more")),
         ("> quoted", Quote((paragraph("quoted"),))),
         ("---", Rule()),
@@ -135,3 +136,38 @@ def test_any_text_is_a_document(text: str) -> None:
 @given(st.text(st.sampled_from("*_~`[]()<>!#->|: \n\t1.ax\\&"), max_size=300))
 def test_any_soup_of_markup_is_a_document(text: str) -> None:
     assert isinstance(parse_markdown(text), Document)
+
+
+@pytest.mark.parametrize(
+    ("markdown", "words"),
+    [
+        ("[1]: http://x 'Title'", "[1]: http://x Title"),
+        ("a [1]\n\n[1]: http://x\n[2]: http://y", "a 1[2]: http://y"),
+        ("[a](http://x 'why')", "a (why)"),
+        ("![a](http://x 'why')", "a (why)"),
+        ("```Here it is:\nx\n```", "Here it is:x"),
+        ("```py title=a.py\nx\n```", "py title=a.pyx"),
+        ("- [ ] todo\n- [x] done", "[ ] todo[x] done"),
+        ("a[^1]\n\n[^1]: a note", "a[^1][^1]: a note"),
+        ("<details>\nx <!-- y -->\n</details>", "<details>\nx <!-- y -->\n</details>"),
+        ("&copy; &lt;b&gt;", "© <b>"),
+        ("<https://x.y>", "https://x.y"),
+        ("\\* a \\\nb", "* a \nb"),
+    ],
+)
+def test_nothing_written_is_lost(markdown: str, words: str) -> None:
+    assert "".join(all_text(parse_markdown(markdown).blocks)) == words
+
+
+@pytest.mark.parametrize("container", ["", "> ", ">> ", "  "])
+def test_cells_without_a_column_stay_in_the_last_one(container: str) -> None:
+    rows = ("a|b", "-|-", "1|2|3 \\| **x**|", "4|5")
+    (block,) = parse_markdown("\n".join(container + row for row in rows)).blocks
+    while isinstance(block, Quote):
+        (block,) = block.children
+    assert isinstance(block, Table)
+    assert [[plain_text(cell) for cell in row] for row in block.rows] == [["1", "2 | 3 | x"], ["4", "5"]]
+
+
+def test_a_mention_is_written_as_a_link() -> None:
+    assert spans("[Ada *L*](mention:U1)") == (Mention("Ada L", "U1"),)

@@ -16,6 +16,7 @@ from channels.document import (
     LineBreak,
     Link,
     ListBlock,
+    Mention,
     Paragraph,
     Quote,
     Rule,
@@ -257,3 +258,13 @@ def test_a_limit_below_reason_is_refused() -> None:
 def test_a_measure_that_allows_nothing_is_an_error_and_not_an_endless_loop() -> None:
     with pytest.raises(ValueError, match="not even one"):
         split_document(Document((paragraph("a"),)), LIMIT, lambda document: LIMIT + 1)
+
+
+def test_a_name_that_is_cut_calls_once() -> None:
+    parts = split(Paragraph((Mention(words(30), "U1"),)))
+    spans = [
+        span for part in parts for block in part if isinstance(block, Paragraph) for span in block.children
+    ]
+    assert len(spans) > 1 and [isinstance(span, Mention) for span in spans] == [True] + [False] * (
+        len(spans) - 1
+    )

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from channels.document import Blocks, Document, Link, ListBlock, Paragraph, Quote, Table, Text
 from channels.markdown import parse_markdown
 from channels.messages import Rendered
+from channels.plain import EMPTY_ANSWER
 from channels.split import split_document
-from channels.telegram.render import EMPTY_ANSWER, message_size, render_document, render_markdown
+from channels.telegram.render import message_size, render_document, render_markdown
 from channels.text import is_visible, utf16_length
 
 BOUNDED = settings(max_examples=150, derandomize=True, deadline=None, database=None)
@@ -198,3 +199,12 @@ def visible(text: str) -> str:
 
 def visible_characters(text: str) -> Iterator[str]:
     return (character for character in text if is_visible(character))
+
+
+def test_only_the_allowlist_is_called() -> None:
+    markdown = "[Ada](mention:42) [Bob](mention:43) [Eve](mention:x)"
+    (rendered,) = render_markdown(markdown, frozenset({"42", "x"}))
+    assert rendered.text == "Ada Bob Eve"
+    assert rendered.payload["entities"] == [
+        {"type": "text_link", "offset": 0, "length": 3, "url": "tg://user?id=42"}
+    ]

@@ -1,0 +1,1 @@
+"""Discord: `render` shows the document model in Discord's Markdown; `limits` holds what is fixed."""
