@@ -38,6 +38,7 @@ from channels.emulators.discord.world import World
 
 # One day, what clients offer first.
 AUTO_ARCHIVE_MINUTES = 1440
+_CHANGEABLE = MessageFlag.SUPPRESS_EMBEDS | MessageFlag.IS_COMPONENTS_V2
 
 
 def post(
@@ -53,6 +54,9 @@ def post(
 ) -> Message:
     """Write a message. `source` is the interaction it answers; `replied_to` the author of the referenced one."""
     flags = draft.flags or NO_FLAGS
+    if source is None:
+        # Only what answers somebody can be for that person alone.
+        flags &= ~MessageFlag.EPHEMERAL
     components = draft.components or []
     texts = [draft.content or "", *displayed_texts(components)]
     message = Message(
@@ -90,10 +94,7 @@ def revise(world: World, channel: Channel, message: Message, draft: Draft) -> No
     if draft.components is not None:
         message.components = draft.components
     if draft.flags is not None:
-        fixed = message.flags & (
-            MessageFlag.HAS_THREAD | MessageFlag.EPHEMERAL | MessageFlag.IS_COMPONENTS_V2
-        )
-        message.flags = fixed | draft.flags
+        message.flags = message.flags & ~MessageFlag.SUPPRESS_EMBEDS | draft.flags & _CHANGEABLE
     message.flags &= ~MessageFlag.LOADING
     if draft.kept is not None:
         message.attachments = [one for one in message.attachments if one.id in draft.kept]

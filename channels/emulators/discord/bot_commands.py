@@ -7,8 +7,9 @@ import re
 from typing import Final
 
 from channels.emulators.discord.exchange import NO_CONTENT, Answer, Ask
+from channels.emulators.discord.forms import FormErrors, Path
 from channels.emulators.discord.records import Json
-from channels.emulators.discord.refusals import FormErrors, Refusal, missing_access, unknown
+from channels.emulators.discord.refusals import Refusal, missing_access, unknown
 from channels.emulators.discord.wire import application_to_wire, user_to_wire
 
 CHAT_INPUT: Final = 1
@@ -16,6 +17,7 @@ CHAT_INPUT: Final = 1
 COMMANDS_MAX: Final = {1: 100, 2: 15, 3: 15}
 CREATES_PER_DAY: Final = 200
 OPTIONS_MAX: Final = 25
+NAME_MAX: Final = 32
 DESCRIPTION_MAX: Final = 100
 _DAY_S: Final = 86_400.0
 _NAME: Final = re.compile(r"[-_'\w]{1,32}")
@@ -46,13 +48,12 @@ def get_command(ask: Ask) -> Answer:
 def overwrite_commands(ask: Ask) -> Answer:
     """All at once; commands that keep their name and kind keep their id."""
     place = _place(ask)
-    if not isinstance(ask.body, list):
-        raise Refusal(400, 50035, "Invalid Form Body")
     errors = FormErrors()
-    for index, raw in enumerate(ask.body):
+    given = errors.dicts((), ask.body)
+    for index, raw in enumerate(given):
         _check(raw, (index,), errors)
     errors.check()
-    keys = [_key(raw) for raw in ask.body]
+    keys = [_key(raw) for raw in given]
     for index, key in enumerate(keys):
         if key in keys[:index]:
             errors.add(
@@ -64,7 +65,7 @@ def overwrite_commands(ask: Ask) -> Answer:
     _check_amounts(keys)
     before = {_key(one): one for one in ask.bot.commands.get(place, [])}
     _count_creates(ask, place, [key for key in keys if key not in before])
-    ask.bot.commands[place] = [_stored(ask, place, raw, before.get(_key(raw))) for raw in ask.body]
+    ask.bot.commands[place] = [_stored(ask, place, raw, before.get(_key(raw))) for raw in given]
     return Answer(ask.bot.commands[place])
 
 
@@ -114,39 +115,27 @@ def _key(command: Json) -> tuple[int, str]:
     return command.get("type") or CHAT_INPUT, command["name"]
 
 
-def _check(raw: object, path: tuple[str | int, ...], errors: FormErrors) -> None:
-    if not isinstance(raw, dict):
-        errors.add(path, "DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
-        return
-    kind = raw.get("type") or CHAT_INPUT
-    if kind not in COMMANDS_MAX:
-        errors.add((*path, "type"), "BASE_TYPE_CHOICES", "Value must be one of {1, 2, 3}.")
-    name = raw.get("name")
+def _check(raw: Json, path: Path, errors: FormErrors) -> None:
+    kind = errors.choice((*path, "type"), raw.get("type") or CHAT_INPUT, COMMANDS_MAX)
     if kind == CHAT_INPUT:
         _check_named(raw, path, errors)
         _check_options(raw.get("options") or [], (*path, "options"), errors)
-    elif not isinstance(name, str) or not 1 <= len(name) <= 32:
-        errors.add((*path, "name"), "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 32 in length.")
+    else:
+        errors.text((*path, "name"), raw.get("name"), 1, NAME_MAX)
 
 
-def _check_named(raw: Json, path: tuple[str | int, ...], errors: FormErrors) -> None:
-    name, description = raw.get("name"), raw.get("description")
+def _check_named(raw: Json, path: Path, errors: FormErrors) -> None:
+    name = raw.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name != name.lower():
         errors.add((*path, "name"), "APPLICATION_COMMAND_INVALID_NAME", "Command name is invalid")
-    if not isinstance(description, str) or not 1 <= len(description) <= DESCRIPTION_MAX:
-        errors.add(
-            (*path, "description"),
-            "BASE_TYPE_BAD_LENGTH",
-            f"Must be between 1 and {DESCRIPTION_MAX} in length.",
-        )
+    errors.text((*path, "description"), raw.get("description"), 1, DESCRIPTION_MAX)
 
 
-def _check_options(options: list[Json], path: tuple[str | int, ...], errors: FormErrors) -> None:
-    if len(options) > OPTIONS_MAX:
-        errors.add(path, "BASE_TYPE_MAX_LENGTH", f"Must be {OPTIONS_MAX} or fewer in length.")
+def _check_options(options: object, path: Path, errors: FormErrors) -> None:
     was_optional = False
-    for index, option in enumerate(options):
+    for index, option in enumerate(errors.dicts(path, options, OPTIONS_MAX)):
         _check_named(option, (*path, index), errors)
+        errors.choice((*path, index, "type"), option.get("type"), range(1, 12))
         if option.get("required") and was_optional:
             errors.add(
                 (*path, index),

@@ -20,6 +20,7 @@ from channels.emulators.discord.bot_access import (
 )
 from channels.emulators.discord.drafts import Draft, read_draft
 from channels.emulators.discord.exchange import NO_CONTENT, Answer, Ask
+from channels.emulators.discord.forms import FormErrors, invalid_form
 from channels.emulators.discord.intents import Intent
 from channels.emulators.discord.mentions import ALL_ALLOWED
 from channels.emulators.discord.permissions import Permission
@@ -33,7 +34,7 @@ from channels.emulators.discord.records import (
     MessageType,
     Reference,
 )
-from channels.emulators.discord.refusals import Refusal, invalid_form, missing_access, unknown
+from channels.emulators.discord.refusals import Refusal, missing_access, unknown
 from channels.emulators.discord.views import user_view
 from channels.emulators.discord.wire import message_to_wire, user_to_wire, without_content
 from channels.emulators.discord.world import World
@@ -137,10 +138,13 @@ def delete_messages(ask: Ask) -> Answer:
     world = ask.world
     channel = visible_channel(ask)
     need(world, ask.bot, channel, Permission.MANAGE_MESSAGES)
-    ids = ask.fields().get("messages")
-    if not isinstance(ids, list) or not 2 <= len(ids) <= BULK_DELETE_MAX:
+    errors = FormErrors()
+    path = ("messages",)
+    ids = [errors.snowflake(path, one) for one in errors.items(path, ask.fields().get("messages"))]
+    errors.check()
+    if not 2 <= len(ids) <= BULK_DELETE_MAX:
         raise Refusal(400, 50016, "Provided too few or too many messages to delete. Must provide at least 2.")
-    found = [channel.messages[int(one)] for one in ids if int(one) in channel.messages]
+    found = [channel.messages[one] for one in ids if one in channel.messages]
     if any(world.now() - one.at > _BULK_DELETE_AGE_S for one in found):
         raise Refusal(400, 50034, "You can only bulk delete messages that are under 14 days old.")
     live = [one for one in found if one.deleted_at is None]

@@ -22,15 +22,10 @@ from channels.emulators.discord.bot_access import (
     visible_channel,
 )
 from channels.emulators.discord.exchange import NO_CONTENT, Answer, Ask
+from channels.emulators.discord.forms import FormErrors, invalid_form, is_digits
 from channels.emulators.discord.permissions import Permission
 from channels.emulators.discord.records import SYSTEM_TYPES, Channel, ChannelType, Json
-from channels.emulators.discord.refusals import (
-    FormErrors,
-    Refusal,
-    invalid_form,
-    missing_permissions,
-    unknown,
-)
+from channels.emulators.discord.refusals import Refusal, missing_permissions, unknown
 from channels.emulators.discord.views import channel_view
 from channels.emulators.discord.wire import (
     channel_to_wire,
@@ -41,6 +36,7 @@ from channels.emulators.discord.wire import (
 )
 
 NAME_MAX = 100
+TOPIC_MAX = 1024
 AUTO_ARCHIVE_CHOICES = (60, 1440, 4320, 10080)
 
 
@@ -114,7 +110,7 @@ def edit_channel(ask: Ask) -> Answer:
     """Threads: name, archived, locked, auto_archive_duration; channels: name and topic."""
     world = ask.world
     channel = visible_channel(ask)
-    body = ask.fields()
+    body = {name: value for name, value in ask.fields().items() if value is not None}
     errors = FormErrors()
     if "name" in body:
         check_name(body["name"], errors)
@@ -122,14 +118,17 @@ def edit_channel(ask: Ask) -> Answer:
         raise Refusal(403, 50003, "Cannot execute action on a DM channel")
     if channel.thread is None:
         need(world, ask.bot, channel, Permission.MANAGE_CHANNELS)
+        topic = errors.text(("topic",), body.get("topic", channel.topic or ""), 0, TOPIC_MAX)
         errors.check()
-        channel.name = body.get("name", channel.name)
-        channel.topic = body.get("topic", channel.topic)
+        channel.name, channel.topic = body.get("name", channel.name), topic or None
         tell_channel(world, "CHANNEL_UPDATE", channel)
         world.note("channel", channel.id, channel_view(world, channel))
         return Answer(_channel(ask, channel))
     if "auto_archive_duration" in body:
         _check_archiving(body["auto_archive_duration"], errors)
+    for name in ("archived", "locked"):
+        if name in body:
+            errors.flag((name,), body[name])
     errors.check()
     _need_to_change(ask, channel, body)
     change_thread(
@@ -177,10 +176,10 @@ def start_thread(ask: Ask) -> Answer:
     if parent.type is not ChannelType.TEXT:
         raise Refusal(400, 50024, "Cannot execute action on this channel type")
     name, minutes = _thread_fields(ask)
-    raw = ask.fields().get("type", ChannelType.PRIVATE_THREAD)
-    if raw not in (ChannelType.PUBLIC_THREAD, ChannelType.PRIVATE_THREAD):
-        raise invalid_form(("type",), "BASE_TYPE_CHOICES", "Value must be one of {11, 12}.")
-    kind = ChannelType(raw)
+    errors = FormErrors()
+    chosen = errors.choice(("type",), ask.fields().get("type", 12), (11, 12))
+    errors.check()
+    kind = ChannelType(chosen or ChannelType.PRIVATE_THREAD)
     is_public = kind is ChannelType.PUBLIC_THREAD
     wanted = Permission.CREATE_PUBLIC_THREADS if is_public else Permission.CREATE_PRIVATE_THREADS
     need(ask.world, ask.bot, parent, wanted)
@@ -199,7 +198,7 @@ def join_thread(ask: Ask) -> Answer:
 
 def open_dm(ask: Ask) -> Answer:
     raw = str(ask.fields().get("recipient_id", ""))
-    user = ask.world.users.get(int(raw)) if raw.isdecimal() else None
+    user = ask.world.users.get(int(raw)) if is_digits(raw) else None
     if user is None or user.id == ask.bot.id:
         raise Refusal(400, 50033, "Invalid Recipient(s)")
     return Answer(channel_to_wire(ask.world.dm_of(ask.bot, user.id), user=user))
@@ -247,10 +246,7 @@ def _thread_fields(ask: Ask) -> tuple[str, int]:
 
 
 def _check_archiving(minutes: object, errors: FormErrors) -> None:
-    if minutes not in AUTO_ARCHIVE_CHOICES:
-        errors.add(
-            ("auto_archive_duration",), "BASE_TYPE_CHOICES", f"Value must be one of {AUTO_ARCHIVE_CHOICES}."
-        )
+    errors.choice(("auto_archive_duration",), minutes, AUTO_ARCHIVE_CHOICES)
 
 
 def _need_to_change(ask: Ask, thread: Channel, body: Json) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from channels.emulators.discord.forms import FormErrors, Path
 from channels.emulators.discord.records import Json
-from channels.emulators.discord.refusals import FormErrors
 
 ACTION_ROW, BUTTON, STRING_SELECT, TEXT_INPUT, SECTION, TEXT_DISPLAY = 1, 2, 3, 4, 9, 10
 THUMBNAIL, MEDIA_GALLERY, FILE, SEPARATOR, CONTAINER, LABEL = 11, 12, 13, 14, 17, 18
@@ -30,7 +30,6 @@ GALLERY_MAX: Final = 10
 MODAL_PARTS_MAX: Final = 5
 INPUT_MAX: Final = 4000
 
-Path = tuple[str | int, ...]
 _TOP_V1: Final = frozenset({ACTION_ROW})
 _TOP_V2: Final = frozenset({ACTION_ROW, SECTION, TEXT_DISPLAY, MEDIA_GALLERY, FILE, SEPARATOR, CONTAINER})
 _IN_ROW: Final = frozenset({BUTTON}) | SELECTS
@@ -47,26 +46,19 @@ class _Check:
     count: int = 0
     text_length: int = 0
 
-    def typed(self, path: Path, component: object, allowed: frozenset[int]) -> int | None:
+    def typed(self, path: Path, component: Json, allowed: frozenset[int]) -> int | None:
         """Count a component; its type when it may stand here."""
         self.count += 1
-        kind = component.get("type") if isinstance(component, dict) else None
-        if kind not in allowed:
-            choices = ", ".join(map(str, sorted(allowed)))
-            self.errors.add(
-                (*path, "type"), "UNION_TYPE_CHOICES", f'Value of field "type" must be one of ({choices}).'
-            )
-            return None
-        return int(kind)
-
-    def length(self, path: Path, value: object, least: int, most: int) -> None:
-        """A text within its limits."""
-        if not isinstance(value, str) or not least <= len(value) <= most:
-            self.errors.add(path, "BASE_TYPE_BAD_LENGTH", f"Must be between {least} and {most} in length.")
+        kind = component.get("type")
+        if isinstance(kind, int) and not isinstance(kind, bool) and kind in allowed:
+            return kind
+        text = f"Value of field 'type' must be one of {tuple(sorted(allowed))}."
+        self.errors.add((*path, "type"), "UNION_TYPE_CHOICES", text)
+        return None
 
     def amount(self, path: Path, found: object, least: int, most: int) -> list[Json]:
-        """A list within its limits."""
-        items = found if isinstance(found, list) else []
+        """A list of components within its limits."""
+        items = self.errors.dicts(path, [] if found is None else found)
         if not least <= len(items) <= most:
             self.errors.add(path, "BASE_TYPE_BAD_LENGTH", f"Must be between {least} and {most} in length.")
         return items
@@ -77,26 +69,22 @@ class _Check:
         if custom_id is None:
             self.errors.add((*path, "custom_id"), "BASE_TYPE_REQUIRED", "This field is required")
             return
-        self.length((*path, "custom_id"), custom_id, 1, CUSTOM_ID_MAX)
+        custom_id = self.errors.text((*path, "custom_id"), custom_id, 1, CUSTOM_ID_MAX)
         if custom_id in self.custom_ids:
             self.errors.add(
                 (*path, "custom_id"),
                 "COMPONENT_CUSTOM_ID_DUPLICATED",
                 "Component custom id cannot be duplicated",
             )
-        self.custom_ids.add(str(custom_id))
+        self.custom_ids.add(custom_id)
 
 
 def check_components(raw: object, is_v2: bool, errors: FormErrors) -> list[Json]:
     """The components of a message, with the ids the network adds; notes what is wrong with them."""
-    if not isinstance(raw, list):
-        errors.add(("components",), "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
-        return []
     check = _Check(errors)
     allowed = _TOP_V2 if is_v2 else _TOP_V1
-    if not is_v2:
-        check.amount(("components",), raw, 0, ROWS_MAX)
-    for index, component in enumerate(raw):
+    components = errors.dicts(("components",), raw, None if is_v2 else ROWS_MAX)
+    for index, component in enumerate(components):
         _check_layout(check, ("components", index), component, allowed)
     if is_v2 and check.count > V2_COMPONENTS_MAX:
         errors.add(
@@ -110,14 +98,14 @@ def check_components(raw: object, is_v2: bool, errors: FormErrors) -> list[Json]
             "COMPONENT_DISPLAYABLE_TEXT_SIZE_EXCEEDED",
             f"Total displayable text size exceeds the maximum size of {V2_TEXT_MAX}",
         )
-    return _numbered(raw)
+    return _numbered(components) if errors.is_clean else []
 
 
 def check_modal(data: Json, errors: FormErrors) -> Json:
     """The modal of an interaction response; notes what is wrong with it."""
     check = _Check(errors)
-    check.length(("data", "custom_id"), data.get("custom_id"), 1, CUSTOM_ID_MAX)
-    check.length(("data", "title"), data.get("title"), 1, 45)
+    check.errors.text(("data", "custom_id"), data.get("custom_id"), 1, CUSTOM_ID_MAX)
+    check.errors.text(("data", "title"), data.get("title"), 1, 45)
     path: Path = ("data", "components")
     parts = check.amount(path, data.get("components"), 1, MODAL_PARTS_MAX)
     for index, part in enumerate(parts):
@@ -127,17 +115,18 @@ def check_modal(data: Json, errors: FormErrors) -> Json:
             for one in inputs:
                 _check_input(check, (*path, index, "components", 0), one, frozenset({TEXT_INPUT}))
         elif kind == LABEL:
-            check.length((*path, index, "label"), part.get("label"), 1, 45)
-            _check_input(check, (*path, index, "component"), part.get("component"), _IN_LABEL)
-    return {**data, "components": _numbered(parts)}
+            check.errors.text((*path, index, "label"), part.get("label"), 1, 45)
+            inner: Path = (*path, index, "component")
+            _check_input(check, inner, errors.dict(inner, part.get("component")), _IN_LABEL)
+    return {**data, "components": _numbered(parts) if errors.is_clean else []}
 
 
 def walk(components: list[Json]) -> Iterator[Json]:
     """Every component, outer ones first."""
     for component in components:
         yield component
-        yield from walk(component.get("components", []))
-        yield from walk([component[key] for key in ("accessory", "component") if component.get(key)])
+        yield from walk(_dicts(component.get("components")))
+        yield from walk(_dicts([component.get(key) for key in ("accessory", "component")]))
 
 
 def displayed_texts(components: list[Json]) -> list[str]:
@@ -161,9 +150,9 @@ def _check_layout(check: _Check, path: Path, component: Json, allowed: frozenset
         for index, text in enumerate(texts):
             if check.typed((*path, "components", index), text, frozenset({TEXT_DISPLAY})):
                 _check_text(check, (*path, "components", index), text)
-        accessory = component.get("accessory")
+        accessory = check.errors.dict((*path, "accessory"), component.get("accessory"))
         if check.typed((*path, "accessory"), accessory, frozenset({BUTTON, THUMBNAIL})) == BUTTON:
-            _check_button(check, (*path, "accessory"), component["accessory"])
+            _check_button(check, (*path, "accessory"), accessory)
     elif kind == MEDIA_GALLERY:
         check.amount((*path, "items"), component.get("items"), 1, GALLERY_MAX)
     elif kind == FILE:
@@ -196,35 +185,33 @@ def _check_row(check: _Check, path: Path, row: Json) -> None:
 
 
 def _check_button(check: _Check, path: Path, button: Json) -> None:
-    style = button.get("style")
-    if style not in range(1, 7):
-        check.errors.add((*path, "style"), "BASE_TYPE_CHOICES", "Value must be one of (1, 2, 3, 4, 5, 6).")
-    elif style == LINK_STYLE:
-        check.length((*path, "url"), button.get("url"), 1, URL_MAX)
+    style = check.errors.choice((*path, "style"), button.get("style"), range(1, 7))
+    if style == LINK_STYLE:
+        check.errors.text((*path, "url"), button.get("url"), 1, URL_MAX)
         if "custom_id" in button:
             check.errors.add(
                 (*path, "custom_id"),
                 "BUTTON_COMPONENT_CUSTOM_ID_URL_MUTUALLY_EXCLUSIVE",
                 "A custom id and url cannot both be specified",
             )
-    elif style != PREMIUM_STYLE:
+    elif style not in (None, PREMIUM_STYLE):
         check.custom_id(path, button)
         if not button.get("label") and not button.get("emoji"):
             check.errors.add(path, "BUTTON_COMPONENT_EMPTY_LABEL_AND_EMOJI", "A label or emoji is required")
     if button.get("label") is not None:
-        check.length((*path, "label"), button["label"], 0, LABEL_MAX)
+        check.errors.text((*path, "label"), button["label"], 0, LABEL_MAX)
 
 
 def _check_select(check: _Check, path: Path, select: Json) -> None:
     check.custom_id(path, select)
     if select.get("placeholder") is not None:
-        check.length((*path, "placeholder"), select["placeholder"], 0, 150)
+        check.errors.text((*path, "placeholder"), select["placeholder"], 0, 150)
     if select["type"] != STRING_SELECT:
         return
-    options = _dicts(check.amount((*path, "options"), select.get("options"), 1, OPTIONS_MAX))
+    options = check.amount((*path, "options"), select.get("options"), 1, OPTIONS_MAX)
     for index, option in enumerate(options):
         for name in ("label", "value"):
-            check.length((*path, "options", index, name), option.get(name), 1, OPTION_TEXT_MAX)
+            check.errors.text((*path, "options", index, name), option.get(name), 1, OPTION_TEXT_MAX)
     values = [str(option.get("value")) for option in options]
     if len(set(values)) < len(values):
         check.errors.add(
@@ -235,21 +222,20 @@ def _check_select(check: _Check, path: Path, select: Json) -> None:
 
 
 def _check_text(check: _Check, path: Path, component: Json) -> None:
-    check.length((*path, "content"), component.get("content"), 1, V2_TEXT_MAX)
+    check.errors.text((*path, "content"), component.get("content"), 1, V2_TEXT_MAX)
     check.text_length += len(str(component.get("content", "")))
 
 
-def _check_input(check: _Check, path: Path, component: object, allowed: frozenset[int]) -> None:
+def _check_input(check: _Check, path: Path, component: Json, allowed: frozenset[int]) -> None:
     kind = check.typed(path, component, allowed)
-    if kind is None or not isinstance(component, dict):
+    if kind is None:
         return
     if kind in SELECTS:
         _check_select(check, path, component)
         return
     check.custom_id(path, component)
     if kind == TEXT_INPUT:
-        if component.get("style") not in (1, 2):
-            check.errors.add((*path, "style"), "BASE_TYPE_CHOICES", "Value must be one of (1, 2).")
+        check.errors.choice((*path, "style"), component.get("style"), (1, 2))
         most = component.get("max_length", INPUT_MAX)
         if not isinstance(most, int) or not 1 <= most <= INPUT_MAX:
             check.errors.add(

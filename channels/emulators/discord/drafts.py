@@ -8,9 +8,10 @@ from typing import Final
 
 from channels.emulators.discord.components import check_components
 from channels.emulators.discord.embeds import check_embeds
+from channels.emulators.discord.forms import FormErrors
 from channels.emulators.discord.mentions import Allowed, read_allowed
 from channels.emulators.discord.records import NO_FLAGS, Json, MessageFlag, Nonce, Reference, Upload
-from channels.emulators.discord.refusals import FormErrors, Refusal, too_large
+from channels.emulators.discord.refusals import Refusal, too_large
 from channels.emulators.discord.wire import ATTACHMENT_MAX_BYTES
 
 # resources/message.mdx#create-message; code points, as the API counts.
@@ -105,8 +106,8 @@ def _content(body: Json, errors: FormErrors) -> str | None:
     if raw is not None and not isinstance(raw, str | int | float):
         errors.add(("content",), "STRING_TYPE_CONVERT", "Could not interpret as string.")
         return None
-    # Space around a message is cut off, and halves of characters, which only JSON can carry, are dropped.
-    content = "" if raw is None else str(raw).encode(errors="ignore").decode().strip()
+    # Space around a message is cut off.
+    content = "" if raw is None else str(raw).strip()
     if len(content) > CONTENT_MAX:
         errors.add(("content",), "BASE_TYPE_MAX_LENGTH", f"Must be {CONTENT_MAX} or fewer in length.")
     return content
@@ -128,19 +129,18 @@ def _attachments(
     """The uploads with their descriptions, and the attachments that stay; None when nothing was said."""
     if raw is None:
         return tuple(uploads), None
-    if not isinstance(raw, list) or not all(isinstance(one, dict) and "id" in one for one in raw):
-        errors.add(("attachments",), "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
-        return tuple(uploads), None
     by_index = {str(upload.index): upload for upload in uploads}
     described: dict[int, Upload] = {upload.index: upload for upload in uploads}
     kept = []
-    for one in raw:
-        upload = by_index.get(str(one["id"]))
+    for index, one in enumerate(errors.dicts(("attachments",), raw)):
+        file_id = errors.snowflake(("attachments", index, "id"), one.get("id"))
+        upload = by_index.get(str(file_id))
         if upload is None:
-            kept.append(int(one["id"]))
+            kept.append(file_id)
         else:
+            name, description = one.get("filename") or upload.filename, one.get("description")
             described[upload.index] = Upload(
-                upload.index, one.get("filename") or upload.filename, upload.data, one.get("description")
+                upload.index, str(name), upload.data, None if description is None else str(description)
             )
     return tuple(described.values()), kept
 
@@ -159,13 +159,13 @@ def _nonce(raw: object, errors: FormErrors) -> Nonce | None:
 def _reference(raw: object, errors: FormErrors) -> Reference | None:
     if raw is None:
         return None
-    if not isinstance(raw, dict) or not str(raw.get("message_id", "")).isdecimal():
-        errors.add(("message_reference", "message_id"), "BASE_TYPE_REQUIRED", "This field is required")
-        return None
-    if raw.get("type"):
-        errors.add(("message_reference", "type"), "BASE_TYPE_CHOICES", "forwards: not emulated yet")
+    path = ("message_reference",)
+    fields = errors.dict(path, raw)
+    if fields.get("type"):
+        errors.add((*path, "type"), "BASE_TYPE_CHOICES", "forwards: not emulated yet")
+    message_id = errors.snowflake((*path, "message_id"), fields.get("message_id"))
     # 0 stands for the channel that is written to.
-    return Reference(int(raw.get("channel_id") or 0), int(raw["message_id"]))
+    return Reference(errors.snowflake((*path, "channel_id"), fields.get("channel_id") or 0), message_id)
 
 
 def _fails_softly(raw: object) -> bool:

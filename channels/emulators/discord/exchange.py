@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from channels.emulators.discord.forms import invalid_form, is_digits
 from channels.emulators.discord.records import Bot, Json, Upload
-from channels.emulators.discord.refusals import invalid_form
 from channels.emulators.discord.world import World
 
 
@@ -34,8 +34,8 @@ class Ask:
     def number(self, name: str, default: int, least: int, most: int) -> int:
         """A number of the query. Raises Refusal."""
         raw = self.query.get(name, str(default))
-        if not raw.isdecimal() or not least <= int(raw) <= most:
-            code = "NUMBER_TYPE_MAX" if raw.isdecimal() and int(raw) > most else "NUMBER_TYPE_MIN"
+        if not is_digits(raw) or not least <= int(raw) <= most:
+            code = "NUMBER_TYPE_MAX" if is_digits(raw) and int(raw) > most else "NUMBER_TYPE_MIN"
             raise invalid_form((name,), code, f"int value should be between {least} and {most}.")
         return int(raw)
 

@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from channels.emulators.discord.forms import FormErrors
 from channels.emulators.discord.permissions import Permission
 from channels.emulators.discord.records import Channel, Json, Mentions
-from channels.emulators.discord.refusals import FormErrors
 from channels.emulators.discord.world import World
 
 # At most 100 ids each (resources/message.mdx#allowed-mentions-object).
@@ -41,10 +41,8 @@ def read_allowed(raw: object, default: Allowed, errors: FormErrors) -> Allowed:
     """`allowed_mentions` of a body; notes what is wrong with it."""
     if raw is None:
         return default
-    if not isinstance(raw, dict):
-        errors.add(("allowed_mentions",), "DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
-        return default
-    parse = raw.get("parse") or []
+    fields = errors.dict(("allowed_mentions",), raw)
+    parse = errors.items(("allowed_mentions", "parse"), fields.get("parse") or [])
     for index, kind in enumerate(parse):
         if kind not in _KINDS:
             errors.add(
@@ -52,7 +50,7 @@ def read_allowed(raw: object, default: Allowed, errors: FormErrors) -> Allowed:
                 "BASE_TYPE_CHOICES",
                 "Value must be one of {'users', 'roles', 'everyone'}.",
             )
-    users, roles = _ids(raw, "users", errors), _ids(raw, "roles", errors)
+    users, roles = _ids(fields, "users", errors), _ids(fields, "roles", errors)
     for name, ids in (("users", users), ("roles", roles)):
         if name in parse and ids:
             errors.add(
@@ -64,7 +62,7 @@ def read_allowed(raw: object, default: Allowed, errors: FormErrors) -> Allowed:
         users=None if "users" in parse else users,
         roles=None if "roles" in parse else roles,
         everyone="everyone" in parse,
-        replied_user=bool(raw.get("replied_user", False)),
+        replied_user=bool(fields.get("replied_user")),
     )
 
 
@@ -94,13 +92,8 @@ def find_mentions(
     return Mentions(tuple(dict.fromkeys(users)), tuple(dict.fromkeys(roles)), is_for_all)
 
 
-def _ids(raw: Json, name: str, errors: FormErrors) -> frozenset[int]:
-    ids = raw.get(name) or []
-    if len(ids) > IDS_MAX:
-        errors.add(
-            ("allowed_mentions", name), "BASE_TYPE_MAX_LENGTH", f"Must be {IDS_MAX} or fewer in length."
-        )
-    if not all(str(one).isdecimal() for one in ids):
-        errors.add(("allowed_mentions", name), "NUMBER_TYPE_COERCE", "Value is not snowflake.")
-        return frozenset()
-    return frozenset(map(int, ids))
+def _ids(fields: Json, name: str, errors: FormErrors) -> frozenset[int]:
+    path = ("allowed_mentions", name)
+    return frozenset(
+        errors.snowflake(path, one) for one in errors.items(path, fields.get(name) or [], IDS_MAX)
+    )

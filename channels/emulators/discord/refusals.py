@@ -1,10 +1,9 @@
 """How the API refuses a call: HTTP status, JSON code and message (topics/opcodes-and-status-codes.mdx).
 
-Where the status is not documented it is what users of libraries reported in public threads. `FormErrors`
-collects what is wrong with the fields of a body, as error 50035 shows it.
+Where the status is not documented it is what users of libraries reported in public threads. What is wrong with
+the fields of a body is collected in `forms.py`.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 Json = dict[str, Any]
@@ -36,36 +35,6 @@ class Refusal(Exception):
         if self.retry_after_s is not None:
             body |= {"retry_after": self.retry_after_s, "global": False}
         return body
-
-
-class FormErrors:
-    """What is wrong with a body, field by field."""
-
-    def __init__(self) -> None:
-        self._tree: Json = {}
-
-    def add(self, path: Sequence[str | int], code: str, message: str) -> None:
-        """Note one problem at a field, such as `("embeds", 0, "title")`; an empty path means the whole body."""
-        node = self._tree
-        for part in path:
-            node = node.setdefault(str(part), {})
-        node.setdefault("_errors", []).append({"code": code, "message": message})
-
-    def check(self) -> None:
-        """Raise Refusal 50035 when something was noted."""
-        if self._tree:
-            raise Refusal(400, 50035, "Invalid Form Body", self._tree)
-
-
-def invalid_form(path: Sequence[str | int], code: str, message: str) -> Refusal:
-    """A 50035 with a single problem."""
-    errors = FormErrors()
-    errors.add(path, code, message)
-    try:
-        errors.check()
-    except Refusal as refusal:
-        return refusal
-    raise AssertionError("a noted problem always refuses")
 
 
 def unauthorized() -> Refusal:

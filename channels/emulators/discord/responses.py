@@ -12,6 +12,7 @@ from channels.emulators.discord.bot_messages import read_edit, readable
 from channels.emulators.discord.components import check_modal
 from channels.emulators.discord.drafts import read_draft
 from channels.emulators.discord.exchange import NO_CONTENT, Answer, Ask
+from channels.emulators.discord.forms import FormErrors
 from channels.emulators.discord.mentions import INTERACTION_ALLOWED
 from channels.emulators.discord.records import (
     Channel,
@@ -22,7 +23,7 @@ from channels.emulators.discord.records import (
     MessageType,
     Reference,
 )
-from channels.emulators.discord.refusals import FormErrors, Refusal, invalid_form, unknown
+from channels.emulators.discord.refusals import Refusal, unknown
 from channels.emulators.discord.views import FIRST_RESPONSE_S, interaction_view
 
 TOKEN_LIFE_S: Final = 15 * 60.0
@@ -50,13 +51,15 @@ def respond(ask: Ask) -> Answer:
     if world.now() - interaction.at > FIRST_RESPONSE_S:
         raise unknown("Interaction")
     body = ask.fields()
-    kind = body.get("type")
     allowed = _ALLOWED[interaction.kind]
     if interaction.message_id is None:
         allowed -= {UPDATE, DEFERRED_UPDATE}
-    if kind not in allowed:
-        raise invalid_form(("type",), "BASE_TYPE_CHOICES", f"Value must be one of {sorted(allowed)}.")
-    message = _perform(ask, interaction, kind, body.get("data") or {})
+    errors = FormErrors()
+    kind = errors.choice(("type",), body.get("type"), allowed)
+    data = errors.dict(("data",), body.get("data") or {})
+    errors.check()
+    assert kind is not None
+    message = _perform(ask, interaction, kind, data)
     interaction.acknowledged_at, interaction.response_type = world.now(), kind
     world.note("interaction", interaction.channel_id, interaction_view(world, interaction))
     if ask.query.get("with_response", "").lower() not in ("1", "true"):

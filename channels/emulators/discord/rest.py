@@ -14,11 +14,11 @@ from aiohttp import BodyPartReader, web
 
 from channels.emulators.calls import CallLog
 from channels.emulators.discord.exchange import Answer, Ask, Handler
+from channels.emulators.discord.forms import invalid_form
 from channels.emulators.discord.limits import Buckets, Verdict
 from channels.emulators.discord.records import Bot, Json, Upload
 from channels.emulators.discord.refusals import (
     Refusal,
-    invalid_form,
     not_found,
     rate_limited,
     too_large,
@@ -225,9 +225,13 @@ def _parse(data: bytes) -> object:
     if not data:
         return None
     try:
-        return json.loads(data)
+        body = json.loads(data)
     except ValueError:
         raise Refusal(400, 50109, "The request body contains invalid JSON.") from None
+    if b"\\ud" not in data.lower():
+        return body
+    # Halves of characters, which only JSON can carry, are dropped.
+    return json.loads(json.dumps(body, ensure_ascii=False).encode(errors="ignore"))
 
 
 def _arguments(ask: Ask) -> dict[str, str]:

@@ -21,7 +21,9 @@ class Snowflakes:
 
     def next(self) -> int:
         """A new id, larger than all before it."""
-        now = first_at(self._clock())
+        # Never the bare instant: the real ones have a machine's number in their low bits, so that everything
+        # of a millisecond lies behind an anchor made from the clock.
+        now = first_at(self._clock()) | 1
         self._last = max(now, self._last + 1)
         return self._last
 
