@@ -4,7 +4,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from channels.registry import ChannelSettings
+from pydantic import SecretStr
+
+from channels.registry import ChannelSettings, secrets_of
 from channels.secrets import SecretUnavailable, resolve_secret
 from gateway.doctor.files import OTHERS
 from gateway.doctor.findings import Finding, error, ok, warning
@@ -23,8 +25,9 @@ def check_configuration(settings: Settings, path: Path) -> Iterator[Finding]:
     yield ok("configuration", what)
     channels = channel_settings(settings)
     for channel in channels:
-        yield _check_secret(channel)
-    if any(_is_literal(channel) for channel in channels) and path.exists():
+        yield from _check_secrets(channel)
+    secrets = [secret for channel in channels for secret in secrets_of(channel).values()]
+    if any(map(_is_literal, secrets)) and path.exists():
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & OTHERS:
             yield error(
@@ -34,18 +37,23 @@ def check_configuration(settings: Settings, path: Path) -> Iterator[Finding]:
             )
 
 
-def _check_secret(channel: ChannelSettings) -> Finding:
-    name = f"channel {channel.kind}:{channel.account}"
-    try:
-        resolve_secret(channel.token)
-    except SecretUnavailable as problem:
-        return error("channel", f"{name}: {problem}", "Provide the secret, or correct the reference.")
-    if _is_literal(channel):
-        return warning(
-            "channel", f"{name}: its token stands in the configuration", "Better: env:NAME or file:/path."
-        )
-    return ok("channel", f"{name}: its token is there")
+def _check_secrets(channel: ChannelSettings) -> Iterator[Finding]:
+    for name, secret in secrets_of(channel).items():
+        what = f"channel {channel.kind}:{channel.account}"
+        try:
+            resolve_secret(secret)
+        except SecretUnavailable as problem:
+            yield error("channel", f"{what}: {problem}", "Provide the secret, or correct the reference.")
+            continue
+        if _is_literal(secret):
+            yield warning(
+                "channel",
+                f"{what}: its {name} stands in the configuration",
+                "Better: env:NAME or file:/path.",
+            )
+        else:
+            yield ok("channel", f"{what}: its {name} is there")
 
 
-def _is_literal(channel: ChannelSettings) -> bool:
-    return not channel.token.get_secret_value().startswith(("env:", "file:"))
+def _is_literal(secret: SecretStr) -> bool:
+    return not secret.get_secret_value().startswith(("env:", "file:"))
