@@ -1,0 +1,44 @@
+"""Every scenario runs on each network in turn, with a fresh network and a fresh store; on uvloop, as in life."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from tests.contract.contract_stage import ContractStage
+from tests.contract.discord_network import DiscordNetwork
+from tests.contract.networks import Network
+from tests.contract.slack_network import SlackNetwork
+from tests.contract.telegram_network import TelegramNetwork
+
+NETWORKS: dict[str, Callable[[], Network]] = {
+    "slack": SlackNetwork,
+    "telegram": TelegramNetwork,
+    "discord": DiscordNetwork,
+}
+
+# Waits are durations; without this the Telegram library warns with every 429, and warnings are errors here.
+os.environ.setdefault("PTB_TIMEDELTA", "1")
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(params=list(NETWORKS))
+async def network(request: pytest.FixtureRequest) -> AsyncIterator[Network]:
+    made = NETWORKS[request.param]()
+    await made.open()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, network: Network) -> AsyncIterator[ContractStage]:
+    """A gateway that is not started: scenarios say with which settings (`go`)."""
+    made = ContractStage(tmp_path / "data", network)
+    yield made
+    await made.close()
