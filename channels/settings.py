@@ -59,6 +59,13 @@ class AccountSettings(BaseModel):
         default=True,
         description="Whether in rooms the bot answers only when it is mentioned, replied to or commanded.",
     )
+    messages_per_minute: int = Field(
+        default=120,
+        ge=1,
+        le=100_000,
+        description="Messages one person may write in one room within a minute; more are not taken, and they are told. "
+        "It ends what two programs would otherwise say to each other for ever.",
+    )
     approvers: list[str] = Field(
         default_factory=list,
         description="Ids of people on this network who may decide what an agent asks to do; when empty, whoever asked "

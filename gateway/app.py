@@ -23,19 +23,23 @@ from gateway.edge.dispatch import Dispatcher
 from gateway.edge.handlers.approvals import Deciding
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.operations import Operational
+from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.subscriptions import Subscriptions
 from gateway.edge.hooks import Hooks
 from gateway.edge.server import Server
 from gateway.edge.websocket import EdgeContext, connection_limits
 from gateway.hub.hub import Hub
 from gateway.metrics import Metrics, Sample
-from gateway.services.approvals import Approvals
+from gateway.rules.admission import Policy
+from gateway.rules.pace import Pace
+from gateway.services.approvals import Approvals, Buttons
 from gateway.services.channels import Channels
 from gateway.services.composing import Composer
 from gateway.services.conversations import Conversations
 from gateway.services.delivery import Deliveries
 from gateway.services.intake import Intake
 from gateway.services.live import LiveMessages
+from gateway.services.pairings import Pairings
 from gateway.services.scheduler import Scheduler
 from gateway.services.tokens import Tokens
 from gateway.services.turn import Turns
@@ -170,14 +174,16 @@ class Gateway:
         return AccountVault(self._store.vault, cipher, self._clock, channel.kind, channel.account)
 
     def _intake(self, channel: ChannelSettings, adapter: Adapter, composer: Composer) -> Intake:
-        return Intake(
-            adapter,
-            self._store.inbox,
-            composer,
-            self._clock,
+        policy = Policy(
             dm_policy=channel.dm_policy,
             allow=frozenset(channel.allow),
+            allow_external=channel.allow_external,
+            rooms=frozenset(channel.rooms),
+            mention_required=channel.mention_required,
         )
+        pace = Pace(channel.messages_per_minute)
+        buttons = Buttons(self._approvals, adapter, frozenset(channel.approvers))
+        return Intake(adapter, self._store.inbox, composer, self._clock, policy, pace, buttons)
 
     def _edge(
         self, identity: ServerIdentity, agents: Agents, composer: Composer, local_secret: str
@@ -198,6 +204,7 @@ class Gateway:
             Deciding(store.approvals, self._approvals),
             Operational(info, agents, self._channels, tokens, store.identities, store.audit),
             Subscriptions(self._hub, store.position),
+            Pairing(Pairings(store.pairings, self._channels, clock)),
         )
         return EdgeContext(
             clock=clock,

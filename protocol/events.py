@@ -97,6 +97,12 @@ class MessageData(Record):
     message: Message
 
 
+class MessageDeletedData(Record):
+    """Which message its author, or somebody for them, took back. Its text is gone from the log as well."""
+
+    message_id: str
+
+
 class RunQueuedData(Record):
     """`message_id` is the message the run answers; a retry names the run it repeats."""
 
@@ -178,6 +184,8 @@ EVENT_DATA: Final[Mapping[EventKind, type[Record]]] = {
     EventKind.THREAD_ARCHIVED: EmptyData,
     EventKind.THREAD_RESTORED: EmptyData,
     EventKind.MESSAGE_CREATED: MessageData,
+    EventKind.MESSAGE_UPDATED: MessageData,
+    EventKind.MESSAGE_DELETED: MessageDeletedData,
     EventKind.RUN_QUEUED: RunQueuedData,
     EventKind.RUN_STARTED: RunStartedData,
     EventKind.RUN_WAITING: RunWaitingData,

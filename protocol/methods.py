@@ -36,6 +36,10 @@ from protocol.requests import (
     Mutation,
     NoParams,
     Page,
+    PairingDecideParams,
+    PairingListParams,
+    PairingListResult,
+    PairingResult,
     RunCancelParams,
     RunListParams,
     RunListResult,
@@ -135,6 +139,9 @@ _ROWS: Final = (
     Method("token.create", TokenCreateParams, TokenCreateResult, Scope.TOKEN_WRITE, "Make a token"),
     Method("token.list", Page, TokenListResult, Scope.TOKEN_READ, "Page through tokens"),
     Method("token.revoke", TokenParams, TokenResult, Scope.TOKEN_WRITE, "Revoke a token, at once"),
+    Method("pairing.list", PairingListParams, PairingListResult, Scope.PAIRING_READ, "Who asks to be let in"),
+    Method("pairing.approve", PairingDecideParams, PairingResult, Scope.PAIRING_APPROVE, "Let somebody in"),
+    Method("pairing.reject", PairingDecideParams, PairingResult, Scope.PAIRING_APPROVE, "Shut somebody out"),
     Method("audit.list", AuditListParams, AuditListResult, Scope.AUDIT_READ, "Page through the audit log"),
 )
 

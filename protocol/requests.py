@@ -20,6 +20,7 @@ from protocol.records import (
     Id,
     Instant,
     Offset,
+    Pairing,
     Principal,
     Record,
     Role,
@@ -423,7 +424,7 @@ class ApprovalResult(Record):
     approval: Approval
 
 
-# --- tokens and audit --------------------------------------------------------------------
+# --- tokens, pairings and audit --------------------------------------------------------------------
 
 
 class TokenCreateParams(Mutation):
@@ -457,6 +458,32 @@ class TokenListResult(Record):
     """A page of tokens, newest first."""
 
     tokens: list[Token]
+    next_cursor: str | None = None
+
+
+class PairingListParams(Page):
+    """Newest first; without `state` those that wait for a decision."""
+
+    state: Literal["pending", "approved", "rejected", "expired", "all"] = "pending"
+
+
+class PairingDecideParams(Mutation):
+    """Which pairing: by its id, or by the code that was shown to who asks. Exactly one of them."""
+
+    pairing_id: Id | None = None
+    code: Annotated[str, Field(min_length=1, max_length=32)] | None = None
+
+
+class PairingResult(Record):
+    """One pairing."""
+
+    pairing: Pairing
+
+
+class PairingListResult(Record):
+    """A page of pairings."""
+
+    pairings: list[Pairing]
     next_cursor: str | None = None
 
 

@@ -19,4 +19,6 @@ class Scope(StrEnum):
     APPROVAL_DECIDE = "approval.decide"
     TOKEN_READ = "token.read"
     TOKEN_WRITE = "token.write"
+    PAIRING_READ = "pairing.read"
+    PAIRING_APPROVE = "pairing.approve"
     AUDIT_READ = "audit.read"

@@ -26,13 +26,17 @@ _GATEWAY_JSON: Final = to_json(GATEWAY)
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One event to append. `said` is given for message events and feeds the search index."""
+    """One event to append. `said` is given for what is said anew and feeds the search index.
+
+    `preview` is what lists show from here on, where an earlier message changed and is still the newest.
+    """
 
     kind: EventKind
     data: dict[str, Any]
     actor: Actor = GATEWAY
     run_id: str | None = None
     said: "Saying | None" = None
+    preview: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ def append(tx: Transaction, tail: Tail, at_ms: int, facts: Sequence[Fact]) -> Ta
     for fact in facts:
         head_seq += 1
         offset = tx.next_offset()
-        preview = preview if fact.said is None else preview_of(fact.said.text)
+        preview = _preview_after(fact, preview)
         if fact.actor is not told:
             told, actor = fact.actor, to_json(fact.actor)
         data = orjson.dumps(fact.data)
@@ -113,6 +117,12 @@ def append(tx: Transaction, tail: Tail, at_ms: int, facts: Sequence[Fact]) -> Ta
 def preview_of(text: str) -> str:
     """One line of a message, for lists."""
     return " ".join(text[: 4 * limits.PREVIEW_CHARS].split())[: limits.PREVIEW_CHARS]
+
+
+def _preview_after(fact: Fact, preview: str) -> str:
+    if fact.said is not None:
+        return preview_of(fact.said.text)
+    return preview if fact.preview is None else fact.preview
 
 
 def message_fact(

@@ -9,14 +9,27 @@ from dataclasses import replace
 
 import orjson
 
-from storage import approvals, audit_log, messages
+from protocol.records import ThreadStatus
+from storage import amendments, approvals, audit_log, messages, notices, pairings
 from storage.engine import Engine, Reader, Transaction
 from storage.queries import Queries
-from storage.values import Act, Delivered, Gap, Notice, OutboxChanged, Outcome
+from storage.values import (
+    Act,
+    Amendment,
+    Decide,
+    Delivered,
+    Gap,
+    Notice,
+    Outcome,
+    PairingOffer,
+    Standing,
+    Telling,
+)
 
 _SQL = Queries("channels")
 _THREADS = Queries("threads")
 _RUNS = Queries("runs")
+_STRANGER = "the sender is not allowed"
 
 
 class Inbox:
@@ -99,34 +112,47 @@ def _again(tx: Reader, account: _Account, delivery: Delivered) -> Outcome:
 
 
 def _follow_up(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int) -> Outcome:
-    if delivery.message is not None and delivery.act is not None:
-        return _accept(tx, account, delivery, now_ms)
-    if delivery.decide is not None and delivery.act is not None:
-        says = approvals.press(tx, delivery.act, delivery.decide)
-        tx.run(_SQL.answer_delivery, **account, delivery_id=delivery.delivery_id, says=says)
-        return Outcome(delivery.outcome, says, is_new=True)
-    if delivery.hint is not None:
-        _tell_once(tx, account, delivery, delivery.hint, now_ms)
-    return Outcome(delivery.outcome, None, is_new=True)
-
-
-def _accept(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int) -> Outcome:
-    assert delivery.message is not None and delivery.act is not None
+    """What a delivery that was not there before leads to."""
+    if delivery.outcome == "refused":
+        return _refuse(tx, account, delivery, delivery.reason, delivery.refused, now_ms)
+    if delivery.outcome != "accepted":
+        return Outcome(delivery.outcome, None, is_new=True)
+    if delivery.decide is not None:
+        return _press(tx, account, delivery, delivery.decide)
+    standing = pairings.standing(tx, account, delivery.sender_id)
+    if delivery.amendment is not None:
+        return _amend(tx, account, delivery, delivery.amendment, standing)
     thread_id = _known_thread(tx, account, delivery)
+    if delivery.entry.needs_thread and not _is_active(tx, account, thread_id):
+        return _set_aside(tx, account, delivery, "ambient", "not addressed to the bot")
+    if standing not in delivery.entry.taken_from:
+        if delivery.offer is not None and standing == "unknown":
+            return _offer(tx, account, delivery, delivery.offer, now_ms)
+        return _refuse(tx, account, delivery, _STRANGER, delivery.refused, now_ms)
+    if delivery.message is None:
+        return _refuse(tx, account, delivery, "too many messages at once", delivery.busy, now_ms)
+    return _accept(tx, account, delivery, thread_id, now_ms)
+
+
+def _press(tx: Transaction, account: _Account, delivery: Delivered, decide: Decide) -> Outcome:
+    assert delivery.act is not None, "somebody pressed"
+    says = approvals.press(tx, delivery.act, decide)
+    tx.run(_SQL.answer_delivery, **account, delivery_id=delivery.delivery_id, says=says)
+    return Outcome(delivery.outcome, says, is_new=True)
+
+
+# --- taken -----------------------------------------------------------------------------------------
+
+
+def _accept(
+    tx: Transaction, account: _Account, delivery: Delivered, thread_id: str | None, now_ms: int
+) -> Outcome:
+    assert delivery.message is not None and delivery.act is not None
     if (
         thread_id is not None
         and tx.value(_RUNS.count_unfinished, thread_id=thread_id) >= delivery.message.queue_max
     ):
-        tx.run(
-            _SQL.refuse_delivery,
-            **account,
-            delivery_id=delivery.delivery_id,
-            outcome="refused",
-            reason="the conversation is busy",
-        )
-        if delivery.busy is not None:
-            _tell_once(tx, account, delivery, delivery.busy, now_ms)
-        return Outcome("refused", None, is_new=True)
+        return _refuse(tx, account, delivery, "the conversation is busy", delivery.busy, now_ms)
     answer = orjson.loads(
         bytes(messages.accept(tx, delivery.act, replace(delivery.message, thread_id=thread_id)))
     )
@@ -134,20 +160,39 @@ def _accept(tx: Transaction, account: _Account, delivery: Delivered, now_ms: int
         tx.run(_THREADS.link, **account, thread_key=delivery.thread_key, thread_id=answer["thread_id"])
     if delivery.ref is not None:
         tx.run(
-            _THREADS.remember_platform_message,
+            _THREADS.remember_said,
             **account,
             room=delivery.room,
             ref=delivery.ref,
             thread_id=answer["thread_id"],
             message_id=answer["message_id"],
+            message_seq=answer["seq"],
         )
+    return _accepted(tx, account, delivery, answer["thread_id"], answer["message_id"])
+
+
+def _amend(
+    tx: Transaction, account: _Account, delivery: Delivered, change: Amendment, standing: Standing
+) -> Outcome:
+    assert delivery.act is not None and delivery.ref is not None
+    if change.author_id is not None and standing not in delivery.entry.taken_from:
+        return _set_aside(tx, account, delivery, "ignored", _STRANGER)
+    place = {**account, "room": delivery.room}
+    found = amendments.amend(tx, delivery.act, place, delivery.ref, change)
+    if isinstance(found, str):
+        return _set_aside(tx, account, delivery, "ignored", found)
+    return _accepted(tx, account, delivery, found["thread_id"], found["id"])
+
+
+def _accepted(
+    tx: Transaction, account: _Account, delivery: Delivered, thread_id: str, message_id: str
+) -> Outcome:
     tx.run(
-        _SQL.settle_delivery,
+        _SQL.accept_delivery,
         **account,
         delivery_id=delivery.delivery_id,
-        outcome="accepted",
-        thread_id=answer["thread_id"],
-        message_id=answer["message_id"],
+        thread_id=thread_id,
+        message_id=message_id,
     )
     return Outcome("accepted", None, is_new=True)
 
@@ -164,34 +209,68 @@ def _known_thread(tx: Reader, account: _Account, delivery: Delivered) -> str | N
     return thread_id
 
 
-def _tell_once(tx: Transaction, account: _Account, delivery: Delivered, notice: Notice, now_ms: int) -> None:
+def _is_active(tx: Reader, account: _Account, thread_id: str | None) -> bool:
+    """Whether a conversation goes on by itself: one that was put away waits until somebody calls the agent."""
+    if thread_id is None:
+        return False
+    thread = tx.one(_THREADS.find, org_id=account["org_id"], id=thread_id)
+    return thread is not None and thread["status"] == ThreadStatus.ACTIVE
+
+
+# --- not taken -------------------------------------------------------------------------------------
+
+
+def _offer(
+    tx: Transaction, account: _Account, delivery: Delivered, offer: PairingOffer, now_ms: int
+) -> Outcome:
+    """Give a stranger a code, unless they hold one or too many wait already."""
+    assert delivery.act is not None
+    if pairings.has_pending(tx, account, delivery.sender_id, now_ms):
+        return _refuse(tx, account, delivery, "the sender holds a code", delivery.refused, now_ms)
+    if pairings.is_full(tx, account, offer, now_ms):
+        return _refuse(tx, account, delivery, "too many wait to be let in", offer.full, now_ms)
+    pairings.ask(tx, account, delivery.act, delivery, offer, now_ms)
+    assert offer.told.notice is not None, "a code that nobody is told is of no use"
+    _owe(tx, account, delivery, offer.told.notice, now_ms)
+    reason, says = "the sender was given a code", offer.told.says
+    return _set_aside(tx, account, delivery, "hinted", reason, says)
+
+
+def _refuse(
+    tx: Transaction, account: _Account, delivery: Delivered, reason: str | None, telling: Telling, now_ms: int
+) -> Outcome:
     """Say why a message was not taken, but not again and again: two bots would talk for ever."""
-    since = now_ms - delivery.hint_interval_ms
-    if tx.one(_SQL.hinted_since, **account, sender_id=delivery.sender_id, since=since) is not None:
-        return
-    tx.run(
-        _SQL.settle_delivery,
-        **account,
-        delivery_id=delivery.delivery_id,
-        outcome="hinted",
-        thread_id=None,
-        message_id=None,
-    )
-    tx.run(
-        _SQL.insert_outbound,
-        **account,
-        id=notice.delivery_id,
-        room=delivery.room,
-        topic=delivery.topic,
-        thread_id=None,
-        run_id=None,
-        part=1,
-        phase="idle",
-        content=notice.content,
-        attempt=0,
-        recipient=delivery.sender_id,
-        approval_id=None,
-        sending_since=None,
-        now=now_ms,
-    )
-    tx.emit(OutboxChanged(account["channel"], account["account"], delivery.room))
+    outcome = "refused"
+    since = now_ms - delivery.notice_interval_ms
+    if (
+        telling.notice is not None
+        and tx.one(_SQL.hinted_since, **account, sender_id=delivery.sender_id, since=since) is None
+    ):
+        _owe(tx, account, delivery, telling.notice, now_ms)
+        outcome = "hinted"
+    return _set_aside(tx, account, delivery, outcome, reason, telling.says)
+
+
+def _owe(tx: Transaction, account: _Account, delivery: Delivered, notice: Notice, now_ms: int) -> None:
+    org_id, channel, name = account["org_id"], account["channel"], account["account"]
+    notices.owe(tx, org_id, channel, name, delivery.room, delivery.topic, notice, delivery.sender_id, now_ms)
+
+
+def _set_aside(
+    tx: Transaction,
+    account: _Account,
+    delivery: Delivered,
+    outcome: str,
+    reason: str | None,
+    says: str | None = None,
+) -> Outcome:
+    if (outcome, reason, says) != (delivery.outcome, delivery.reason, None):
+        tx.run(
+            _SQL.refuse_delivery,
+            **account,
+            delivery_id=delivery.delivery_id,
+            outcome=outcome,
+            reason=reason,
+            says=says,
+        )
+    return Outcome("refused" if outcome == "hinted" else outcome, says, is_new=True)

@@ -11,7 +11,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from protocol.frames import RawJson
-from protocol.records import Approval, ApprovalState, AuditEntry, Run, RunState, Thread, Token, Usage
+from protocol.records import (
+    Approval,
+    ApprovalState,
+    AuditEntry,
+    Pairing,
+    PairingState,
+    Run,
+    RunState,
+    Thread,
+    Token,
+    Usage,
+)
 from protocol.requests import SearchMatch
 from storage.values import (
     Act,
@@ -29,10 +40,13 @@ from storage.values import (
     NewMessage,
     NewThread,
     NewToken,
+    Notice,
     Outbound,
     OutboxChanged,
     OutboxRow,
     Outcome,
+    PairingKey,
+    PairingPlace,
     Said,
     ThreadHead,
 )
@@ -209,6 +223,34 @@ class InboxStore(Protocol):
 
     async def report_gap(self, act: Act, channel: str, account: str, gap: Gap) -> None:
         """Record a gap with its audit entry; the same gap again changes nothing."""
+        ...
+
+
+class PairingStore(Protocol):
+    """Strangers who asked to be let in, and what was decided."""
+
+    async def page(
+        self, org_id: str, state: PairingState | None, limit: int, cursor: str | None, now_ms: int
+    ) -> tuple[list[Pairing], str | None]:
+        """A page, newest first."""
+        ...
+
+    async def place(self, org_id: str, key: PairingKey, now_ms: int) -> PairingPlace | None:
+        """Where the person of a pairing asked; None when there is no such pairing."""
+        ...
+
+    async def approve(self, act: Act, key: PairingKey, told: Notice | None) -> RawJson:
+        """Let the person in and tell them; approving again changes nothing. Returns a PairingResult.
+
+        Raises Fault: not_found, expired.
+        """
+        ...
+
+    async def reject(self, act: Act, key: PairingKey) -> RawJson:
+        """Shut the person out, also one who was let in; rejecting again changes nothing. Returns a PairingResult.
+
+        Raises Fault not_found.
+        """
         ...
 
 

@@ -298,6 +298,9 @@ def _retry(tx: Transaction, act: Act, run_id: str, new_run_id: str, queue_max: i
                 ErrorKind.INVALID_STATE, f"The run is {row['state']}: only an ended run can be retried"
             )
         messages.find_thread(tx, act.org_id, row["thread_id"])
+        message = tx.one(_THREADS.find_message, thread_id=row["thread_id"], seq=row["message_seq"])
+        if message is None or message["deleted_at"] is not None:
+            raise Fault(ErrorKind.INVALID_STATE, "The message it answered was deleted")
         messages.refuse_full_queue(tx.value(_SQL.count_unfinished, thread_id=row["thread_id"]), queue_max)
         _queue_again(tx, act, row, new_run_id, queue_key=None)
         audit_log.append(tx, act, "run.retry", {"run_id": new_run_id, "retry_of": run_id})

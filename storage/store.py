@@ -13,6 +13,7 @@ from storage.files import snapshot
 from storage.identities import Identities
 from storage.inbox import Inbox
 from storage.outbox import Outbox
+from storage.pairings import Pairings
 from storage.queries import Queries
 from storage.runs import Runs
 from storage.threads import Threads
@@ -41,6 +42,7 @@ class Store:
         self.inbox = Inbox(engine)
         self.outbox = Outbox(engine)
         self.approvals = Approvals(engine)
+        self.pairings = Pairings(engine)
         self.identities = Identities(engine)
         self.audit = AuditLog(engine)
         self.vault = Vaults(engine)

@@ -51,6 +51,7 @@ ENTRIES: Final = (
     _Entry("channels", LOOK, "catalogue", "channels"),
     _Entry("doctor", CARE, "doctor", "doctor"),
     _Entry("token", CARE, "tokens", "app"),
+    _Entry("pairing", CARE, "pairings", "app"),
     _Entry("audit", CARE, "audit", "app"),
 )
 

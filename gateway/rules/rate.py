@@ -1,4 +1,4 @@
-"""Token buckets as values: how many requests a principal has left, and when there is one again."""
+"""Token buckets as values: how many requests, or guesses, a principal has left, and when there is one again."""
 
 from dataclasses import dataclass
 
@@ -25,3 +25,7 @@ class TokenBucket:
             self.level -= 1.0
             return 0.0
         return (1.0 - self.level) / self.per_s
+
+    def give_back(self) -> None:
+        """Undo one `take` that turned out not to count."""
+        self.level = min(float(self.burst), self.level + 1.0)

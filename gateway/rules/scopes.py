@@ -21,6 +21,8 @@ _OPERATE: Final = _READ | {
     Scope.MESSAGE_SEND,
     Scope.RUN_CONTROL,
     Scope.APPROVAL_DECIDE,
+    Scope.PAIRING_READ,
+    Scope.PAIRING_APPROVE,
     Scope.AUDIT_READ,
 }
 

@@ -87,9 +87,12 @@ class Approvals:
         return await self._approvals.decide(act, Decide(approval_id, approves, reason, settled))
 
     async def pressed(
-        self, adapter: Adapter, press: Pressed, actor: Actor, approvers: frozenset[str]
+        self, adapter: Adapter, approvers: frozenset[str], press: Pressed, actor: Actor
     ) -> Decide | None:
-        """What pressing a button decides; None when it belongs to nothing. The store has the last word."""
+        """What pressing a button decides; None when it belongs to nothing. The store has the last word.
+
+        Only `approvers` may decide, by their ids on the network; when there are none, whoever asked the agent.
+        """
         approval_id, _, verb = press.value.partition(":")
         if verb not in (_APPROVE, _DENY):
             return None
@@ -107,6 +110,19 @@ class Approvals:
         """Deny what nobody decided in time."""
         while await self._approvals.expire(self._clock.now_ms(), EXPIRE_AT_ONCE) == EXPIRE_AT_ONCE:
             pass
+
+
+class Buttons:
+    """The buttons of one account, as intake asks about them."""
+
+    def __init__(self, approvals: Approvals, adapter: Adapter, approvers: frozenset[str]) -> None:
+        self._approvals = approvals
+        self._adapter = adapter
+        self._approvers = approvers
+
+    async def pressed(self, press: Pressed, actor: Actor) -> Decide | None:
+        """See `Approvals.pressed`."""
+        return await self._approvals.pressed(self._adapter, self._approvers, press, actor)
 
 
 def _card(approval_id: str, title: str, body: str, outcome: str | None) -> Card:

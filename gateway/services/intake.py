@@ -1,30 +1,75 @@
 """Intake: what an adapter delivers → durable message and run. The channels' way in.
 
 One per account. Judging a delivery (is it for us, may this person speak) is pure and happens before the one
-transaction that stores everything; the adapter acknowledges to its platform only after `commit` returns.
+transaction that stores everything. What only the store knows (who was let in, which conversation goes on) it
+decides there, between outcomes that were prepared here. The adapter acknowledges to its platform only after
+`commit` returns.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
-from channels.messages import Addressed, Cursor, Delivery, Ignored, Inbound, Verdict
+from channels.messages import (
+    Addressed,
+    Cursor,
+    Deleted,
+    Delivery,
+    Edited,
+    Ignored,
+    Inbound,
+    Pressed,
+    RoomRef,
+    Sender,
+    Verdict,
+)
 from channels.port import Adapter
 from gateway.clock import Clock
 from gateway.crash_points import reached
-from gateway.services.channels import freeze
+from gateway.rules.admission import Admitted, Policy, Refusal, Saying, judge, people
+from gateway.rules.pace import Pace
+from gateway.services import notices
 from gateway.services.composing import Composer
+from gateway.services.notices import RoomNotices
+from gateway.services.pairings import LIFE_MS, PENDING_MAX, new_code
 from protocol.ids import IdPrefix
 from protocol.records import Actor, ActorKind, Origin
 from storage.ports import InboxStore
-from storage.values import DEFAULT_ORG, GATEWAY, Act, Delivered, Gap, Notice
+from storage.values import (
+    DEFAULT_ORG,
+    EVERYBODY,
+    GATEWAY,
+    Act,
+    Amendment,
+    Decide,
+    Delivered,
+    Entry,
+    Gap,
+    PairingOffer,
+    Telling,
+)
 
-HINT_INTERVAL_MS: Final = 10 * 60 * 1000
-"""A stranger is told how to be allowed at most every ten minutes: two bots must not talk for ever."""
+NOTICE_INTERVAL_MS: Final = 10 * 60 * 1000
+"""Somebody who is not taken is told so at most every ten minutes: two bots must not talk for ever."""
+TAKEN_BACK: Final = "the message was deleted"
+"""Why a run that had not begun is cancelled."""
 
-BUSY: Final = "I still have too many of your messages to answer, so I did not take the last one. Please wait."
-"""What a room is told whose conversation has as many unfinished runs as it may."""
 
-DmPolicy = Literal["pairing", "allowlist", "open"]
+NOWHERE: Final = Origin(kind="client")
+"""A run that never began has said nothing anywhere, so no room is told of its end."""
+_OUTCOMES: Final[Mapping[Refusal, Literal["ambient", "ignored", "refused"]]] = {
+    Refusal.BOT: "ignored",
+    Refusal.AMBIENT: "ambient",
+    Refusal.ROOM: "refused",
+    Refusal.STRANGER: "refused",
+}
+
+
+class Decisions(Protocol):
+    """What becomes of a pressed button: it is looked up and prepared here, and decided in the transaction."""
+
+    async def pressed(self, press: Pressed, actor: Actor) -> Decide | None:
+        """What `actor` decides by it; None when the button belongs to nothing."""
+        ...
 
 
 class Intake:
@@ -36,16 +81,18 @@ class Intake:
         inbox: InboxStore,
         composer: Composer,
         clock: Clock,
-        *,
-        dm_policy: DmPolicy,
-        allow: frozenset[str],
+        policy: Policy,
+        pace: Pace,
+        decisions: Decisions,
     ) -> None:
         self._adapter = adapter
         self._inbox = inbox
         self._composer = composer
         self._clock = clock
-        self._dm_policy = dm_policy
-        self._allow = allow
+        self._policy = policy
+        self._pace = pace
+        self._decisions = decisions
+        self._notices = RoomNotices(adapter, clock)
 
     async def cursors(self) -> Mapping[str, Cursor]:
         kind, account = self._adapter.kind, self._adapter.account
@@ -53,7 +100,7 @@ class Intake:
         return {scope: Cursor(value, at_ms) for scope, (value, at_ms) in stored.items()}
 
     async def commit(self, batch: Sequence[Delivery], cursors: Mapping[str, str]) -> Sequence[Verdict]:
-        deliveries = [self._judge(delivery) for delivery in batch]
+        deliveries = [await self._judge(delivery) for delivery in batch]
         reached("inbox.before_commit")
         outcomes = await self._inbox.commit(
             DEFAULT_ORG, self._adapter.kind, self._adapter.account, deliveries, cursors, self._clock.now_ms()
@@ -63,65 +110,147 @@ class Intake:
 
     async def gap(self, since_ms: int, until_ms: int, reason: str) -> None:
         kind, account = self._adapter.kind, self._adapter.account
-        act = Act(DEFAULT_ORG, GATEWAY, f"{kind}:{account}", self._clock.now_ms())
-        await self._inbox.report_gap(act, kind, account, Gap(since_ms, until_ms, reason))
+        await self._inbox.report_gap(self._act(GATEWAY), kind, account, Gap(since_ms, until_ms, reason))
 
-    def _judge(self, delivery: Delivery) -> Delivered:
-        if isinstance(delivery, Ignored):
-            return Delivered(delivery.delivery_id, "ignored", delivery.reason, sender_id=None)
-        if not isinstance(delivery, Inbound):
-            return Delivered(delivery.delivery_id, "ignored", type(delivery).__name__.lower(), sender_id=None)
-        if delivery.addressed is Addressed.AMBIENT:
-            return self._not_taken(delivery, "ambient", "not addressed to the bot")
-        if self._dm_policy != "open" and delivery.sender.id not in self._allow:
-            return self._not_taken(delivery, "refused", "the sender is not allowed")
-        return self._accepted(delivery)
+    # --- judging ------------------------------------------------------------------------------
 
-    def _not_taken(self, delivery: Inbound, outcome: Literal["ambient", "refused"], reason: str) -> Delivered:
-        hint = None
-        if outcome == "refused" and delivery.is_direct and self._dm_policy == "pairing":
-            hint = self._hint(delivery)
+    async def _judge(self, delivery: Delivery) -> Delivered:
+        match delivery:
+            case Ignored():
+                return Delivered(delivery.delivery_id, "ignored", delivery.reason, sender_id=None)
+            case Inbound():
+                return self._message(delivery)
+            case Edited():
+                return self._edit(delivery)
+            case Deleted():
+                return self._deletion(delivery)
+            case Pressed():
+                return await self._press(delivery)
+
+    async def _press(self, press: Pressed) -> Delivered:
+        actor = self._person(press.sender)
+        decide = await self._decisions.pressed(press, actor)
+        if decide is None:
+            told = Telling(says=notices.NOT_OPEN)
+            return Delivered(press.delivery_id, "refused", "not open", press.sender.id, refused=told)
+        act = self._act(actor)
+        return Delivered(press.delivery_id, "accepted", None, press.sender.id, act=act, decide=decide)
+
+    def _message(self, said: Inbound) -> Delivered:
+        verdict = judge(
+            self._policy,
+            Saying(
+                sender_id=said.sender.id,
+                room=said.room.room,
+                is_direct=said.is_direct,
+                is_ambient=said.addressed is Addressed.AMBIENT,
+                may_continue=said.thread_key is not None or said.reply_to is not None,
+                is_bot=said.sender.is_bot,
+                is_external=said.sender.is_external,
+            ),
+        )
+        if isinstance(verdict, Admitted):
+            return self._welcome(said, verdict)
+        outcome = _OUTCOMES[verdict]
+        refused = Telling(says=_to_command(said, notices.NOT_ALLOWED)) if outcome == "refused" else Telling()
         return Delivered(
-            delivery.delivery_id,
-            outcome,
-            reason,
-            delivery.sender.id,
-            room=delivery.room.room,
-            topic=delivery.room.topic,
-            hint=hint,
-            hint_interval_ms=HINT_INTERVAL_MS,
+            said.delivery_id, outcome, verdict.value, said.sender.id, room=said.room.room, refused=refused
         )
 
-    def _hint(self, delivery: Inbound) -> Notice:
-        markdown = (
-            "You are not allowed to talk to this agent yet. Your id is "
-            f"`{delivery.sender.id}`: ask an operator of this gateway to add it to `allow` of the channel "
-            f"`{self._adapter.kind}:{self._adapter.account}`."
+    def _welcome(self, said: Inbound, admitted: Admitted) -> Delivered:
+        """A message that is taken if the store knows its sender as one of those it is taken from."""
+        room, origin = said.room, self._origin(said.room)
+        is_paced = self._pace.allows(room.room, said.sender.id, said.delivery_id, said.occurred_at_ms)
+        is_offered = admitted.pairs
+        not_yet = notices.ASKED if is_offered else self._not_let_in
+        return Delivered(
+            said.delivery_id,
+            "accepted",
+            None,
+            said.sender.id,
+            room=room.room,
+            topic=room.topic,
+            ref=said.message_ref,
+            thread_key=said.thread_key,
+            reply_to=said.reply_to,
+            act=self._act(self._person(said.sender)),
+            message=self._composer.message([said.text], origin, restore_archived=True) if is_paced else None,
+            entry=admitted.entry,
+            refused=Telling(says=_to_command(said, not_yet)),
+            busy=self._told(said, notices.BUSY if is_paced else notices.TOO_FAST),
+            offer=self._offer(said) if is_offered else None,
+            notice_interval_ms=NOTICE_INTERVAL_MS,
         )
-        return self._notice(markdown, delivery)
 
-    def _notice(self, markdown: str, delivery: Inbound) -> Notice:
-        content = self._adapter.render(markdown, delivery.room)[0]
-        return Notice(self._clock.new_id(IdPrefix.DELIVERY), freeze(content))
+    def _offer(self, said: Inbound) -> PairingOffer:
+        code = new_code()
+        return PairingOffer(
+            id=self._clock.new_id(IdPrefix.PAIRING),
+            name=said.sender.name,
+            code=code,
+            expires_at_ms=self._clock.now_ms() + LIFE_MS,
+            pending_max=PENDING_MAX,
+            told=Telling(
+                says=_to_command(said, notices.ASKED),
+                notice=self._notices.of(notices.OFFER, said.room, code),
+            ),
+            full=self._told(said, notices.FULL),
+        )
 
-    def _accepted(self, delivery: Inbound) -> Delivered:
-        kind, account = self._adapter.kind, self._adapter.account
-        actor = Actor(id=f"{kind}:{delivery.sender.id}", kind=ActorKind.PERSON, name=delivery.sender.name)
-        room, topic = delivery.room.room, delivery.room.topic
-        origin = Origin(kind="channel", channel=kind, account=account, room=room, topic=topic)
-        message = self._composer.message([delivery.text], origin, restore_archived=True)
+    def _edit(self, edited: Edited) -> Delivered:
+        sender = edited.sender
+        taken_from = people(self._policy, sender.id, is_external=sender.is_external)
+        if sender.is_bot or not taken_from:
+            refusal = Refusal.BOT if sender.is_bot else Refusal.STRANGER
+            return Delivered(edited.delivery_id, "ignored", refusal.value, sender.id)
+        author = self._person(sender)
+        change = Amendment(edited.text, edited.occurred_at_ms, author_id=author.id)
+        return self._change(edited, sender.id, author, change, Entry(taken_from))
+
+    def _deletion(self, deleted: Deleted) -> Delivered:
+        ending = self._composer.cancelled(TAKEN_BACK, NOWHERE)
+        change = Amendment(None, deleted.occurred_at_ms, cancel=ending)
+        return self._change(deleted, None, GATEWAY, change, EVERYBODY)
+
+    def _change(
+        self, delivery: Edited | Deleted, sender_id: str | None, actor: Actor, change: Amendment, entry: Entry
+    ) -> Delivered:
         return Delivered(
             delivery.delivery_id,
             "accepted",
             None,
-            delivery.sender.id,
-            room=room,
-            topic=topic,
+            sender_id,
+            room=delivery.room.room,
             ref=delivery.message_ref,
-            thread_key=delivery.thread_key,
-            reply_to=delivery.reply_to,
-            busy=self._notice(BUSY, delivery),
-            hint_interval_ms=HINT_INTERVAL_MS,
-            act=Act(DEFAULT_ORG, actor, f"{kind}:{account}", self._clock.now_ms()),
-            message=message,
+            act=self._act(actor),
+            amendment=change,
+            entry=entry,
         )
+
+    # --- words --------------------------------------------------------------------------------
+
+    @property
+    def _not_let_in(self) -> str:
+        return notices.NOT_YET if self._policy.dm_policy == "pairing" else notices.NOT_ALLOWED
+
+    def _told(self, said: Inbound, text: str) -> Telling:
+        """A command is answered to who gave it; a message, in its room."""
+        if said.message_ref is None:
+            return Telling(says=text)
+        return Telling(notice=self._notices.of(text, said.room))
+
+    def _person(self, sender: Sender) -> Actor:
+        return Actor(id=f"{self._adapter.kind}:{sender.id}", kind=ActorKind.PERSON, name=sender.name)
+
+    def _origin(self, room: RoomRef) -> Origin:
+        kind, account = self._adapter.kind, self._adapter.account
+        return Origin(kind="channel", channel=kind, account=account, room=room.room, topic=room.topic)
+
+    def _act(self, actor: Actor) -> Act:
+        via = f"{self._adapter.kind}:{self._adapter.account}"
+        return Act(DEFAULT_ORG, actor, via, self._clock.now_ms())
+
+
+def _to_command(said: Inbound, text: str) -> str | None:
+    """The answer that the network waits for after a command, and after nothing else."""
+    return text if said.message_ref is None else None

@@ -30,7 +30,13 @@ CREATE TABLE channel_gaps (
 
 -- Which message of ours a platform's message is, so that an edit or a deletion there finds it.
 ALTER TABLE platform_messages ADD COLUMN message_id TEXT;
+ALTER TABLE platform_messages ADD COLUMN message_seq INTEGER;
 CREATE INDEX platform_messages_by_message ON platform_messages (message_id) WHERE message_id IS NOT NULL;
+
+-- When the sender last changed it, by the platform's clock (edits may come in another order), and when it was
+-- taken back: then its text is empty, here and in the log.
+ALTER TABLE messages ADD COLUMN edited_at INTEGER;
+ALTER TABLE messages ADD COLUMN deleted_at INTEGER;
 
 -- What an adapter answers to the sender of a delivery (a button, a command); kept for redeliveries.
 ALTER TABLE inbox ADD COLUMN says TEXT;
@@ -63,8 +69,10 @@ CREATE TABLE pairings (
   channel TEXT,
   account TEXT,
   sender_id TEXT,
+  room TEXT,                        -- where they asked, and where they are told
+  topic TEXT,
   name TEXT NOT NULL,
-  code_hash TEXT NOT NULL,          -- SHA-256 of the code; the code itself is shown once, to who asks to be let in
+  code_hash TEXT NOT NULL,          -- of the id and the code; the code itself is shown once, to who asks to be let in
   state TEXT NOT NULL,              -- pending, approved, rejected, expired
   created_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL,

@@ -5,8 +5,8 @@ INSERT INTO inbox (org_id, channel, account, delivery_id, outcome, reason, sende
 VALUES (:org_id, :channel, :account, :delivery_id, :outcome, :reason, :sender_id, NULL, NULL, :received_at)
 ON CONFLICT (org_id, channel, account, delivery_id) DO NOTHING;
 
--- name: settle_delivery
-UPDATE inbox SET outcome = :outcome, thread_id = :thread_id, message_id = :message_id
+-- name: accept_delivery
+UPDATE inbox SET outcome = 'accepted', thread_id = :thread_id, message_id = :message_id
 WHERE org_id = :org_id AND channel = :channel AND account = :account AND delivery_id = :delivery_id;
 
 -- name: answer_delivery
@@ -14,7 +14,7 @@ UPDATE inbox SET says = :says
 WHERE org_id = :org_id AND channel = :channel AND account = :account AND delivery_id = :delivery_id;
 
 -- name: refuse_delivery
-UPDATE inbox SET outcome = :outcome, reason = :reason
+UPDATE inbox SET outcome = :outcome, reason = :reason, says = :says
 WHERE org_id = :org_id AND channel = :channel AND account = :account AND delivery_id = :delivery_id;
 
 -- name: hinted_since

@@ -34,6 +34,9 @@ SELECT * FROM runs WHERE thread_id = :thread_id AND state IN ('running', 'waitin
 -- name: next_queued
 SELECT * FROM runs WHERE thread_id = :thread_id AND state = 'queued' ORDER BY queue_key LIMIT 1;
 
+-- name: queued_for_message
+SELECT * FROM runs WHERE thread_id = :thread_id AND state = 'queued' AND message_id = :message_id ORDER BY queue_key;
+
 -- name: threads_with_queued
 SELECT DISTINCT thread_id FROM runs WHERE state = 'queued' LIMIT :limit;
 

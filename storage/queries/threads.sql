@@ -63,10 +63,36 @@ SELECT 'delete', log_offset, text FROM messages WHERE thread_id = :thread_id;
 DELETE FROM messages WHERE thread_id = :thread_id;
 
 -- name: recent_messages
-SELECT role, text, seq FROM messages WHERE thread_id = :thread_id AND seq <= :upto ORDER BY seq DESC LIMIT :limit;
+SELECT role, text, seq FROM messages
+WHERE thread_id = :thread_id AND seq <= :upto AND deleted_at IS NULL ORDER BY seq DESC LIMIT :limit;
+
+-- name: last_message
+SELECT seq, text FROM messages WHERE thread_id = :thread_id AND deleted_at IS NULL ORDER BY seq DESC LIMIT 1;
 
 -- name: find_message
-SELECT id, text FROM messages WHERE thread_id = :thread_id AND seq = :seq;
+SELECT * FROM messages WHERE thread_id = :thread_id AND seq = :seq;
+
+-- name: rewrite_message
+UPDATE messages SET text = :text, edited_at = :edited_at, deleted_at = :deleted_at WHERE log_offset = :log_offset;
+
+-- name: unindex_message
+-- With the text that was indexed: the index keeps none of its own.
+INSERT INTO messages_text (messages_text, rowid, text) VALUES ('delete', :log_offset, :text);
+
+-- name: event_at
+SELECT kind, actor, data FROM events WHERE thread_id = :thread_id AND seq = :seq;
+
+-- name: edits_of_message
+SELECT seq FROM events
+WHERE thread_id = :thread_id AND seq > :seq AND kind = 'message.updated'
+  AND json_extract(data, '$.message.id') = :message_id ORDER BY seq;
+
+-- name: redact_event
+-- Its number, its time and who did it stay; what was said does not.
+UPDATE events SET kind = 'redacted', data = '{}' WHERE thread_id = :thread_id AND seq = :seq;
+
+-- name: untitle_event
+UPDATE events SET data = json_set(data, '$.title', '') WHERE thread_id = :thread_id AND seq = :seq;
 
 -- name: search
 -- Newest first: ranking by relevance reads every match of a common word (DESIGN.md §4).
@@ -92,6 +118,17 @@ WHERE org_id = :org_id AND channel = :channel AND account = :account AND thread_
 INSERT INTO platform_messages (org_id, channel, account, room, ref, thread_id, message_id)
 VALUES (:org_id, :channel, :account, :room, :ref, :thread_id, :message_id)
 ON CONFLICT (org_id, channel, account, room, ref) DO NOTHING;
+
+-- name: remember_said
+-- A person's message: an edit or a deletion there finds ours by it.
+INSERT INTO platform_messages (org_id, channel, account, room, ref, thread_id, message_id, message_seq)
+VALUES (:org_id, :channel, :account, :room, :ref, :thread_id, :message_id, :message_seq)
+ON CONFLICT (org_id, channel, account, room, ref) DO NOTHING;
+
+-- name: said_on_platform
+SELECT thread_id, message_seq FROM platform_messages
+WHERE org_id = :org_id AND channel = :channel AND account = :account AND room = :room AND ref = :ref
+  AND message_seq IS NOT NULL;
 
 -- name: thread_of_platform_message
 SELECT thread_id FROM platform_messages

@@ -119,7 +119,7 @@ def test_a_breaking_change_is_named(change: Change, said: str) -> None:
     [
         lambda s: s["methods"].update({"run.pause": copy.deepcopy(s["methods"]["run.cancel"])}),
         lambda s: s["events"].update({"weather.changed": {}}),
-        lambda s: s["events"]["message.updated"].update(message=field({}, required=True)),
+        lambda s: s["events"]["tool.started"].update(message=field({}, required=True)),
         lambda s: s["notifications"].update({"typing": {}}),
         lambda s: s["error_kinds"].update(lonely=409),
         lambda s: s["close_codes"].update({"4107": "bored"}),

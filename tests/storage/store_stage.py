@@ -29,6 +29,7 @@ from storage.values import (
     CommittedEvent,
     Delivered,
     Ending,
+    Entry,
     NewApproval,
     NewMessage,
     NewThread,
@@ -37,6 +38,8 @@ from storage.values import (
     Outbound,
     OutboxChanged,
     OutboxRow,
+    PairingOffer,
+    Telling,
 )
 
 START_MS = 1_795_000_000_000
@@ -45,6 +48,7 @@ CLIENT = Origin(kind="client")
 ROOM = OutboxChanged("telegram", "main", "42")
 CHAT = Origin(kind="channel", channel=ROOM.channel, account=ROOM.account, room=ROOM.room)
 BOOT = "boot-1"
+CODE_MS = 600_000
 LEASE_MS = 60_000
 USAGE = Usage(input_tokens=7, output_tokens=3, cost_microusd=11)
 
@@ -222,6 +226,34 @@ class Scene:
             DEFAULT_ORG, ROOM.channel, account, deliveries, cursors, self.now_ms
         )
         return sum(outcome.is_new for outcome in outcomes)
+
+    def asking(self, sender_id: str = "99", code: str = "AAAA-BBBB", **choices: Any) -> Delivered:
+        """What a stranger writes who may be let in, with the code that they would be told."""
+        offer = PairingOffer(
+            id=self.new_id("par"),
+            name="Eve",
+            code=code,
+            expires_at_ms=self.now_ms + CODE_MS,
+            pending_max=3,
+            told=Telling(notice=self.notice(f"Your code: {code}")),
+            full=Telling(notice=self.notice("Too many wait")),
+        )
+        values: dict[str, Any] = {
+            "sender_id": sender_id,
+            "entry": Entry(frozenset({"allowed"})),
+            "offer": offer,
+            "notice_interval_ms": CODE_MS,
+            "key": f"chat:{sender_id}",
+            "room": sender_id,
+        }
+        return self.delivery("let me in", **{**values, **choices})
+
+    async def stranger(self, sender_id: str = "99", code: str = "AAAA-BBBB") -> str:
+        """Somebody who was given a code; returns the id of the pairing."""
+        asking = self.asking(sender_id, code)
+        await self.receive(asking)
+        assert asking.offer is not None
+        return asking.offer.id
 
     async def next_delivery(self) -> OutboxRow:
         row = await self.store.outbox.next_in_room(ROOM)

@@ -15,7 +15,7 @@ from storage.audit_chain import leaf_hash
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
 from storage.store import DEFAULT_ORG, verify_audit
-from storage.values import Decide, Gap
+from storage.values import Decide, Gap, PairingKey
 
 READS = {
     "threads.get", "threads.page", "threads.history", "threads.replay", "threads.search", "threads.heads",
@@ -23,10 +23,16 @@ READS = {
     "runs.running", "runs.resumable", "runs.count_by_state", "approvals.get", "approvals.page",
     "inbox.cursors", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
+    "pairings.page", "pairings.place", "vault.get", "vault.keys",
 }  # fmt: skip
+PLURAL = {
+    "thread": "threads", "run": "runs", "identity": "identities", "approval": "approvals", "pairing": "pairings",
+}  # fmt: skip
+"""Repositories whose name is not their port's."""
 BOOKKEEPING = {
     "runs.claim", "runs.take_over", "runs.resume", "runs.renew_leases", "runs.checkpoint", "outbox.open_live",
     "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers",
+    "vault.put", "vault.delete",
 }  # fmt: skip
 """What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry."""
 
@@ -40,6 +46,7 @@ async def act_on(scene: Scene, name: str) -> Callable:
     asked = await scene.ask(run) if name in ("approvals.decide", "approvals.expire") else ""
     if name == "runs.retry":
         await scene.answer(run)
+    pairing = await scene.stranger() if name.startswith("pairings") else ""
     act, threads, runs = scene.act(), scene.store.threads, scene.store.runs
     calls = {
         "threads.create": lambda: threads.create(act, scene.new_thread()),
@@ -57,6 +64,8 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "approvals.expire": lambda: scene.store.approvals.expire(scene.now_ms + 10**9, 10),
         "inbox.commit": lambda: scene.receive(scene.delivery("hello"), cursor="5"),
         "inbox.report_gap": lambda: scene.store.inbox.report_gap(act, "telegram", "main", Gap(1, 2, "down")),
+        "pairings.approve": lambda: scene.store.pairings.approve(act, PairingKey(pairing), scene.notice()),
+        "pairings.reject": lambda: scene.store.pairings.reject(act, PairingKey(pairing)),
         "identities.create_token": lambda: scene.store.identities.create_token(act, scene.token()),
         "identities.revoke_token": lambda: scene.store.identities.revoke_token(act, token.id),
         "audit.record": lambda: scene.store.audit.record(act, "login", {}, "failure", {"why": "x"}),
@@ -80,6 +89,8 @@ AUDITED = {
     "approvals.expire": ["approval.expire"],
     "inbox.commit": ["thread.create", "message.send"],
     "inbox.report_gap": ["channel.gap"],
+    "pairings.approve": ["pairing.approve"],
+    "pairings.reject": ["pairing.reject"],
     "identities.create_token": ["token.create"],
     "identities.revoke_token": ["token.revoke"],
     "audit.record": ["login"],
@@ -90,9 +101,8 @@ def test_every_port_method_is_a_read_bookkeeping_or_audited() -> None:
     """A new method belongs to one of the three; none is forgotten."""
     names = set()
     for protocol in (value for name, value in vars(ports).items() if name.endswith("Store")):
-        family = {"Thread": "threads", "Run": "runs", "Identity": "identities", "Approval": "approvals"}.get(
-            protocol.__name__.removesuffix("Store"), protocol.__name__.removesuffix("Store").lower()
-        )
+        single = protocol.__name__.removesuffix("Store").lower()
+        family = PLURAL.get(single, single)
         names |= {f"{family}.{name}" for name, _ in inspect.getmembers(protocol, inspect.iscoroutinefunction)}
     assert names == READS | BOOKKEEPING | AUDITED.keys()
 

@@ -6,7 +6,7 @@ import pytest
 from store_stage import ROOM, Scene
 
 from gateway.rules import delivery_states as states
-from storage.values import DEFAULT_ORG, CommittedEvent, Notice, OutboxChanged
+from storage.values import DEFAULT_ORG, CommittedEvent, Notice, OutboxChanged, Telling
 
 
 async def cursor(scene: Scene, account: str = "main") -> str | None:
@@ -98,7 +98,9 @@ async def test_who_is_refused_for_a_full_conversation_is_told_once(scene: Scene)
     notice = Notice("dlv_busy", '{"text":"later","payload":{}}')
     for number in range(3):
         message = scene.message(f"more {number}", queue_max=1)
-        delivery = replace(scene.delivery(message=message), busy=notice, hint_interval_ms=600_000)
+        delivery = replace(
+            scene.delivery(message=message), busy=Telling(notice=notice), notice_interval_ms=600_000
+        )
         await scene.receive(delivery)
     assert await outcomes(scene) == ["accepted", "hinted", "refused", "refused"]
     (owed,) = await scene.rows("SELECT id FROM outbox")
@@ -176,8 +178,14 @@ async def test_what_is_not_accepted_is_remembered_and_nothing_else(scene: Scene,
 
 def stranger(scene: Scene, sender_id: str = "99"):
     notice = scene.notice("You are not allowed yet")
+    refused = Telling(notice=notice)
     return scene.delivery(
-        outcome="refused", sender_id=sender_id, act=None, message=None, hint=notice, hint_interval_ms=600_000
+        outcome="refused",
+        sender_id=sender_id,
+        act=None,
+        message=None,
+        refused=refused,
+        notice_interval_ms=600_000,
     )
 
 
@@ -186,8 +194,9 @@ async def test_a_stranger_is_told_how_to_be_allowed(scene: Scene) -> None:
     await scene.receive(delivery)
     assert await outcomes(scene) == ["hinted"]
     row = await scene.next_delivery()
-    assert delivery.hint is not None
-    assert (row.id, row.content) == (delivery.hint.delivery_id, delivery.hint.content)
+    assert delivery.refused.notice is not None
+    notice = delivery.refused.notice
+    assert (row.id, row.content) == (notice.delivery_id, notice.content)
     assert (row.thread_id, row.run_id, row.phase) == (None, None, "idle")
     assert scene.told(OutboxChanged) == [ROOM]
     sent = await scene.store.outbox.step(row.id, states.delivered("hint-1"), scene.now_ms)

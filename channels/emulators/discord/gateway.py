@@ -115,8 +115,8 @@ class Gateway:
             self._part(connection)
         return connection.socket
 
-    def close_connections(self, bot: Bot | None, code: int, reason: str) -> int:
-        """Close the sockets of a bot (or all) with a code; the number of them."""
+    def close_connections(self, bot: Bot, code: int, reason: str) -> int:
+        """Close the sockets of a bot with a code; the number of them."""
         closing = Closing(code, reason, ends_session=code in _ENDING_CODES)
         return self._each(bot, lambda one: self._end(one, closing))
 
@@ -132,12 +132,8 @@ class Gateway:
         """Opcode 9; what is not resumable is forgotten first."""
         if not resumable:
             for session in self._sessions.of(bot):
-                connections = [one for one in self._connections if one.peer.session is session]
                 self._sessions.end(session)
-                for connection in connections:
-                    connection.send({"op": INVALID_SESSION, "d": False, "s": None, "t": None})
-            return len(self._connections)
-        frame: Json = {"op": INVALID_SESSION, "d": True, "s": None, "t": None}
+        frame: Json = {"op": INVALID_SESSION, "d": resumable, "s": None, "t": None}
         return self._each(bot, lambda one: one.send(frame))
 
     def refuse_upgrades(self, count: int) -> None:
@@ -174,15 +170,20 @@ class Gateway:
             self._receive(connection, message.data)
 
     def _receive(self, connection: Connection, data: str | bytes) -> None:
+        peer = connection.peer
+        was_anonymous = peer.session is None
         try:
-            connection.peer.receive(len(data), _parse(data))
+            peer.receive(len(data if isinstance(data, bytes) else data.encode()), _parse(data))
         except Closing as closing:
             self._end(connection, closing)
+        if was_anonymous and peer.session is not None:
+            self._world.note("gateway", None, {"bot_id": str(peer.session.bot.id), "connected": True})
         self._spread()
 
     def _end(self, connection: Connection, closing: Closing) -> None:
         session = connection.peer.session
-        if closing.ends_session and session is not None:
+        # A connection whose session was taken over by another one has nothing left to end.
+        if closing.ends_session and session is not None and session.sink in (None, connection.peer.send):
             self._sessions.end(session)
         connection.close(closing)
 
@@ -193,10 +194,8 @@ class Gateway:
             self._world.note("gateway", None, {"bot_id": str(session.bot.id), "connected": False})
             self._spread()
 
-    def _each(self, bot: Bot | None, act: Callable[[Connection], None]) -> int:
-        chosen = [
-            one for one in self._connections if one.peer.session and bot in (None, one.peer.session.bot)
-        ]
+    def _each(self, bot: Bot, act: Callable[[Connection], None]) -> int:
+        chosen = [one for one in self._connections if one.peer.session and one.peer.session.bot is bot]
         for connection in chosen:
             act(connection)
         return len(chosen)

@@ -13,7 +13,7 @@ from threadgate_client.answers import CreatedToken, HistoryPage, Page, SearchMat
 from threadgate_client.engine import Engine
 from threadgate_client.fields import Fields
 from threadgate_client.listings import HistoryListing, Listing
-from threadgate_client.records import Agent, Approval, AuditEntry, Channel, Run, Thread, Token
+from threadgate_client.records import Agent, Approval, AuditEntry, Channel, Pairing, Run, Thread, Token
 
 T = TypeVar("T")
 
@@ -275,6 +275,40 @@ class Tokens(Group):
         """Revoke a token, at once."""
         return await self._one(
             "token.revoke", "token", Token.from_json, token_id=token_id, idempotency_key=idempotency_key
+        )
+
+
+class Pairings(Group):
+    """`pairing.*`: people who ask to be let in. Name one by `pairing_id`, or by the `code` they were shown."""
+
+    def list(
+        self, *, state: str = "pending", limit: int = limits.PAGE_DEFAULT, cursor: str | None = None
+    ) -> Listing[Pairing]:
+        """Pairings, newest first. `state` is pending, approved, rejected, expired or all."""
+        return self._listing("pairing.list", "pairings", Pairing.from_json, cursor, state=state, limit=limit)
+
+    async def approve(
+        self, *, pairing_id: str | None = None, code: str | None = None, idempotency_key: str | None = None
+    ) -> Pairing:
+        """Let somebody in; they are told."""
+        return await self._decide("pairing.approve", pairing_id, code, idempotency_key)
+
+    async def reject(
+        self, *, pairing_id: str | None = None, code: str | None = None, idempotency_key: str | None = None
+    ) -> Pairing:
+        """Shut somebody out, also who was let in before."""
+        return await self._decide("pairing.reject", pairing_id, code, idempotency_key)
+
+    async def _decide(
+        self, method: str, pairing_id: str | None, code: str | None, idempotency_key: str | None
+    ) -> Pairing:
+        return await self._one(
+            method,
+            "pairing",
+            Pairing.from_json,
+            pairing_id=pairing_id,
+            code=code,
+            idempotency_key=idempotency_key,
         )
 
 

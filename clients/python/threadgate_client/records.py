@@ -398,6 +398,40 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class Pairing:
+    """Somebody who asked to be let in. `subject` is identity, `name` is their own word; `state` is pending,
+    approved, rejected, expired, or a newer one."""
+
+    id: str
+    kind: str
+    subject: str
+    name: str
+    state: str
+    created_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None = None
+    channel: str | None = None
+    account: str | None = None
+
+    @classmethod
+    def from_json(cls, value: object) -> "Pairing":
+        """Read the wire's form. Raises ProtocolViolation."""
+        wire = Fields(value, "pairing")
+        return cls(
+            id=wire.text("id"),
+            kind=wire.text("kind"),
+            subject=wire.text("subject"),
+            name=wire.text("name", ""),
+            state=wire.text("state"),
+            created_at=wire.instant("created_at"),
+            expires_at=wire.instant("expires_at"),
+            decided_at=wire.maybe_instant("decided_at"),
+            channel=wire.maybe_text("channel"),
+            account=wire.maybe_text("account"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One entry of the audit log. `body` is the sealed text; the other fields repeat it for reading."""
 

@@ -6,11 +6,16 @@ from gateway.edge.dispatch import Handler
 from gateway.edge.handlers.approvals import Deciding
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.operations import Operational
+from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.subscriptions import Subscriptions
 
 
 def table(
-    conversational: Conversational, deciding: Deciding, operational: Operational, subscriptions: Subscriptions
+    conversational: Conversational,
+    deciding: Deciding,
+    operational: Operational,
+    subscriptions: Subscriptions,
+    pairing: Pairing,
 ) -> Mapping[str, Handler]:
     """Method → handler, all of them; the dispatcher refuses to start when one is missing."""
     return {
@@ -44,4 +49,7 @@ def table(
         "thread.unsubscribe": subscriptions.thread_unsubscribe,
         "inbox.subscribe": subscriptions.inbox_subscribe,
         "inbox.unsubscribe": subscriptions.inbox_unsubscribe,
+        "pairing.list": pairing.pairing_list,
+        "pairing.approve": pairing.pairing_approve,
+        "pairing.reject": pairing.pairing_reject,
     }

@@ -77,6 +77,18 @@ EVENT = {
     },
 }
 TOKEN = {"id": "tok_1", "name": "", "role": "viewer", "created_at": AT}
+PAIRING = {
+    "id": "par_1",
+    "kind": "person",
+    "channel": "slack",
+    "account": "a",
+    "subject": "U1",
+    "name": "Eve",
+    "state": "approved",
+    "created_at": AT,
+    "expires_at": AT,
+    "decided_at": AT,
+}
 AUDIT = {
     "seq": 1,
     "at": AT,
@@ -162,6 +174,9 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "token.list": (lambda client: client.tokens.list(), {"tokens": [TOKEN]}),
     "token.revoke": (lambda client: client.tokens.revoke("tok_1"), {"token": TOKEN}),
+    "pairing.list": (lambda client: client.pairings.list(state="all"), {"pairings": [PAIRING]}),
+    "pairing.approve": (lambda client: client.pairings.approve(code="ABCD-EFGH"), {"pairing": PAIRING}),
+    "pairing.reject": (lambda client: client.pairings.reject(pairing_id="par_1"), {"pairing": PAIRING}),
     "audit.list": (lambda client: client.audit.list(after_seq=3, action="a"), {"entries": [AUDIT]}),
 }
 SUBSCRIBING = {"thread.subscribe", "thread.unsubscribe", "inbox.subscribe", "inbox.unsubscribe"}

@@ -15,7 +15,7 @@ def test_the_version(cli: Cli) -> None:
 
 def test_help_names_every_command(cli: Cli) -> None:
     text = "\n".join(cli.run("--help").stdout.splitlines())
-    commands = "serve demo emulate chat send tail threads runs agents channels doctor token audit"
+    commands = "serve demo emulate chat send tail threads runs agents channels doctor token pairing audit"
     assert all(f" {command} " in text for command in commands.split())
 
 

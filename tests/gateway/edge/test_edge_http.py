@@ -11,9 +11,11 @@ from gateway_stage import Frame, Stage, Wire, until, words
 
 from protocol import limits
 from protocol.errors import HTTP_STATUS, ErrorKind
+from protocol.ids import IdPrefix
 from protocol.methods import METHODS
-from protocol.records import Role
+from protocol.records import Actor, ActorKind, Role
 from storage.errors import StoreUnavailable
+from storage.values import DEFAULT_ORG, Act, Delivered, Entry, Notice, PairingOffer, Telling
 
 READS = sorted(name for name, method in METHODS.items() if not method.mutating and "subscribe" not in name)
 CHANGES = sorted(name for name, method in METHODS.items() if method.mutating)
@@ -35,7 +37,25 @@ def problem(response: httpx.Response) -> Frame:
     return body
 
 
-async def cast(wire: Wire) -> dict[str, Frame]:
+async def stranger(stage: Stage) -> str:
+    """Somebody who asks to be let in; returns the id of their pairing."""
+    clock = stage.clock
+    pairing_id, sender_id, now_ms = (
+        clock.new_id(IdPrefix.PAIRING),
+        clock.new_id(IdPrefix.PRINCIPAL),
+        clock.now_ms(),
+    )
+    told = Telling(notice=Notice(clock.new_id(IdPrefix.DELIVERY), '{"text":"","payload":{}}'))
+    offer = PairingOffer(pairing_id, "Eve", "AAAA-BBBB", now_ms + 600_000, 9, told, Telling())
+    act = Act(DEFAULT_ORG, Actor(id="telegram:1", kind=ActorKind.PERSON, name="Eve"), "telegram:gate", now_ms)
+    asking = Delivered(
+        pairing_id, "accepted", None, sender_id, room="1", act=act, entry=Entry(frozenset()), offer=offer
+    )
+    await stage.store.inbox.commit(DEFAULT_ORG, "telegram", "gate", [asking], {}, now_ms)
+    return pairing_id
+
+
+async def cast(stage: Stage, wire: Wire) -> dict[str, Frame]:
     """Something for every method to act on: method → its params."""
     sent = await wire.call("message.send", content=words("say found it"))
     thread, run = {"thread_id": sent["thread_id"]}, {"run_id": sent["run_id"]}
@@ -71,6 +91,8 @@ async def cast(wire: Wire) -> dict[str, Frame]:
         "approval.get": approval,
         "approval.list": {"state": "pending"},
         "approval.decide": {**approval, "decision": "approve"},
+        "pairing.approve": {"pairing_id": await stranger(stage)},
+        "pairing.reject": {"pairing_id": await stranger(stage)},
         "token.create": {"role": "viewer", "name": "new"},
         "token.revoke": {"token_id": token["id"]},
     }
@@ -78,7 +100,7 @@ async def cast(wire: Wire) -> dict[str, Frame]:
 
 @pytest.mark.parametrize("method", READS)
 async def test_a_read_gives_the_same_over_both(stage: Stage, wire: Wire, method: str) -> None:
-    params = (await cast(wire)).get(method, {})
+    params = (await cast(stage, wire)).get(method, {})
     if method == "channel.status":
         params = {"channel_id": "telegram:none"}
     frame = await wire.answer(await wire.post(method, **params))
@@ -95,7 +117,7 @@ async def test_a_read_gives_the_same_over_both(stage: Stage, wire: Wire, method:
 async def test_a_change_repeated_over_the_other_with_its_key_is_done_once(
     stage: Stage, wire: Wire, method: str, first: str
 ) -> None:
-    params = (await cast(wire))[method]
+    params = (await cast(stage, wire))[method]
     key = {"Idempotency-Key": "key-1"}
     if first == "websocket":
         one = await wire.call(method, idempotency_key="key-1", **params)

@@ -9,7 +9,15 @@ from protocol.records import Role
 from protocol.scopes import Scope
 
 READING = {"server.read", "thread.read", "run.read", "agent.read", "channel.read", "approval.read"}
-OPERATING = READING | {"thread.write", "message.send", "run.control", "approval.decide", "audit.read"}
+OPERATING = READING | {
+    "thread.write",
+    "message.send",
+    "run.control",
+    "approval.decide",
+    "pairing.read",
+    "pairing.approve",
+    "audit.read",
+}
 OWNING = OPERATING | {"thread.delete", "token.read", "token.write"}
 
 

@@ -266,6 +266,17 @@ async def test_resuming_replays_in_order_and_then_says_so(
     await again.socket.close()
 
 
+async def test_who_was_replaced_ends_nothing(emulator: DiscordEmulator, http: ClientSession) -> None:
+    first = await Wire.open(http, emulator)
+    session_id = (await first.ready())["session_id"]
+    second = await resume(http, emulator, session_id, 2)
+    assert (await second.next())["t"] == "RESUMED"
+    await first.socket.close(code=1000)
+    emulator.say("hello")
+    assert (await second.next())["d"]["content"] == "hello"
+    await second.socket.close()
+
+
 async def test_resumes_that_cannot_be(emulator: DiscordEmulator, http: ClientSession, clock: Clock) -> None:
     unknown = await resume(http, emulator, "nobody", 1)
     assert await unknown.next() == {"op": 9, "d": False, "s": None, "t": None}
