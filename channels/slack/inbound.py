@@ -20,10 +20,10 @@ from pydantic import BaseModel, Field, ValidationError
 
 from channels.messages import Addressed, Attachment, Deleted, Edited, Ignored, Inbound, Sender
 from channels.slack.outbound import MARKER
-from channels.slack.places import Place, is_direct, milliseconds, room_name, room_of, thread_key
+from channels.slack.places import Place, is_direct, milliseconds, order_of, room_name, room_of, thread_key
 from channels.slack.received import Began, BotIdentity, Echoed, Left, Opened, Profile, Received
 from channels.slack.settings import Experience
-from channels.slack.texts import mentions_user, readable
+from channels.slack.texts import mentions_user, readable, storable
 from channels.text import well_formed
 
 # What people write; every other subtype is a notice of Slack's (docs.slack.dev/reference/events/message).
@@ -79,7 +79,8 @@ class _MessageEvent(_Message):
 
 def bot_in(body: Mapping[str, Any]) -> BotIdentity | None:
     """Who we are, when the event says for whom it was sent."""
-    for one in body.get("authorizations") or ():
+    authorizations = body.get("authorizations")
+    for one in authorizations if isinstance(authorizations, list) else ():
         if isinstance(one, Mapping) and one.get("is_bot") and one.get("user_id") and body.get("team_id"):
             return BotIdentity(str(body["team_id"]), str(one["user_id"]))
     return None
@@ -91,17 +92,26 @@ def author_of(body: Mapping[str, Any]) -> tuple[str, str] | None:
     if not isinstance(event, Mapping) or event.get("type") not in ("message", "app_mention"):
         return None
     said = event.get("message") if event.get("subtype") == "message_changed" else event
-    if not isinstance(said, Mapping) or said.get("bot_id") or said.get("subtype") not in _SPOKEN:
+    if not isinstance(said, Mapping) or said.get("bot_id") or not _is_spoken(said.get("subtype")):
         return None
     team, user = body.get("team_id"), said.get("user")
     return (team, user) if isinstance(team, str) and isinstance(user, str) else None
 
 
-def line_of(body: Mapping[str, Any]) -> str:
-    """What must be stored in the order it came: the deliveries with the same line. Any text will do."""
+def _is_spoken(subtype: object) -> bool:
+    return subtype is None or (isinstance(subtype, str) and subtype in _SPOKEN)
+
+
+def line_of(body: Mapping[str, Any]) -> tuple[str, tuple[int, int]] | None:
+    """What must be stored in order: the room of an event, and its place there; None for what needs no order."""
     event = body.get("event")
-    channel = event.get("channel") if isinstance(event, Mapping) else None
-    return f"{body.get('team_id')}/{channel}"
+    if not isinstance(event, Mapping) or not isinstance(event.get("channel"), str):
+        return None
+    try:
+        order = order_of(str(event.get("event_ts") or event.get("ts")))
+    except ValueError:
+        return None
+    return f"{body.get('team_id')}/{event['channel']}", order
 
 
 def ignored(body: Mapping[str, Any], reason: str) -> Ignored:
@@ -116,9 +126,10 @@ def to_received(
     body: Mapping[str, Any], bot: BotIdentity, author: Profile | None, experience: Experience
 ) -> Received:
     """One `event_callback`. `author` is the profile of `author_of`, None when it could not be looked up."""
+    body = storable(body)
     event = body.get("event")
-    if not isinstance(event, Mapping):
-        return Received(ignored(body, "no event"))
+    if not isinstance(event, Mapping) or not isinstance(body.get("team_id"), str):
+        return Received(ignored(body, "no event of a workspace"))
     try:
         match event.get("type"):
             case "message" | "app_mention":

@@ -15,6 +15,7 @@ from channels.slack.cards import ACTION, FORM, REASON_ACTION, REASON_BLOCK, REAS
 from channels.slack.inbound import ignored
 from channels.slack.places import Place, is_direct, milliseconds, room_of
 from channels.slack.received import Answerable, FormWanted, Profile, Received
+from channels.slack.texts import storable
 from channels.text import well_formed
 
 _TS = r"^\d{1,12}\.\d{1,6}$"
@@ -59,7 +60,7 @@ class _Press(BaseModel):
     trigger_id: str
     container: _Container
     message: _ThreadOf | None = None
-    actions: list[_Action]
+    actions: list[_Action] = Field(min_length=1)
 
 
 class _View(_Id):
@@ -100,6 +101,7 @@ def author_in(body: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def to_received(body: Mapping[str, Any], author: Profile | None, now_ms: int) -> Received:
     """One interaction or command. `author` is the profile of `author_in`; `now_ms` is when it came."""
+    body = storable(body)
     try:
         if "command" in body:
             return _commanded(_read(_Command, body), author, now_ms)
@@ -110,7 +112,7 @@ def to_received(body: Mapping[str, Any], author: Profile | None, now_ms: int) ->
                 return _submitted(body, _read(_Submission, body), author, now_ms)
             case kind:
                 return Received(ignored(body, f"interaction {well_formed(str(kind))[:60]}"))
-    except (ValidationError, KeyError, TypeError, ValueError) as error:
+    except (ValidationError, KeyError, TypeError, AttributeError, ValueError) as error:
         return Received(ignored(body, f"unreadable interaction: {type(error).__name__}"))
 
 

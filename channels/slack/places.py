@@ -55,12 +55,12 @@ def milliseconds(ts: str) -> int:
 
 def later(one: str, other: str) -> bool:
     """Whether `one` is after `other`: a `ts` is compared by its numbers."""
-    return _order(one) > _order(other)
+    return order_of(one) > order_of(other)
 
 
 def moved(ts: str, seconds: float) -> str:
     """The `ts` so much later, or earlier; never before 1970."""
-    whole, micro = _order(ts)
+    whole, micro = order_of(ts)
     total = max(0, whole * 1_000_000 + micro + round(seconds * 1_000_000))
     return f"{total // 1_000_000}.{total % 1_000_000:06d}"
 
@@ -70,6 +70,7 @@ def ts_at(at_ms: int) -> str:
     return f"{at_ms // 1000}.{at_ms % 1000:03d}000"
 
 
-def _order(ts: str) -> tuple[int, int]:
+def order_of(ts: str) -> tuple[int, int]:
+    """A `ts` as numbers that compare. Raises ValueError."""
     seconds, _, fraction = ts.partition(".")
     return int(seconds), int(fraction.ljust(6, "0")[:6])

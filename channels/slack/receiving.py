@@ -14,8 +14,8 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
-from weakref import WeakValueDictionary
 
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
@@ -27,6 +27,7 @@ from channels.port import InboxSink
 from channels.slack import inbound, interactions
 from channels.slack.calls import SDK_LOG
 from channels.slack.capabilities import COMMIT_BATCH_MAX
+from channels.slack.ordering import Lines
 from channels.slack.places import later, moved
 from channels.slack.profiles import Profiles
 from channels.slack.pulse import Pulse
@@ -157,7 +158,7 @@ class Receiver:
         self._answer = answer
         self._pulse = pulse
         self._experience = experience
-        self._lines: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._lines = Lines()
         self.on_failure: Callable[[], None] = lambda: None
         """Called when something could not be stored."""
         self.on_recovery: Callable[[], None] = lambda: None
@@ -192,8 +193,8 @@ class Receiver:
             await next()
             return None
         try:
-            line = self._lines.setdefault(inbound.line_of(body), asyncio.Lock())
-            async with line:
+            line = inbound.line_of(body)
+            async with nullcontext() if line is None else self._lines.turn(*line):
                 received = await self._convert(body)
                 verdict = await self._committer.commit(received)
         except Exception:

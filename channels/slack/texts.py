@@ -4,7 +4,9 @@ https://docs.slack.dev/messaging/formatting-message-text
 """
 
 import re
+from collections.abc import Mapping
 from html import unescape
+from typing import Any
 
 from channels.text import well_formed
 
@@ -26,6 +28,22 @@ def readable(text: str, own_user_id: str = "") -> str:
     if not own_user_id or match is None or match.group(1, 2) != ("@", own_user_id):
         return whole
     return _plain(text.lstrip()[match.end() :]).lstrip(_AFTER_MENTION) or whole
+
+
+def storable(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body whose texts can all be encoded: half of a character, which JSON may carry, is no text."""
+    return {well_formed(key): _storable(value) for key, value in body.items()}
+
+
+def _storable(value: Any) -> Any:
+    match value:
+        case str():
+            return well_formed(value)
+        case Mapping():
+            return storable(value)
+        case list():
+            return [_storable(one) for one in value]
+    return value
 
 
 def _plain(text: str) -> str:

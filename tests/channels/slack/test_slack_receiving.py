@@ -64,7 +64,7 @@ async def test_a_failed_commit_is_not_acknowledged_and_the_message_comes_again(
         assert "not acknowledged" in (adapter.health().detail or "")
         await until(lambda: sink.texts == ["hello"])
         await until(lambda: emulator.undelivered() == [])
-        assert sink.attempts == [[f"msg:{TEAM}:{emulator.direct()}:{said.ts}"]] * 3
+        assert sink.attempts[:3] == [[f"msg:{TEAM}:{emulator.direct()}:{said.ts}"]] * 3
         assert emulator.lost() == []
         await until(lambda: is_connected(adapter))
         assert "disk full" in caplog.text
@@ -100,7 +100,10 @@ async def test_a_message_in_a_channel_is_ambient_and_names_its_thread(
     await until(lambda: len(inbounds(sink)) == 2)
     assert [one.addressed for one in inbounds(sink)] == [Addressed.AMBIENT] * 2
     assert {one.thread_key for one in inbounds(sink)} == {f"{TEAM}/{channel}/{root.ts}"}
-    assert [(one.message_ref, one.reply_to) for one in inbounds(sink)] == [(root.ts, None), (reply.ts, root.ts)]
+    assert [(one.message_ref, one.reply_to) for one in inbounds(sink)] == [
+        (root.ts, None),
+        (reply.ts, root.ts),
+    ]
 
 
 async def test_messages_of_a_room_keep_their_order(
@@ -116,7 +119,7 @@ async def test_messages_of_a_room_keep_their_order(
     # Slack spreads them over two sockets, so neighbours may swap; nothing is far from its place.
     places = [int(text.removeprefix("message ")) for text in sink.texts]
     assert sorted(places) == list(range(100))
-    assert max(abs(place - at) for at, place in enumerate(places)) < 20
+    assert [place for at, place in enumerate(places) if at != place] == []
     newest = emulator.messages(channel)[-1].ts
     assert sink.cursor_values[f"{TEAM}/{channel}"].value == newest
 
@@ -244,6 +247,7 @@ async def test_it_can_be_started_again(
     await until(lambda: is_connected(adapter))
     await adapter.stop()
     await adapter.stop()
+    await until(lambda: emulator.sockets == [])
     await adapter.start(sink)
     emulator.say("again")
     await until(lambda: sink.texts == ["again"])
