@@ -7,6 +7,7 @@ and `render`; how calls fail is in `rest`.
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
@@ -22,6 +23,7 @@ from channels.discord.capabilities import (
     NONCE_TRUSTED_MS,
     RECONCILE_PAGES_MAX,
     REQUEST_TIMEOUT_S,
+    SENT_REMEMBERED,
     room_capabilities,
 )
 from channels.discord.download import Downloads
@@ -40,6 +42,7 @@ from channels.discord.places import PlaceKind, Places
 from channels.discord.render import render_markdown
 from channels.discord.rest import (
     INTERACTION_ANSWERED,
+    THREAD_ARCHIVED,
     THREAD_EXISTS,
     UNKNOWN_CHANNEL,
     UNKNOWN_EMOJI,
@@ -97,6 +100,8 @@ class DiscordAdapter:
         self._places = Places()
         # Threads that are known to exist, beside those the gateway told of.
         self._threads: set[str] = set()
+        # Messages sent by this process and the operation of each: nobody else's when one is looked for.
+        self._sent: OrderedDict[str, str] = OrderedDict()
         self._session: Session | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_stopped = False
@@ -184,7 +189,7 @@ class DiscordAdapter:
         raises Gone.
         """
         body = message_body(content, operation.id)
-        return Receipt(await self._into(room, lambda channel_id: self._post(channel_id, json=body)))
+        return await self._post(operation, room, json=body)
 
     async def upload(
         self, operation: Operation, room: RoomRef, content: Rendered, file: OutboundFile
@@ -195,19 +200,23 @@ class DiscordAdapter:
         # The library's own cleaning of the name, so that both parts of the request agree.
         attached = discord.File(BytesIO(file.data), file.name)
         form = file_form(file_body(content, operation.id, attached.filename), attached, file.media_type)
-        return Receipt(
-            await self._into(room, lambda channel_id: self._post(channel_id, file=attached, form=form))
-        )
+        return await self._post(operation, room, file=attached, form=form)
 
     async def edit(self, operation: Operation, room: RoomRef, ref: str, content: Rendered) -> Receipt:
         """Make message `ref` show `content`. Raises ChannelError."""
-        await self._call(
-            "PATCH",
-            "/channels/{channel_id}/messages/{message_id}",
-            json=edit_body(content),
-            channel_id=self._channel_of(room, ref),
-            message_id=ref,
-        )
+        channel_id = self._channel_of(room, ref)
+        path = "/channels/{channel_id}/messages/{message_id}"
+        body = edit_body(content)
+        try:
+            await self._call("PATCH", path, json=body, channel_id=channel_id, message_id=ref)
+        except Refused as error:
+            if error.code != THREAD_ARCHIVED:
+                raise
+            # Writing brings a hidden thread back by itself, editing does not.
+            await self._call(
+                "PATCH", "/channels/{channel_id}", json={"archived": False}, channel_id=channel_id
+            )
+            await self._call("PATCH", path, json=body, channel_id=channel_id, message_id=ref)
         return Receipt(ref)
 
     async def reconcile(self, operation: Operation, room: RoomRef, content: Rendered) -> Reconciled:
@@ -218,7 +227,7 @@ class DiscordAdapter:
             return Reconciled(Finding.ABSENT)
         after = first_id_at(operation.attempted_at_ms - CLOCK_SLACK_MS)
         try:
-            return await self._find(room.topic or room.room, after, content)
+            return await self._find(operation, room.topic or room.room, after, content)
         except Vanished as error:
             # A thread that was not opened, or a room that is gone, which sending again will find out.
             is_absent = error.code in (UNKNOWN_CHANNEL, UNKNOWN_MESSAGE)
@@ -226,11 +235,12 @@ class DiscordAdapter:
         except Refused:
             return Reconciled(Finding.UNKNOWABLE)
 
-    async def _find(self, channel_id: str, after: int, content: Rendered) -> Reconciled:
+    async def _find(self, operation: Operation, channel_id: str, after: int, content: Rendered) -> Reconciled:
         bot_id = str((await self._calls().identify())["id"])
+        others = {ref for ref, owner in self._sent.items() if owner != operation.id}
         for page in range(RECONCILE_PAGES_MAX):
             messages = await self.messages_after(channel_id, after)
-            ref = find_own(messages, bot_id, content)
+            ref = find_own(messages, bot_id, content, others)
             if ref is not None:
                 return Reconciled(Finding.FOUND, Receipt(ref, "deduplicated"))
             if not messages and page == 0 and await self._hides_something(channel_id, after):
@@ -360,11 +370,16 @@ class DiscordAdapter:
         self._auth_lost = None
         return answer
 
-    async def _post(self, channel_id: str, **arguments: Any) -> str:
-        message = await self._call(
-            "POST", "/channels/{channel_id}/messages", channel_id=channel_id, **arguments
+    async def _post(self, operation: Operation, room: RoomRef, **arguments: Any) -> Receipt:
+        path = "/channels/{channel_id}/messages"
+        message = await self._into(
+            room, lambda channel_id: self._call("POST", path, channel_id=channel_id, **arguments)
         )
-        return str(message["id"])
+        ref = str(message["id"])
+        self._sent[ref] = operation.id
+        if len(self._sent) > SENT_REMEMBERED:
+            self._sent.popitem(last=False)
+        return Receipt(ref)
 
     def _channel_of(self, room: RoomRef, ref: str) -> str:
         """Where a message stands. A thread's starter stands in the channel, but for posts of a forum."""

@@ -40,6 +40,9 @@ HISTORY_PAGE = 100
 # Own messages are looked for in this many pages after the time of sending; beyond that nobody can say.
 RECONCILE_PAGES_MAX = 5
 
+# Own messages whose operation is remembered, so that none is taken for another's: some hours of a busy bot.
+SENT_REMEMBERED = 10_000
+
 # One call as a whole, with the library's own tries after 500, 502 and 504 (at most five, 1 + 3 + 5 + 7 s apart).
 REQUEST_TIMEOUT_S = 40.0
 # A bucket that is empty for so short a time is waited for; longer waits are reported.

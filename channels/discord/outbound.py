@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import discord
@@ -110,16 +110,20 @@ def _button(action: Action) -> dict[str, Any]:
     }
 
 
-def find_own(messages: Iterable[Mapping[str, Any]], bot_id: str, content: Rendered) -> str | None:
+def find_own(
+    messages: Iterable[Mapping[str, Any]], bot_id: str, content: Rendered, others: Container[str] = ()
+) -> str | None:
     """The id of the newest message of ours that shows `content`; buttons are compared by what they carry.
 
-    Newest, because a room is written by one operation at a time: whatever stands before it belongs to others.
+    Not one of `others`, which belong to other operations. Newest, because a room is written by one operation at a
+    time: whatever stands before it is not its own.
     """
     wanted = (_words(content).strip(), custom_ids(content.payload.get("components", [])))
     found = [
         str(message["id"])
         for message in messages
         if message["author"]["id"] == bot_id
+        and str(message["id"]) not in others
         and (str(message["content"]).strip(), custom_ids(message.get("components", []))) == wanted
         and bool(message["attachments"]) == (content.blob_id is not None)
     ]

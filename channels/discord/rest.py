@@ -42,7 +42,7 @@ _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
 # topics/opcodes-and-status-codes.mdx#json-json-error-codes
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_EMOJI = 10003, 10008, 10014
-THREAD_EXISTS = 160004
+THREAD_EXISTS, THREAD_ARCHIVED = 160004, 50083
 UNKNOWN_INTERACTION, INTERACTION_ANSWERED = 10062, 40060
 _MISSING_ACCESS = 50001
 _GONE: Final = frozenset({UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, 10004, 10013, _MISSING_ACCESS})

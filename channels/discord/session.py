@@ -70,18 +70,31 @@ class Session:
 
     async def run(self) -> None:
         """Receive until cancelled, or until that is over for good, which `health` then explains."""
+        failures = 0
+        try:
+            while self._end is None:
+                await asyncio.sleep(self._backoff.delay_s(failures))
+                await self._receive()
+                failures += 1
+        finally:
+            await self._receiver.finish()
+
+    async def _receive(self) -> None:
+        """Log in and keep the tasks running until one of them fails. All of them end together."""
         try:
             await self._log_in()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._receiver.run(self._catch_up.wake), name=f"{self._name} stores")
                 group.create_task(self._catch_up.run(), name=f"{self._name} catches up")
                 group.create_task(self._gateway.run(), name=f"{self._name} listens")
-        except* (AuthLost, Permanent) as group_error:
-            error = group_error.exceptions[0]
-            self._end = str(error)
-            log.error("discord stopped: %s", error, extra=self._log_fields("stopped"))  # noqa: TRY400 - no trace: expected
-        finally:
-            await self._receiver.finish()
+        except* (AuthLost, Permanent) as ended:
+            self._end = str(ended.exceptions[0])
+            log.error("discord stopped: %s", self._end, extra=self._log_fields("stopped"))  # noqa: TRY400 - no trace: expected
+        except* Exception:
+            # The edge of this task: a mistake of ours. What was being read back is read again.
+            log.exception("discord receiving broke and begins again", extra=self._log_fields("broke"))
+            self._trouble = "receiving broke and begins again; see the log"
+            self._receiver.watch.lose_track()
 
     def health(self) -> Health:
         """Whether messages flow right now."""
@@ -142,6 +155,7 @@ class Session:
         self._places.bot_id = str(me["id"])
         self._receiver.reader = Reader(str(me["id"]), self._settings.reply_in_threads)
         self._is_logged_in, self._trouble = True, None
+        self._catch_up.wake()
         await self._register(str(application["id"]))
 
     async def _wait(self, failures: int, error: ChannelError) -> None:

@@ -36,6 +36,15 @@ async def test_telegram_settings_make_a_telegram_adapter() -> None:
     await adapter.stop()
 
 
+async def test_discord_settings_make_a_discord_adapter() -> None:
+    settings = SETTINGS_BY_KIND["discord"].model_validate(
+        {"kind": "discord", "account": "gate", "token": "bot-secret"}
+    )
+    adapter = create_adapter(settings)
+    assert (adapter.kind, adapter.account) == ("discord", "gate")
+    await adapter.stop()
+
+
 def test_a_reference_without_a_secret_makes_no_adapter() -> None:
     settings = TelegramSettings(kind="telegram", account="gate", token=SecretStr("env:NO_SUCH_TOKEN_HERE"))
     with pytest.raises(SecretUnavailable):
@@ -43,5 +52,7 @@ def test_a_reference_without_a_secret_makes_no_adapter() -> None:
 
 
 def test_an_sdk_is_not_loaded_before_it_is_needed() -> None:
-    program = "import sys, channels.registry; sys.exit('telegram' in sys.modules or 'httpx' in sys.modules)"
+    program = (
+        "import sys, channels.registry; sys.exit(bool({'telegram', 'httpx', 'discord'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

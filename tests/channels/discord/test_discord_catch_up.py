@@ -1,6 +1,7 @@
 """Reading back what the gateway did not bring: after restarts, lost sessions and lost events."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 from channel_stage import MemorySink, until
@@ -196,6 +197,27 @@ async def test_a_lost_session_is_read_back_while_calls_fail_at_first(
     emulator.faults.add(FaultKind.DROP, READ)
     await adapter.start(once_connected)
     await until(lambda: once_connected.texts[2:] == ["missed"])
+
+
+async def test_a_mistake_in_one_part_begins_receiving_again_and_loses_nothing(
+    emulator: DiscordEmulator,
+    adapter: DiscordAdapter,
+    once_connected: MemorySink,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    emulator.say("missed")
+
+    async def breaks(channel_id: str, after: int) -> Sequence[Mapping[str, Any]]:
+        monkeypatch.undo()
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(adapter, "messages_after", breaks)
+    await adapter.start(once_connected)
+    await until(lambda: once_connected.texts[2:] == ["missed"])
+    emulator.say("after")
+    await until(lambda: once_connected.texts[3:] == ["after"])
+    assert "a mistake" in caplog.text
 
 
 async def test_a_room_that_is_gone_is_forgotten(
