@@ -42,3 +42,9 @@ async def stage(tmp_path: Path, network: Network) -> AsyncIterator[ContractStage
     made = ContractStage(tmp_path / "data", network)
     yield made
     await made.close()
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator's minute is short here: an account that lost its credential is asked again soon."""
+    monkeypatch.setattr("gateway.rules.breaker.AUTH_S", 0.2, raising=False)

@@ -38,14 +38,14 @@ class ContractStage(Stage):
         """Start, with other accounts and settings of the channel from now on; return when messages flow."""
         self._accounts = list(accounts) or self._accounts
         self._channel.update(channel)
-        await self.start(channels=self._tables())
+        await self.start(channels=self.tables())
         await self.flows()
 
     async def again(self, **channel: Any) -> None:
         """An orderly end, and a new gateway on the same store that is not waited for."""
         await self.stop()
         self._channel.update(channel)
-        await self.start(channels=self._tables())
+        await self.start(channels=self.tables())
 
     async def flows(self) -> None:
         """Return when every account is connected."""
@@ -165,9 +165,8 @@ class ContractStage(Stage):
         channel: Frame = answer["channel"]
         return channel
 
-    # --- parts --------------------------------------------------------------------------------
-
-    def _tables(self) -> tuple[dict[str, Any], ...]:
+    def tables(self) -> tuple[dict[str, Any], ...]:
+        """The channels of the configuration."""
         return tuple({**self.network.table(account), **self._channel} for account in self._accounts)
 
 

@@ -45,7 +45,7 @@ class DiscordNetwork:
     """The emulator and who is on it. `has_limits` switches the rate limits on."""
 
     kind = "discord"
-    facts = Facts()
+    facts = Facts(acknowledges=False)
 
     def __init__(self, *, has_limits: bool = False) -> None:
         self.emulator = DiscordEmulator(
@@ -233,13 +233,16 @@ class DiscordNetwork:
         return [place, *(world.threads_in(place) if place.thread is None else ())]
 
     def _messages(self, spot: Spot) -> list[Message]:
-        """The bot's own, in the order of posting; not what only one person sees."""
+        """The bot's own, in the order of posting; not what only one person sees, nor the echo of a command."""
         bot_id = BOTS[spot.account].id
         found = [
             message
             for channel in self._channels(spot)
             for message in channel.messages.values()
-            if message.author_id == bot_id and message.type not in SYSTEM_TYPES and message.ephemeral_to is None
+            if message.author_id == bot_id
+            and message.type not in SYSTEM_TYPES
+            and message.interaction_id is None
+            and message.ephemeral_to is None
         ]
         return sorted(found, key=lambda message: message.id)
 

@@ -91,13 +91,12 @@ class Act(StrEnum):
 class Facts:
     """What a network does whatever its adapter: no capability of a room, but scenarios must know it.
 
-    `tells_deletions`: bots hear that a person deleted a message. `repeats_presses`: a press that the bot did not
-    take is delivered again. `keeps_presses`: a press waits while the bot is away. `keeps_silent_tokens`: nobody
-    tells a bot that its credential was taken away before it calls.
+    `tells_deletions`: bots hear that a person deleted a message. `acknowledges`: what a bot did not acknowledge
+    is delivered again; otherwise it has to be read back.
     """
 
     tells_deletions: bool = True
-    keeps_presses: bool = False
+    acknowledges: bool = True
 
 
 class Network(Protocol):

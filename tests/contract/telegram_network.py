@@ -39,7 +39,7 @@ class TelegramNetwork:
     """The emulator and who is on it. `has_limits` switches the flood limits on."""
 
     kind = "telegram"
-    facts = Facts(tells_deletions=False, keeps_presses=True)
+    facts = Facts(tells_deletions=False)
 
     def __init__(self, *, has_limits: bool = False) -> None:
         self.emulator = TelegramEmulator(
