@@ -60,12 +60,16 @@ def _default(model: type[BaseModel], name: str) -> str:
         return str(value).lower()
     if isinstance(value, (list, tuple)):
         return "[]"
+    if value is None:
+        return "unset"
     return (
         "(XDG)" if isinstance(value, Path) else (str(value) if not isinstance(value, str) else f'"{value}"')
     )
 
 
 def _type(field: Mapping[str, Any]) -> str:
+    # What may be left out is written as a choice between it and null.
+    field = next((one for one in field.get("anyOf", ()) if one.get("type") != "null"), field)
     if "enum" in field:
         return " \\| ".join(f"`{value}`" for value in field["enum"])
     if "const" in field:

@@ -50,6 +50,7 @@ ENTRIES: Final = (
     _Entry("agents", LOOK, "catalogue", "agents"),
     _Entry("channels", LOOK, "catalogue", "channels"),
     _Entry("doctor", CARE, "doctor", "doctor"),
+    _Entry("slack", CARE, "slack", "app"),
     _Entry("token", CARE, "tokens", "app"),
     _Entry("pairing", CARE, "pairings", "app"),
     _Entry("audit", CARE, "audit", "app"),

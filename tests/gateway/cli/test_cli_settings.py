@@ -16,7 +16,7 @@ GOOD_CHANNEL = '[[channels]]\nkind = "telegram"\naccount = "a"\ntoken = "env:BOT
         ('host = "0.0.0.0"', ["can be reached from elsewhere", "behind_tls_proxy"]),
         ("port = 1\nlog_level = 'loud'\n[runs]\nqueue_max = 0", ["log_level", "'info'", "runs.queue_max"]),
         ("port = ", ["is not valid TOML: Invalid value"]),
-        ('[[channels]]\nkind = "icq"', ["channels.0.kind: it is one of telegram"]),
+        ('[[channels]]\nkind = "icq"', ["channels.0.kind: it is one of", "telegram"]),
         (GOOD_CHANNEL.replace("account", "acount"), ["channels.0.account", "channels.0.acount", "account"]),
         (GOOD_CHANNEL * 2, ["every account may occur once"]),
         ('default_agent = "nobody"', ["'nobody' is none of the agents (demo)"]),

@@ -160,7 +160,7 @@ async def test_the_code_in_the_offer_is_marked_up_where_it_stands(strict: Telegr
     """The offer is rendered once per room, and each code put in the place of the one in the template."""
     await start(strict, dm_policy="pairing")
     _, intake = strict.gateway._intakes[0]
-    offers = [await intake._judge(inbound(str(n), sender=Sender("5", "Zoe"))).offer for n in range(2)]
+    offers = [(await intake._judge(inbound(str(n), sender=Sender("5", "Zoe")))).offer for n in range(2)]
     for offer in offers:
         assert offer is not None and offer.told.notice is not None
         content = thaw(offer.told.notice.content)
