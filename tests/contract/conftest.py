@@ -14,12 +14,17 @@ from tests.contract.networks import Network
 from tests.contract.slack_network import SlackNetwork
 from tests.contract.telegram_network import TelegramNetwork
 
-NETWORKS: dict[str, Callable[[], Network]] = {
+NETWORKS: dict[str, Callable[..., Network]] = {
     "slack": SlackNetwork,
     "telegram": TelegramNetwork,
     "discord": DiscordNetwork,
 }
 
+QUICK = (
+    "channels.slack.reconciling.LOOK_AGAIN_S",
+    "channels.slack.reconciling.GRACE_S",
+)
+QUICK_S = 0.05
 # Waits are durations; without this the Telegram library warns with every 429, and warnings are errors here.
 os.environ.setdefault("PTB_TIMEDELTA", "1")
 
@@ -30,7 +35,8 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 @pytest.fixture(params=list(NETWORKS))
 async def network(request: pytest.FixtureRequest) -> AsyncIterator[Network]:
-    made = NETWORKS[request.param]()
+    """Without limits, unless a test is marked `limited`: then the network refuses what is too much for it."""
+    made = NETWORKS[request.param](has_limits=request.node.get_closest_marker("limited") is not None)
     await made.open()
     yield made
     await made.close()
@@ -42,6 +48,13 @@ async def stage(tmp_path: Path, network: Network) -> AsyncIterator[ContractStage
     made = ContractStage(tmp_path / "data", network)
     yield made
     await made.close()
+
+
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Emulated networks list a message at once: who looks for one need not give them seconds for it."""
+    for name in QUICK:
+        monkeypatch.setattr(name, QUICK_S, raising=False)
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ Where a network can neither recognise a repeated send nor read back what was sen
 placeholder may stand twice, and each such doubt is counted; the answer itself still stands once.
 """
 
-import asyncio
-
 import pytest
 
 from channels.capabilities import Idempotency
@@ -219,8 +217,8 @@ async def test_an_unknown_outcome_waits_for_an_operator_if_told(
     assert network.posts(spot) == 1 + (idempotency(stage, spot) is Idempotency.NONE)
 
 
-async def test_the_networks_own_limits_are_kept(stage: ContractStage, limited_network: Network) -> None:
-    network = limited_network
+@pytest.mark.limited
+async def test_the_networks_own_limits_are_kept(stage: ContractStage, network: Network) -> None:
     await stage.go()
     spot = network.direct()
 
