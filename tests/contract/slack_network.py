@@ -13,7 +13,7 @@ from channels.emulators.slack.chat import post_message
 from channels.emulators.slack.deliveries import DeliveryState
 from channels.messages import Mark
 from tests.contract.code_blocks import fenced_code
-from tests.contract.networks import ADA, GATE, NIGHT, ROBOT, Act, Facts, File, Person, Said, Shown, Spot
+from tests.contract.networks import ADA, BOB, GATE, NIGHT, ROBOT, Act, Facts, File, Person, Said, Shown, Spot
 
 TEAM = "T0000000001"
 COMMAND = "/threadgate"
@@ -93,7 +93,7 @@ class SlackNetwork:
 
     def room(self, name: str = "lobby") -> Spot:
         if name not in self._rooms:
-            channel = self.emulator.open_channel(name, members=[self._member(ADA)])
+            channel = self.emulator.open_channel(name, members=[self._member(ADA), self._member(BOB)])
             self._rooms[name] = Spot(channel, is_direct=False)
         return self._rooms[name]
 
@@ -247,7 +247,7 @@ class SlackNetwork:
         return self.emulator.bot(APPS[GATE].id).user_id
 
     def _member(self, person: Person) -> Member:
-        return Member(self.id_of(person), person.name.lower(), person.name)
+        return Member(self.id_of(person), person.name, person.name)
 
     def _channel(self, spot: Spot) -> Channel:
         return self.emulator.channel(spot.room)
