@@ -129,10 +129,11 @@ class DiscordAdapter:
     async def stop(self) -> None:
         """Stop receiving, at once but for a commit in progress, and close connections. Idempotent."""
         task, self._task = self._task, None
-        self._is_stopped = True
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
+        # Calls stay possible until then: people who pressed something are still answered.
+        self._is_stopped = True
         await self._close_calls()
 
     async def _close_calls(self) -> None:

@@ -176,11 +176,11 @@ class Gateway:
                 await socket.poll_event()
         except asyncio.CancelledError:
             # A goodbye: the bot goes offline at once, and the session ends.
-            code = 1000
+            code, self.is_ready = 1000, False
             raise
         finally:
             # An invalidated session has no id any more.
-            alive = socket.session_id is not None
+            alive = socket.session_id is not None and code != 1000
             self._session = (
                 _Session(socket.session_id or "", socket.sequence, socket.gateway) if alive else None
             )

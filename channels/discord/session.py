@@ -91,10 +91,9 @@ class Session:
             self._end = str(ended.exceptions[0])
             log.error("discord stopped: %s", self._end, extra=self._log_fields("stopped"))  # noqa: TRY400 - no trace: expected
         except* Exception:
-            # The edge of this task: a mistake of ours. What was being read back is read again.
+            # The edge of this task: a mistake of ours. The gateway's new session has every room read back.
             log.exception("discord receiving broke and begins again", extra=self._log_fields("broke"))
             self._trouble = "receiving broke and begins again; see the log"
-            self._receiver.watch.lose_track()
 
     def health(self) -> Health:
         """Whether messages flow right now."""

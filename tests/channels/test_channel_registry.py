@@ -12,22 +12,6 @@ from channels.secrets import SecretUnavailable
 from channels.telegram.settings import TelegramSettings
 
 
-class NoVault:
-    """Telegram is given nothing at run time."""
-
-    async def get(self, key: str) -> str | None:
-        return None
-
-    async def put(self, key: str, value: str) -> None:
-        raise AssertionError("nothing is kept")
-
-    async def delete(self, key: str) -> None:
-        raise AssertionError("nothing is kept")
-
-    async def keys(self) -> list[str]:
-        return []
-
-
 async def test_telegram_settings_make_a_telegram_adapter() -> None:
     settings = SETTINGS_BY_KIND["telegram"].model_validate(
         {"kind": "telegram", "account": "gate", "token": "42:secret"}

@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from aiohttp import web
 from channel_stage import MemorySink, until
 from discord_stage import GATE, MENTION, is_connected, make_adapter, make_emulator
 
 from channels.discord.adapter import DiscordAdapter
+from channels.discord.download import Downloads
 from channels.emulators.discord import DEFAULT_CHANNEL, DiscordEmulator, FaultKind, Intent, Permission
 from channels.errors import Gone, Permanent, TooLarge, Unreachable
 from channels.messages import Attachment, Inbound
@@ -80,6 +82,28 @@ async def test_a_file_whose_message_was_deleted_is_gone_when_its_address_ran_out
 async def test_files_are_read_from_discord_and_from_nowhere_else(adapter: DiscordAdapter, url: str) -> None:
     with pytest.raises(Permanent):
         await fetched(adapter, Attachment({"url": url}, "x"))
+
+
+async def test_a_redirection_is_not_followed() -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(status=302, headers={"Location": "/internal"})
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    downloads = Downloads(f"http://{host}:{port}/api/v10")
+    with pytest.raises(Permanent):
+        await anext(downloads.read(f"http://{host}:{port}/attachments/1/2/x", 10))
+    assert asked == ["/attachments/1/2/x"]
+    await downloads.close()
+    await runner.cleanup()
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,17 @@ async def test_a_command_in_a_thread_is_answered_there(
     assert (inbound.room, inbound.thread_key) == (RoomRef(str(ROOM), str(thread.id)), f"{ROOM}/{thread.id}")
 
 
+async def test_who_pressed_before_the_stop_is_answered(
+    emulator: DiscordEmulator, connected: DiscordAdapter, sink: MemorySink
+) -> None:
+    emulator.faults.add(FaultKind.SLOW, RESPOND, delay_s=0.1)
+    emulator.slash("ask", {"text": "hello"})
+    await until(lambda: sink.texts == ["hello"])
+    await connected.stop()
+    assert [call.status for call in emulator.calls.select(RESPOND)] == [204]
+    assert heard(emulator) == [("> hello", None)]
+
+
 async def test_what_the_core_says_is_for_the_person_alone(
     emulator: DiscordEmulator, connected: DiscordAdapter, sink: MemorySink
 ) -> None:

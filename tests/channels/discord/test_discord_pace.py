@@ -10,7 +10,11 @@ from discord_stage import is_connected, make_adapter
 
 from channels.discord.backoff import Backoff
 from channels.discord.capabilities import QUEUE_MAX
+from channels.discord.inbound import Reader
+from channels.discord.places import Places
+from channels.discord.receiver import Receiver
 from channels.discord.rest import Bucket
+from channels.discord.watch import Watch
 from channels.emulators.discord import DiscordEmulator
 from channels.messages import HealthState
 
@@ -86,3 +90,29 @@ async def test_a_full_queue_leaves_the_socket_unread_and_loses_nothing(
     assert sink.texts == [f"message {number}" for number in range(count)]
     assert adapter.health().state is HealthState.CONNECTED
     await adapter.stop()
+
+
+async def test_a_full_receiver_lets_the_gateway_wait_until_something_was_stored(
+    emulator: DiscordEmulator, sink: MemorySink
+) -> None:
+    receiver = Receiver(
+        account="gate",
+        sink=sink,
+        places=Places("1"),
+        watch=Watch(),
+        counter=make_adapter(emulator),
+        reader=Reader("1"),
+        rooms=frozenset(),
+        backoff=Backoff(),
+    )
+    for number in range(QUEUE_MAX):
+        await receiver.can_take()
+        receiver.take("MESSAGE_DELETE", {"id": str(number), "channel_id": "7"})
+    waiting = asyncio.create_task(receiver.can_take())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    storing = asyncio.create_task(receiver.run(lambda: None))
+    await waiting
+    await until(lambda: len(sink.stored) == QUEUE_MAX)
+    storing.cancel()
+    await asyncio.wait({storing})

@@ -345,6 +345,16 @@ async def test_a_slow_answer_is_given_up_as_unknown(emulator: DiscordEmulator) -
     await adapter.stop()
 
 
+async def test_nothing_was_sent_when_already_the_login_failed(emulator: DiscordEmulator) -> None:
+    adapter = make_adapter(emulator)
+    emulator.faults.add(FaultKind.ERROR, "GET /users/@me", code=503)
+    with pytest.raises(Unreachable):
+        await post(adapter)
+    assert emulator.calls.select(SEND) == []
+    await post(adapter)
+    await adapter.stop()
+
+
 async def test_a_server_that_is_not_there_was_certainly_not_reached() -> None:
     emulator = make_emulator()
     await emulator.start()
