@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from channels.errors import ChannelError, Gone, Permanent, RateLimited, Unreachable
+from channels.errors import ChannelError, Gone, Permanent, RateLimited, StreamEnded, Unreachable
 from channels.messages import Operation, Receipt, Rendered, RoomRef
 from channels.port import Adapter
 from gateway.clock import Clock
@@ -241,7 +241,17 @@ async def _ended(stage: Stage, ref: str) -> None:
 
 
 async def show_drafts(stage: Stage) -> None:
-    """A preview of the newest part, shown again before it vanishes. Nothing of it is durable."""
+    """A preview of the newest part, shown again before it vanishes; edits where this room has no previews.
+
+    Nothing of a preview is durable.
+    """
+    try:
+        await _draft(stage)
+    except StreamEnded:
+        await show_by_edits(stage)
+
+
+async def _draft(stage: Stage) -> None:
     capabilities = stage.adapter.capabilities(stage.room)
     repeat_s = (capabilities.stream_max_s or DRAFT_LIFE_S) / 2
     operation = Operation(stage.run.id, stage.run.attempt, stage.clock.now_ms())

@@ -35,7 +35,10 @@ from storage.values import DEFAULT_ORG, Act
 PATIENCE_S = 10.0
 Frame = dict[str, Any]
 
-GATE = BotAccount(token="42:gate-secret", id=42, username="gate_bot", first_name="Gate")
+GATE = BotAccount(
+    token="42:gate-secret", id=42, username="gate_bot", first_name="Gate", may_stream_drafts=False
+)
+"""Without drafts, so that answers can be watched in messages that stay."""
 UNHURRIED = LimitSettings(requests_per_s=100_000.0, request_burst=100_000)
 """Most tests are not about rates."""
 QUICK_END = RunSettings(shutdown_s=0.0)
