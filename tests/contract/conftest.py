@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from gateway.rules.rate import TokenBucket
 from tests.contract.contract_stage import ContractStage
 from tests.contract.discord_network import DiscordNetwork
 from tests.contract.networks import Network
@@ -23,6 +24,8 @@ NETWORKS: dict[str, Callable[..., Network]] = {
 QUICK = (
     "channels.slack.reconciling.LOOK_AGAIN_S",
     "channels.slack.reconciling.GRACE_S",
+    "gateway.services.attempts.LOOK_AGAIN_S",
+    "gateway.rules.retry.FIRST_S",
 )
 QUICK_S = 0.05
 # Waits are durations; without this the Telegram library warns with every 429, and warnings are errors here.
@@ -31,6 +34,13 @@ os.environ.setdefault("PTB_TIMEDELTA", "1")
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"uvloop": uvloop.new_event_loop}
+
+
+class Unlimited(TokenBucket):
+    """Never empty."""
+
+    def wait_s(self, now: float) -> float:
+        return 0.0
 
 
 @pytest.fixture(params=list(NETWORKS))
@@ -51,13 +61,16 @@ async def stage(tmp_path: Path, network: Network) -> AsyncIterator[ContractStage
 
 
 @pytest.fixture(autouse=True)
-def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Emulated networks list a message at once: who looks for one need not give them seconds for it."""
+def hurry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What real networks need time for, emulated ones do at once: a message is listed when it is posted, and where
+    nothing is limited (see `network`) nothing needs to be paced."""
     for name in QUICK:
-        monkeypatch.setattr(name, QUICK_S, raising=False)
+        monkeypatch.setattr(name, QUICK_S)
+    if request.node.get_closest_marker("limited") is None:
+        monkeypatch.setattr("gateway.services.traffic.TokenBucket", Unlimited)
 
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """An operator's minute is short here: an account that lost its credential is asked again soon."""
-    monkeypatch.setattr("gateway.rules.breaker.AUTH_S", 0.2, raising=False)
+    monkeypatch.setattr("gateway.rules.breaker.AUTH_S", 0.2)

@@ -8,7 +8,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from tests.contract.networks import GATE, Network, Said, Shown, Spot
 from tests.gateway.gateway_stage import QUICK_END, UNHURRIED, Frame, Stage, Wire, eventually
 
 PATIENCE_S = 10.0
+CONNECTING_S = 2.0
 
 
 class ContractStage(Stage):
@@ -40,6 +41,15 @@ class ContractStage(Stage):
         self._channel.update(channel)
         await self.start(channels=self.tables())
         await self.flows()
+
+    async def stop(self) -> None:
+        """An orderly end, not in the middle of connecting: cut off there, the libraries leave sockets behind."""
+        if self.is_running:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CONNECTING_S):
+                    while any(one.health().state is HealthState.STARTING for one in self.adapters):  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
+        await super().stop()
 
     async def again(self, **channel: Any) -> None:
         """An orderly end, and a new gateway on the same store that is not waited for."""
