@@ -14,6 +14,7 @@ _READ: Final = frozenset(
         Scope.AGENT_READ,
         Scope.CHANNEL_READ,
         Scope.APPROVAL_READ,
+        Scope.DELIVERY_READ,
     }
 )
 _OPERATE: Final = _READ | {
@@ -21,6 +22,7 @@ _OPERATE: Final = _READ | {
     Scope.MESSAGE_SEND,
     Scope.RUN_CONTROL,
     Scope.APPROVAL_DECIDE,
+    Scope.DELIVERY_CONTROL,
     Scope.AUDIT_READ,
 }
 

@@ -97,6 +97,10 @@ ON CONFLICT (org_id, channel, account, room, ref) DO NOTHING;
 SELECT thread_id FROM platform_messages
 WHERE org_id = :org_id AND channel = :channel AND account = :account AND room = :room AND ref = :ref;
 
+-- name: ref_of_message
+SELECT ref FROM platform_messages
+WHERE message_id = :message_id AND channel = :channel AND account = :account AND room = :room LIMIT 1;
+
 -- name: unlink
 DELETE FROM thread_links WHERE thread_id = :thread_id;
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from store_stage import CHAT, OTHER_ORG, Scene, cancelled, failed, interrupted, open_scene, refused
 
+from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind
 from storage import audit_log, ports
 from storage.audit_chain import leaf_hash
@@ -23,6 +24,7 @@ READS = {
     "runs.running", "runs.resumable", "runs.count_by_state", "approvals.get", "approvals.page",
     "inbox.cursors", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
+    "outbox.gaps", "deliveries.page",
 }  # fmt: skip
 BOOKKEEPING = {
     "runs.claim", "runs.take_over", "runs.resume", "runs.renew_leases", "runs.checkpoint", "outbox.open_live",
@@ -41,6 +43,10 @@ async def act_on(scene: Scene, name: str) -> Callable:
     if name == "runs.retry":
         await scene.answer(run)
     act, threads, runs = scene.act(), scene.store.threads, scene.store.runs
+    if name == "deliveries.decide":
+        _, (part,) = await scene.owed("the answer")
+        await scene.store.outbox.step(part.id, states.refused("no"), scene.now_ms)
+        return lambda: scene.store.deliveries.decide(act, part.id, states.RETRIED, "delivery.retry")
     calls = {
         "threads.create": lambda: threads.create(act, scene.new_thread()),
         "threads.update": lambda: threads.update(act, run.thread_id, "Title", None),
@@ -83,6 +89,7 @@ AUDITED = {
     "identities.create_token": ["token.create"],
     "identities.revoke_token": ["token.revoke"],
     "audit.record": ["login"],
+    "deliveries.decide": ["delivery.retry"],
 }
 
 
@@ -90,9 +97,13 @@ def test_every_port_method_is_a_read_bookkeeping_or_audited() -> None:
     """A new method belongs to one of the three; none is forgotten."""
     names = set()
     for protocol in (value for name, value in vars(ports).items() if name.endswith("Store")):
-        family = {"Thread": "threads", "Run": "runs", "Identity": "identities", "Approval": "approvals"}.get(
-            protocol.__name__.removesuffix("Store"), protocol.__name__.removesuffix("Store").lower()
-        )
+        family = {
+            "Thread": "threads",
+            "Run": "runs",
+            "Identity": "identities",
+            "Approval": "approvals",
+            "Delivery": "deliveries",
+        }.get(protocol.__name__.removesuffix("Store"), protocol.__name__.removesuffix("Store").lower())
         names |= {f"{family}.{name}" for name, _ in inspect.getmembers(protocol, inspect.iscoroutinefunction)}
     assert names == READS | BOOKKEEPING | AUDITED.keys()
 

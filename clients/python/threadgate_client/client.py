@@ -12,7 +12,17 @@ from threadgate_client import limits
 from threadgate_client.answers import Hello, SendResult, ServerInfo
 from threadgate_client.engine import Engine, TokenSource
 from threadgate_client.items import Cursor
-from threadgate_client.methods import Agents, Approvals, Audit, Channels, Runs, Threads, Tokens, given
+from threadgate_client.methods import (
+    Agents,
+    Approvals,
+    Audit,
+    Channels,
+    Deliveries,
+    Runs,
+    Threads,
+    Tokens,
+    given,
+)
 from threadgate_client.records import Part, TextPart, part_to_json
 from threadgate_client.replies import ReplyStream
 from threadgate_client.streams import Events, Inbox, Subscription
@@ -52,6 +62,7 @@ class Client:
         self.agents = Agents(self._engine)
         self.approvals = Approvals(self._engine)
         self.channels = Channels(self._engine)
+        self.deliveries = Deliveries(self._engine)
         self.tokens = Tokens(self._engine)
         self.audit = Audit(self._engine)
 

@@ -5,12 +5,17 @@ from collections.abc import Mapping
 from gateway.edge.dispatch import Handler
 from gateway.edge.handlers.approvals import Deciding
 from gateway.edge.handlers.conversations import Conversational
+from gateway.edge.handlers.deliveries import Delivering
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.subscriptions import Subscriptions
 
 
 def table(
-    conversational: Conversational, deciding: Deciding, operational: Operational, subscriptions: Subscriptions
+    conversational: Conversational,
+    deciding: Deciding,
+    operational: Operational,
+    delivering: Delivering,
+    subscriptions: Subscriptions,
 ) -> Mapping[str, Handler]:
     """Method → handler, all of them; the dispatcher refuses to start when one is missing."""
     return {
@@ -22,6 +27,9 @@ def table(
         "agent.get": operational.agent_get,
         "channel.list": operational.channel_list,
         "channel.status": operational.channel_status,
+        "delivery.list": delivering.delivery_list,
+        "delivery.retry": delivering.delivery_retry,
+        "delivery.settle": delivering.delivery_settle,
         "token.create": operational.token_create,
         "token.list": operational.token_list,
         "token.revoke": operational.token_revoke,

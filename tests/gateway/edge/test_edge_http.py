@@ -9,11 +9,13 @@ import httpx
 import pytest
 from gateway_stage import Frame, Stage, Wire, until, words
 
+from gateway.rules.delivery_states import refused as refused_for_good
 from protocol import limits
 from protocol.errors import HTTP_STATUS, ErrorKind
 from protocol.methods import METHODS
 from protocol.records import Role
 from storage.errors import StoreUnavailable
+from storage.values import DEFAULT_ORG, Delivered, Notice
 
 READS = sorted(name for name, method in METHODS.items() if not method.mutating and "subscribe" not in name)
 CHANGES = sorted(name for name, method in METHODS.items() if method.mutating)
@@ -35,7 +37,16 @@ def problem(response: httpx.Response) -> Frame:
     return body
 
 
-async def cast(wire: Wire) -> dict[str, Frame]:
+async def fail_a_delivery(stage: Stage, delivery_id: str) -> Frame:
+    """A dead letter; its params."""
+    notice = Notice(delivery_id, json.dumps({"text": "hello?", "payload": {}}))
+    hint = Delivered(delivery_id, "refused", "unknown", "7", room="42", hint=notice)
+    await stage.store.inbox.commit(DEFAULT_ORG, "telegram", "none", [hint], {}, stage.clock.now_ms())
+    await stage.store.outbox.step(delivery_id, refused_for_good("blocked"), stage.clock.now_ms())
+    return {"delivery_id": delivery_id}
+
+
+async def cast(stage: Stage, wire: Wire) -> dict[str, Frame]:
     """Something for every method to act on: method → its params."""
     sent = await wire.call("message.send", content=words("say found it"))
     thread, run = {"thread_id": sent["thread_id"]}, {"run_id": sent["run_id"]}
@@ -71,6 +82,9 @@ async def cast(wire: Wire) -> dict[str, Frame]:
         "approval.get": approval,
         "approval.list": {"state": "pending"},
         "approval.decide": {**approval, "decision": "approve"},
+        "delivery.list": {"state": "failed", "channel_id": "telegram:none"},
+        "delivery.retry": await fail_a_delivery(stage, "dlv_1"),
+        "delivery.settle": await fail_a_delivery(stage, "dlv_2"),
         "token.create": {"role": "viewer", "name": "new"},
         "token.revoke": {"token_id": token["id"]},
     }
@@ -78,7 +92,7 @@ async def cast(wire: Wire) -> dict[str, Frame]:
 
 @pytest.mark.parametrize("method", READS)
 async def test_a_read_gives_the_same_over_both(stage: Stage, wire: Wire, method: str) -> None:
-    params = (await cast(wire)).get(method, {})
+    params = (await cast(stage, wire)).get(method, {})
     if method == "channel.status":
         params = {"channel_id": "telegram:none"}
     frame = await wire.answer(await wire.post(method, **params))
@@ -95,7 +109,7 @@ async def test_a_read_gives_the_same_over_both(stage: Stage, wire: Wire, method:
 async def test_a_change_repeated_over_the_other_with_its_key_is_done_once(
     stage: Stage, wire: Wire, method: str, first: str
 ) -> None:
-    params = (await cast(wire))[method]
+    params = (await cast(stage, wire))[method]
     key = {"Idempotency-Key": "key-1"}
     if first == "websocket":
         one = await wire.call(method, idempotency_key="key-1", **params)

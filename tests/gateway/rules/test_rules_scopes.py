@@ -8,8 +8,12 @@ from protocol.methods import METHODS, Method
 from protocol.records import Role
 from protocol.scopes import Scope
 
-READING = {"server.read", "thread.read", "run.read", "agent.read", "channel.read", "approval.read"}
-OPERATING = READING | {"thread.write", "message.send", "run.control", "approval.decide", "audit.read"}
+READING = {
+    "server.read", "thread.read", "run.read", "agent.read", "channel.read", "approval.read", "delivery.read",
+}  # fmt: skip
+OPERATING = READING | {
+    "thread.write", "message.send", "run.control", "approval.decide", "delivery.control", "audit.read",
+}  # fmt: skip
 OWNING = OPERATING | {"thread.delete", "token.read", "token.write"}
 
 
