@@ -13,15 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from storage.errors import StoreDamaged, StoreUnavailable
+from storage.errors import BlobTooLarge, StoreDamaged, StoreUnavailable
 
 DIRECTORY_NAME: Final = "blobs"
 _UNFINISHED: Final = "unfinished-"
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-
-
-class BlobTooLarge(Exception):
-    """More bytes than the caller's limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +52,11 @@ class BlobWriter:
             raise StoreUnavailable(f"attachments cannot be stored: {error.strerror}") from error
         self._path = Path(name)
         self._file: BinaryIO = os.fdopen(handle, "wb")
+
+    @property
+    def head(self) -> bytes:
+        """The first bytes so far, as many as telling the type takes."""
+        return self._head
 
     def add(self, chunk: bytes) -> None:
         """The next bytes. Raises BlobTooLarge and StoreUnavailable; the writer is abandoned then."""
@@ -125,6 +126,15 @@ def remove(directory: Path, hashes: Iterable[str]) -> None:
     """Delete the bytes of blobs that nobody refers to any more; those gone already are fine."""
     for sha256 in hashes:
         path_of(directory, sha256).unlink(missing_ok=True)
+
+
+def older_than(directory: Path, before_s: float) -> list[str]:
+    """The hashes of all files that were written before an instant (seconds since 1970)."""
+    return [
+        path.name
+        for path in (directory / DIRECTORY_NAME).glob("??/*")
+        if _DIGEST.fullmatch(path.name) and path.stat().st_mtime < before_s
+    ]
 
 
 def sweep(directory: Path) -> int:

@@ -42,6 +42,8 @@ class Saying:
     message_id: str
     role: str
     text: str
+    files: str = ""
+    """What lists show of a message without words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def append(tx: Transaction, tail: Tail, at_ms: int, facts: Sequence[Fact]) -> Ta
     for fact in facts:
         head_seq += 1
         offset = tx.next_offset()
-        preview = preview if fact.said is None else preview_of(fact.said.text)
+        preview = preview if fact.said is None else preview_of(fact.said.text or fact.said.files)
         if fact.actor is not told:
             told, actor = fact.actor, to_json(fact.actor)
         data = orjson.dumps(fact.data)
@@ -132,7 +134,8 @@ def message_fact(
     }
     if run_id is not None:
         message["run_id"] = run_id
-    said = Saying(message_id, role, text)
+    files = " ".join(f"[{part['name']}]" for part in content if part["type"] == "blob")
+    said = Saying(message_id, role, text, files)
     return Fact(EventKind.MESSAGE_CREATED, {"message": message}, author, run_id, said)
 
 

@@ -7,6 +7,7 @@ from protocol.instants import to_instant
 from storage.approvals import Approvals
 from storage.audit_chain import Break, Link, Sealed, verify
 from storage.audit_log import AuditLog
+from storage.blobs import Blobs
 from storage.deliveries import DeliveryRecords
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StoreDamaged
@@ -41,6 +42,7 @@ class Store:
         self.inbox = Inbox(engine)
         self.outbox = Outbox(engine)
         self.approvals = Approvals(engine)
+        self.blobs = Blobs(engine)
         self.deliveries = DeliveryRecords(engine)
         self.identities = Identities(engine)
         self.audit = AuditLog(engine)

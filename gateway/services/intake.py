@@ -109,7 +109,8 @@ class Intake:
         actor = Actor(id=f"{kind}:{delivery.sender.id}", kind=ActorKind.PERSON, name=delivery.sender.name)
         room, topic = delivery.room.room, delivery.room.topic
         origin = Origin(kind="channel", channel=kind, account=account, room=room, topic=topic)
-        message = self._composer.message([delivery.text], origin, restore_archived=True)
+        files = self._composer.arriving(kind, account, delivery.attachments)
+        message = self._composer.message([delivery.text], origin, restore_archived=True, files=files)
         return Delivered(
             delivery.delivery_id,
             "accepted",

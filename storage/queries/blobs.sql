@@ -1,22 +1,34 @@
 -- Attachments. The bytes are files; see storage/blob_files.py.
 
 -- name: insert
-INSERT INTO blobs (id, org_id, state, name, media_type, size_bytes, sha256, message_id, channel, account, source,
-  next_attempt_at, created_at, stored_at)
-VALUES (:id, :org_id, :state, :name, :media_type, :size_bytes, :sha256, :message_id, :channel, :account, :source,
-  :now, :now, :stored_at);
+INSERT INTO blobs (id, org_id, state, name, media_type, size_bytes, sha256, message_id, thread_id, channel, account,
+  source, next_attempt_at, created_at, stored_at)
+VALUES (:id, :org_id, :state, :name, :media_type, :size_bytes, :sha256, :message_id, :thread_id, :channel, :account,
+  :source, :now, :now, :stored_at);
 
 -- name: find
 SELECT * FROM blobs WHERE org_id = :org_id AND id = :id;
 
+-- name: find_pending
+SELECT * FROM blobs WHERE id = :id AND state = 'pending';
+
 -- name: of_message
-SELECT * FROM blobs WHERE message_id = :message_id AND message_id IS NOT NULL ORDER BY id;
+-- In the order they were recorded: a row's number comes with the index.
+SELECT * FROM blobs WHERE message_id = :message_id AND message_id IS NOT NULL ORDER BY rowid;
+
+-- name: same_in_message
+SELECT * FROM blobs
+WHERE message_id = :message_id AND message_id IS NOT NULL AND name = :name AND sha256 = :sha256 LIMIT 1;
 
 -- name: pending_of_message
 SELECT 1 FROM blobs WHERE message_id = :message_id AND message_id IS NOT NULL AND state = 'pending' LIMIT 1;
 
 -- name: attach
-UPDATE blobs SET message_id = :message_id WHERE org_id = :org_id AND id = :id AND message_id IS NULL;
+UPDATE blobs SET message_id = :message_id, thread_id = :thread_id
+WHERE org_id = :org_id AND id = :id AND message_id IS NULL;
+
+-- name: release
+UPDATE blobs SET message_id = NULL WHERE message_id = :message_id AND message_id IS NOT NULL;
 
 -- name: due
 SELECT * FROM blobs WHERE state = 'pending' AND next_attempt_at <= :now ORDER BY next_attempt_at LIMIT :limit;
@@ -33,20 +45,14 @@ WHERE id = :id AND state = 'pending';
 UPDATE blobs SET attempts = attempts + 1, next_attempt_at = :next_attempt_at, error = :error
 WHERE id = :id AND state = 'pending';
 
--- name: thread_of
-SELECT thread_id FROM messages WHERE id = :message_id LIMIT 1;
-
 -- name: of_thread
-SELECT b.* FROM blobs b JOIN messages m ON m.id = b.message_id WHERE m.thread_id = :thread_id;
-
--- name: delete_of_thread
-DELETE FROM blobs WHERE message_id IN (SELECT id FROM messages WHERE thread_id = :thread_id);
+SELECT * FROM blobs WHERE thread_id = :thread_id AND thread_id IS NOT NULL;
 
 -- name: still_used
 SELECT 1 FROM blobs WHERE sha256 = :sha256 AND sha256 IS NOT NULL LIMIT 1;
 
 -- name: unattached
-SELECT * FROM blobs WHERE message_id IS NULL AND state = 'stored' AND created_at < :before LIMIT :limit;
+SELECT * FROM blobs WHERE message_id IS NULL AND created_at < :before LIMIT :limit;
 
 -- name: delete
 DELETE FROM blobs WHERE id = :id;

@@ -24,11 +24,12 @@ READS = {
     "runs.running", "runs.resumable", "runs.count_by_state", "approvals.get", "approvals.page",
     "inbox.cursors", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
-    "outbox.gaps", "deliveries.page",
+    "outbox.gaps", "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
 }  # fmt: skip
 BOOKKEEPING = {
     "runs.claim", "runs.take_over", "runs.resume", "runs.renew_leases", "runs.checkpoint", "outbox.open_live",
-    "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers",
+    "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers", "blobs.begin", "blobs.keep",
+    "blobs.settle", "blobs.fail", "blobs.postpone", "blobs.collect", "blobs.discard", "blobs.sweep",
 }  # fmt: skip
 """What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry."""
 
@@ -47,6 +48,9 @@ async def act_on(scene: Scene, name: str) -> Callable:
         _, (part,) = await scene.owed("the answer")
         await scene.store.outbox.step(part.id, states.refused("no"), scene.now_ms)
         return lambda: scene.store.deliveries.decide(act, part.id, states.RETRIED, "delivery.retry")
+    if name == "blobs.upload":
+        draft = await scene.draft(b"bytes")
+        return lambda: scene.store.blobs.upload(act, scene.new_file(), draft)
     calls = {
         "threads.create": lambda: threads.create(act, scene.new_thread()),
         "threads.update": lambda: threads.update(act, run.thread_id, "Title", None),
@@ -86,6 +90,7 @@ AUDITED = {
     "approvals.expire": ["approval.expire"],
     "inbox.commit": ["thread.create", "message.send"],
     "inbox.report_gap": ["channel.gap"],
+    "blobs.upload": ["blob.upload"],
     "identities.create_token": ["token.create"],
     "identities.revoke_token": ["token.revoke"],
     "audit.record": ["login"],
@@ -103,6 +108,7 @@ def test_every_port_method_is_a_read_bookkeeping_or_audited() -> None:
             "Identity": "identities",
             "Approval": "approvals",
             "Delivery": "deliveries",
+            "Blob": "blobs",
         }.get(protocol.__name__.removesuffix("Store"), protocol.__name__.removesuffix("Store").lower())
         names |= {f"{family}.{name}" for name, _ in inspect.getmembers(protocol, inspect.iscoroutinefunction)}
     assert names == READS | BOOKKEEPING | AUDITED.keys()
