@@ -26,6 +26,8 @@ _ZIP: Final = b"PK\x03\x04"
 def media_type(head: bytes, claimed: str) -> str:
     """The type of a file that begins with `head`; `claimed` is what its sender says, or ""."""
     claim = claimed_type(claimed)
+    if not head:
+        return claim
     found = _signatures(head)
     if _is_text(head):
         return _of_text(found, claim)
@@ -55,8 +57,6 @@ def claimed_type(claimed: str) -> str:
 
 def _signatures(head: bytes) -> list[tuple[str, float]]:
     """The types whose signature the bytes have, the surest first."""
-    if not head:
-        return []
     try:
         matches = puremagic.magic_string(head)
     except puremagic.PureError:
