@@ -164,6 +164,8 @@ class ChannelHealth:
             await asyncio.sleep(PROBE_S * (0.5 + self.clock.chance() / 2))
             if self.traffic.breaker(adapter) is BreakerState.CLOSED:
                 await self.probe(adapter)
+            else:
+                await self.traffic.revive(adapter)
 
     async def _keep_counting(self) -> None:
         while True:

@@ -88,15 +88,20 @@ class Receipts:
         if not is_being_shown:
             task = asyncio.create_task(self._show(target), name=f"receipt {target.kind}:{target.account}")
             self._tasks.add(task)
-            task.add_done_callback(lambda done: self._done(target, done))
+            task.add_done_callback(self._done)
 
-    def _done(self, target: _Target, task: "asyncio.Task[None]") -> None:
+    def _done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        self._wanted.pop(target, None)
         if not task.cancelled() and task.exception() is not None:
             log.error("a receipt broke", action="receipt_broke", exc_info=task.exception())
 
     async def _show(self, target: _Target) -> None:
+        try:
+            await self._show_newest(target)
+        finally:
+            del self._wanted[target]  # here, not in a callback: what is wanted from now on needs another task
+
+    async def _show_newest(self, target: _Target) -> None:
         """Until the newest mark is shown; an older one that was not is left out."""
         adapter = self._channels.find(target.kind, target.account)
         assert adapter is not None, "it was found when the run began"

@@ -133,6 +133,15 @@ class Traffic:
                 account.breaker = account.breaker.answered()
         self._tell(adapter, account, was, str(error))
 
+    async def revive(self, adapter: Adapter) -> None:
+        """Probe an account whose breaker's time is over, unless a delivery in line does: there may be none."""
+        account = self._account(adapter)
+        if account.line.locked():
+            return
+        async with account.line:
+            if self._needs_probe(account):
+                await self._probe(account, adapter)
+
     def breaker(self, adapter: Adapter) -> BreakerState:
         """Whether anything is sent over the account."""
         return self._account(adapter).breaker.state
@@ -173,6 +182,10 @@ class Traffic:
                 return
             else:
                 await self._probe(account, adapter)
+
+    def _needs_probe(self, account: _Account) -> bool:
+        breaker = account.breaker
+        return breaker.state is not BreakerState.CLOSED and breaker.wait_s(self._clock.monotonic()) == 0
 
     async def _probe(self, account: _Account, adapter: Adapter) -> None:
         """The one thing that is tried when a breaker's time is over: a question without an effect."""

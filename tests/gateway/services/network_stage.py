@@ -43,7 +43,7 @@ from protocol.ids import IdPrefix
 from protocol.records import Actor, ActorKind, Origin, Usage
 from protocol.requests import MessageSendResult
 from storage.store import Store
-from storage.values import DEFAULT_ORG, Act, ClaimedRun, NewMessage, NewThread, Outbound, OutboxChanged
+from storage.values import DEFAULT_ORG, Act, ClaimedRun, NewMessage, NewThread, Outbound
 
 ROOM = RoomRef("r1")
 PLACEHOLDER = "…"
@@ -334,23 +334,20 @@ class Office:
 
     # --- what is there ------------------------------------------------------------------------
 
-    async def phases(self) -> list[str]:
-        rows = await self.store.engine.read(lambda tx: tx.all("SELECT phase FROM outbox ORDER BY id"))
+    async def phases(self, room: RoomRef = ROOM) -> list[str]:
+        sql = "SELECT phase FROM outbox WHERE room = :room ORDER BY id"
+        rows = await self.store.engine.read(lambda tx: tx.all(sql, room=room.room))
         return [row["phase"] for row in rows]
 
     async def uncertain(self) -> int:
         counts = await self.store.outbox.counts()
         return sum(found.uncertain for found in counts.values())
 
-    async def is_idle(self, room: RoomRef = ROOM) -> bool:
-        """Nothing is owed to the room."""
-        return await self.store.outbox.next_in_room(OutboxChanged("paper", "main", room.room)) is None
-
     async def settled(self, patience_s: float = 5.0, room: RoomRef = ROOM) -> None:
         """Wait until nothing is owed and nobody sends."""
 
         async def is_over() -> bool:
-            return await self.is_idle(room) and "sending" not in await self.phases()
+            return {"sent", "failed", "held"} >= set(await self.phases(room))
 
         await eventually(is_over, patience_s)
 

@@ -1,14 +1,17 @@
 """The health light: connected means that messages flow, and whoever looks sees what does not."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from gateway_stage import eventually
-from network_stage import READBACK, Network, Office
+from gateway_stage import eventually, until
+from network_stage import READBACK, ROOM, Network, Office
 
 from channels.errors import AuthLost, Permanent, RateLimited, Unreachable
 from channels.messages import HealthState
+from gateway.rules import breaker
+from gateway.rules.breaker import BreakerState
 from gateway.services import health
 from gateway.services.health import ChannelHealth
 from protocol.errors import ErrorKind, Fault
@@ -109,9 +112,7 @@ async def test_everything_there_is_to_know_is_shown(office: Office) -> None:
     assert ("threadgate_channel_rate_limited", "") in samples
 
 
-async def test_accounts_are_probed_again_and_again_but_not_behind_a_breaker(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_accounts_are_probed_again_and_again(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "PROBE_S", 0.01)
     watching = watch(office)
     await watching.start()
@@ -121,11 +122,22 @@ async def test_accounts_are_probed_again_and_again_but_not_behind_a_breaker(
 
     await eventually(probed)
     await watching.stop()
-    office.deliveries.traffic.failed(office.network, None, AuthLost("revoked"))  # type: ignore[arg-type]
-    count = office.network.called("probe")
+
+
+async def test_a_broken_account_with_nothing_to_send_is_asked_when_its_time_is_over(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "PROBE_S", 0.01)
+    monkeypatch.setattr(breaker, "AUTH_S", 0.1)
+    traffic, watching = office.deliveries.traffic, watch(office)
+    traffic.failed(office.network, ROOM, AuthLost("revoked"))
+    office.network.fates("probe", AuthLost("revoked"))
+    began = asyncio.get_running_loop().time()
     await watching.start()
+    await until(lambda: traffic.breaker(office.network) is BreakerState.CLOSED)
     await watching.stop()
-    assert office.network.called("probe") == count
+    assert office.network.called("probe") >= 2
+    assert asyncio.get_running_loop().time() - began > 0.19, "and not before"
 
 
 async def test_an_unknown_channel_is_not_found(office: Office) -> None:
