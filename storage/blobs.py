@@ -88,7 +88,14 @@ class Blobs:
         self._at_work: set[asyncio.Task[Any]] = set()
 
     async def begin(self, limit_bytes: int) -> Draft:
-        return Draft(await asyncio.to_thread(BlobWriter, self._directory, limit_bytes))
+        making = asyncio.ensure_future(asyncio.to_thread(BlobWriter, self._directory, limit_bytes))
+        try:
+            return Draft(await asyncio.shield(making))
+        except asyncio.CancelledError:
+            await asyncio.wait({making})  # its thread goes on, and nobody else knows the file that it opened
+            if making.exception() is None:
+                making.result().abandon()
+            raise
 
     async def get(self, org_id: str, blob_id: str) -> BlobRow:
         return await self._engine.read(_get, org_id, blob_id)

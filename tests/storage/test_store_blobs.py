@@ -61,6 +61,15 @@ async def test_an_abandoned_draft_leaves_nothing(scene: Scene) -> None:
     assert scene.on_disk() == []
 
 
+async def test_a_draft_that_is_given_up_while_it_begins_leaves_nothing(scene: Scene) -> None:
+    beginning = asyncio.create_task(scene.store.blobs.begin(10))
+    await asyncio.sleep(0)
+    beginning.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await beginning
+    assert scene.on_disk() == []
+
+
 async def test_the_same_bytes_are_kept_once_and_until_the_last_row_is_gone(scene: Scene) -> None:
     threads = []
     for name in ("one.txt", "two.txt"):
