@@ -1,9 +1,13 @@
 """Files on the command line: sent along, named in what was said, and fetched."""
 
 import re
+import signal
 from pathlib import Path
 
-from cli_process import Cli
+import pytest
+from cli_process import PATIENCE_S, Cli, wait_for
+
+from gateway.crash_points import MARKER, VARIABLE
 
 
 def test_a_file_is_sent_along_and_fetched_again(running: Cli, tmp_path: Path) -> None:
@@ -49,3 +53,21 @@ def test_a_chat_shows_the_files_of_an_answer(running: Cli) -> None:
 
 def test_an_unknown_file_is_said_without_a_traceback(running: Cli) -> None:
     assert "There is no such blob" in running.refused("blobs", "get", "blb_unknown")
+
+
+@pytest.mark.parametrize("point", ["file.kept", "run.before_complete", "run.after_complete"])
+def test_a_gateway_killed_around_a_file_ends_with_one(cli: Cli, point: str) -> None:
+    cli.data_dir.mkdir(parents=True)
+    (cli.data_dir / MARKER).touch()
+    cli.variables = {VARIABLE: f"{point}:1"}
+    process, _ = cli.serve()
+    cli.run("send", "file kept.txt words", "--no-wait")
+    process.wait(PATIENCE_S)
+    assert process.returncode == -signal.SIGKILL
+    cli.variables = {}
+    with cli.serving():
+        wait_for(lambda: "Here is kept.txt." in "\n".join(cli.lines("threads", "show", "last")))
+        shown = "\n".join(cli.lines("threads", "show", "last"))
+        assert shown.count("[kept.txt]") == 1
+    kept = [path for path in (cli.data_dir / "blobs").rglob("*") if path.is_file()]
+    assert len(kept) == 1
