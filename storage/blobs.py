@@ -266,7 +266,15 @@ def release(tx: Transaction, message_id: str) -> None:
 
 def forget_thread(tx: Transaction, thread_id: str) -> None:
     """Delete every file of a thread; the bytes go after the commit, where nobody else has them."""
-    rows = tx.all(_SQL.of_thread, thread_id=thread_id)
+    _forget(tx, tx.all(_SQL.of_thread, thread_id=thread_id))
+
+
+def forget_message(tx: Transaction, message_id: str) -> None:
+    """Delete the files of a message that was taken back, also those still under way."""
+    _forget(tx, tx.all(_SQL.of_message, message_id=message_id))
+
+
+def _forget(tx: Transaction, rows: Sequence[Row]) -> None:
     for row in rows:
         tx.run(_SQL.delete, id=row["id"])
     hashes = tuple({row["sha256"] for row in rows if row["sha256"] is not None})

@@ -396,9 +396,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="threadgate-chaos-") as scratch:
         place = arguments.keep or Path(scratch)
         options = [f"--{fault}" for fault in arguments.fault]
-        report = asyncio.run(
-            run(arguments.kills, seed, place, kinds=arguments.networks, options=options)
-        )
+        report = asyncio.run(run(arguments.kills, seed, place, kinds=arguments.networks, options=options))
     print(table(report))
     return 0 if report.verdict.is_good else 1
 

@@ -134,9 +134,7 @@ def let_the_library_retry() -> None:
 def resend_blindly() -> None:
     """Take every send of unknown outcome for one that did not happen."""
 
-    async def reconcile(
-        adapter: Any, operation: Operation, room: RoomRef, content: Rendered
-    ) -> Reconciled:
+    async def reconcile(adapter: Any, operation: Operation, room: RoomRef, content: Rendered) -> Reconciled:
         return Reconciled(Finding.ABSENT)
 
     channels.slack.adapter.SlackAdapter.reconcile = reconcile  # type: ignore[method-assign]
