@@ -49,9 +49,10 @@ class Rate:
 class Capabilities:
     """One room's limits. Intervals are the least seconds between two calls the platform tolerates.
 
-    `stream_max_s` is the longest a native stream may live; later text goes through edits. `room_rate` and
-    `account_rate` bound calls that write; None means the platform tells by refusing. `typing_refresh_s` is
-    how often typing must be shown again, None where it cannot be shown. `file_max_bytes` 0: no files.
+    `stream_max_s` is the longest a native stream may live (later text goes through edits), or how long a draft
+    stays to be seen. `room_rate` and `account_rate` bound calls that write; None means the platform tells by
+    refusing. `typing_refresh_s` is how often typing must be shown again, None where it cannot be shown.
+    `file_max_bytes` 0: no files.
     """
 
     text_max: int

@@ -22,6 +22,7 @@ from gateway.edge.authentication import Authenticator
 from gateway.edge.dispatch import Dispatcher
 from gateway.edge.handlers.approvals import Deciding
 from gateway.edge.handlers.conversations import Conversational
+from gateway.edge.handlers.deliveries import Delivering
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.subscriptions import Subscriptions
@@ -33,13 +34,15 @@ from gateway.metrics import Metrics, Sample
 from gateway.rules.admission import Policy
 from gateway.rules.pace import Pace
 from gateway.services.approvals import Approvals, Buttons
-from gateway.services.channels import Channels
+from gateway.services.channels import AccountPolicy, Channels
 from gateway.services.composing import Composer
 from gateway.services.conversations import Conversations
 from gateway.services.delivery import Deliveries
+from gateway.services.health import ChannelHealth
 from gateway.services.intake import Intake
 from gateway.services.live import LiveMessages
 from gateway.services.pairings import Pairings
+from gateway.services.receipts import Receipts
 from gateway.services.scheduler import Scheduler
 from gateway.services.tokens import Tokens
 from gateway.services.turn import Turns
@@ -61,6 +64,8 @@ ADAPTER_STOP_S: Final = 5.0
 """Time an adapter gets to finish a commit and close its connections."""
 DELIVERY_STOP_S: Final = 5.0
 """Time a delivery in flight gets to be recorded; one that is cut off is reconciled at the next start."""
+RECEIPT_STOP_S: Final = 1.0
+"""Time a reaction gets to be shown."""
 HOUSEKEEPING_S: Final = 60.0
 """How often old answers of idempotency keys are dropped."""
 FORGET_ROUNDS: Final = 200
@@ -83,19 +88,25 @@ class Gateway:
             (channel, create_adapter(channel, self._vault(channel, vaults)))
             for channel in channel_settings(settings)
         ]
-        self._channels = Channels([adapter for _, adapter in adapters], store.outbox)
+        policies: dict[tuple[str, str], AccountPolicy] = {
+            (of.kind, of.account): AccountPolicy(of.on_unknown, of.receipts) for of, _ in adapters
+        }
+        self._channels = Channels([adapter for _, adapter in adapters], policies)
         agents = Agents(settings.agents, settings.default_agent_id)
         composer = Composer(clock, self._channels, settings.default_agent_id, settings.runs.queue_max)
         self._hub = Hub(store.threads, store.identity.epoch)
         self._deliveries = Deliveries(store.outbox, self._channels, clock)
         self._live = LiveMessages(store.outbox, self._channels, self._deliveries, clock)
         self._approvals = Approvals(store.approvals, store.threads, self._channels, clock)
+        self._receipts = Receipts(self._channels, self._deliveries.traffic, clock)
+        self._health = ChannelHealth(self._channels, store.outbox, self._deliveries.traffic, clock)
         turns = Turns(
             store.runs,
             store.threads,
             agents,
             self._hub,
             self._live,
+            self._receipts,
             self._channels,
             composer,
             self._approvals,
@@ -120,6 +131,7 @@ class Gateway:
             self._hub.on_commit,
             self._scheduler.on_commit,
             self._deliveries.on_commit,
+            self._receipts.on_commit,
             lambda signals: websocket.on_commit(context, signals),
         ):
             store.engine.add_hook(hook)
@@ -143,6 +155,7 @@ class Gateway:
         on_listening()
         for adapter, intake in self._intakes:
             await adapter.start(intake)
+        await self._health.start()
         self._chores = [
             asyncio.create_task(self._keep_house(), name="housekeeping"),
             asyncio.create_task(self._measure_lag(), name="loop lag"),
@@ -151,9 +164,11 @@ class Gateway:
     async def stop(self) -> None:
         """The ordered end: nothing new in, clients told, turns finished or parked, deliveries, hub, port."""
         await self._server.drain()
+        await self._health.stop()
         await asyncio.gather(*(self._stop_adapter(adapter) for adapter, _ in self._intakes))
         await self._scheduler.stop(self._settings.runs.shutdown_s)
         await self._live.close(DELIVERY_STOP_S)
+        await self._receipts.close(RECEIPT_STOP_S)
         await self._deliveries.stop(DELIVERY_STOP_S)
         for chore in self._chores:
             chore.cancel()
@@ -202,7 +217,8 @@ class Gateway:
         table = handlers.table(
             Conversational(store.threads, store.runs, conversations, agents),
             Deciding(store.approvals, self._approvals),
-            Operational(info, agents, self._channels, tokens, store.identities, store.audit),
+            Operational(info, agents, self._health, tokens, store.identities, store.audit),
+            Delivering(store.deliveries),
             Subscriptions(self._hub, store.position),
             Pairing(Pairings(store.pairings, self._channels, clock)),
         )
@@ -256,10 +272,7 @@ class Gateway:
         yield "threadgate_store_naps", "Times the busy loop let the store's threads run", stats.naps, {}
         yield "threadgate_turns_active", "Threads whose run is being driven", self._scheduler.active, {}
         yield "threadgate_hub_deliveries", "Events and deltas handed to followers", self._hub.deliveries, {}
-        for adapter in self._channels.all():
-            labels = {"channel": adapter.kind, "account": adapter.account}
-            is_up = adapter.health().state is HealthState.CONNECTED
-            yield "threadgate_channel_up", "Whether messages flow", float(is_up), labels
+        yield from self._health.samples()
 
     async def _keep_house(self) -> None:
         while True:

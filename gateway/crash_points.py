@@ -39,6 +39,8 @@ POINTS: Final = (
     "delivery.before_placeholder",
     "delivery.after_placeholder",
     "delivery.placeholder_recorded",
+    "delivery.before_send",
+    "delivery.after_send",
     "delivery.before_edit",
     "delivery.after_edit",
     "delivery.recorded",

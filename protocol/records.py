@@ -207,8 +207,21 @@ class ChannelState(StrEnum):
     STOPPED = "stopped"
 
 
+class ChannelGap(Record):
+    """Between these instants messages of people may have been lost for ever."""
+
+    since: Instant
+    until: Instant
+    reason: str
+
+
 class Channel(Record):
-    """One account of a chat network and how it fares."""
+    """One account of a chat network and how it fares.
+
+    `connected` means that messages flow: the platform answered the last probe. `missing` names scopes, intents or
+    rights the account lacks. `breaker` is open while nothing is sent because the platform does not answer, and
+    half_open while that is tried again.
+    """
 
     id: str
     kind: str
@@ -218,6 +231,53 @@ class Channel(Record):
     last_event_at: Instant | None = None
     deliveries_waiting: int = 0
     deliveries_uncertain: int = 0
+    deliveries_held: int = 0
+    deliveries_failed: int = 0
+    lag_ms: int | None = None
+    missing: list[str] = []
+    probed_at: Instant | None = None
+    breaker: Literal["closed", "open", "half_open"] = "closed"
+    last_gap: ChannelGap | None = None
+
+
+class DeliveryState(StrEnum):
+    """The phases of a delivery; the transitions are in `gateway/rules/delivery_states.py`.
+
+    idle: it waits for its turn · sending · unknown: it may have arrived, the platform is asked · held: nobody can
+    know, an operator decides · sent · failed: it will not be sent unless somebody wants it.
+    """
+
+    IDLE = "idle"
+    SENDING = "sending"
+    UNKNOWN = "unknown"
+    HELD = "held"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+class Delivery(Record):
+    """One platform message that is or was owed to a room.
+
+    `attempts` counts sends since it was made, or since an operator last wanted it sent again; `uncertain` those of
+    which nobody could find out whether they arrived. `preview` is one line of what it says.
+    """
+
+    id: Id
+    channel_id: str
+    room: str
+    topic: str | None = None
+    thread_id: str | None = None
+    run_id: str | None = None
+    part: int
+    state: Annotated[DeliveryState, LAX]
+    preview: str
+    ref: str | None = None
+    attempts: int
+    uncertain: int
+    error: str | None = None
+    next_attempt_at: Instant | None = None
+    created_at: Instant
+    updated_at: Instant
 
 
 class Role(StrEnum):

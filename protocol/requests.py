@@ -17,6 +17,8 @@ from protocol.records import (
     AuditEntry,
     Channel,
     Content,
+    Delivery,
+    DeliveryState,
     Id,
     Instant,
     Offset,
@@ -422,6 +424,36 @@ class ApprovalResult(Record):
     """One approval."""
 
     approval: Approval
+
+
+# --- deliveries --------------------------------------------------------------------------
+
+
+class DeliveryListParams(Page):
+    """Newest first; without a filter all of them."""
+
+    state: Annotated[DeliveryState, LAX] | None = None
+    channel_id: Annotated[str, Field(max_length=limits.NAME_CHARS)] | None = None
+    thread_id: Id | None = None
+
+
+class DeliveryListResult(Record):
+    """A page of deliveries."""
+
+    deliveries: list[Delivery]
+    next_cursor: str | None = None
+
+
+class DeliveryParams(Mutation):
+    """Which delivery."""
+
+    delivery_id: Id
+
+
+class DeliveryResult(Record):
+    """One delivery."""
+
+    delivery: Delivery
 
 
 # --- tokens, pairings and audit --------------------------------------------------------------------

@@ -17,6 +17,8 @@ class Scope(StrEnum):
     CHANNEL_READ = "channel.read"
     APPROVAL_READ = "approval.read"
     APPROVAL_DECIDE = "approval.decide"
+    DELIVERY_READ = "delivery.read"
+    DELIVERY_CONTROL = "delivery.control"
     TOKEN_READ = "token.read"
     TOKEN_WRITE = "token.write"
     PAIRING_READ = "pairing.read"

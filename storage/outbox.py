@@ -1,21 +1,34 @@
 """The outbox: what we owe chat networks, one row per platform message.
 
 A row's content is written where runs end (`run_ends.py`), its phase only here, by the one service that
-delivers. Which steps exist is decided by `gateway/rules/delivery_states.py` and comes in as a `DeliveryStep`.
+delivers or (in `deliveries.py`) by an operator. Which steps exist is decided by
+`gateway/rules/delivery_states.py` and comes in as a `DeliveryStep`.
 """
+
+from collections import Counter
+from typing import Any, Final
 
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
-from protocol.records import ThreadStatus
+from protocol.records import Actor, ThreadStatus
 from storage import approvals, run_rows
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.queries import Queries
 from storage.texts import from_text
-from storage.values import ClaimedRun, DeliveryCounts, DeliveryStep, OutboxChanged, OutboxRow
+from storage.values import (
+    GATEWAY,
+    ClaimedRun,
+    DeliveryCounts,
+    DeliveryStep,
+    Gap,
+    OutboxChanged,
+    OutboxRow,
+)
 
 _SQL = Queries("channels")
 _THREADS = Queries("threads")
+_COUNTED_AS: Final = {"idle": "waiting", "sending": "waiting", "unknown": "waiting"}
 
 
 class Outbox:
@@ -41,6 +54,9 @@ class Outbox:
 
     async def counts(self) -> dict[tuple[str, str], DeliveryCounts]:
         return await self._engine.read(_counts)
+
+    async def gaps(self, org_id: str) -> dict[tuple[str, str], Gap]:
+        return await self._engine.read(_gaps, org_id)
 
 
 def _open_live(tx: Transaction, run: ClaimedRun, delivery_id: str, now_ms: int) -> OutboxRow:
@@ -90,17 +106,25 @@ def _step(tx: Transaction, delivery_id: str, step: DeliveryStep, now_ms: int) ->
     if row is None or row["phase"] not in step.sources:
         phase = row["phase"] if row is not None else "gone"
         raise Fault(ErrorKind.INVALID_STATE, f"The delivery is {phase} and cannot become {step.target}")
+    record(tx, row, step, now_ms)
+    return _find(tx, delivery_id)
+
+
+def record(tx: Transaction, row: Row, step: DeliveryStep, now_ms: int, actor: Actor | None = None) -> None:
+    """Write a step that is possible, and tell who has to know. `actor` None: the gateway did it."""
     ref = None if step.drop_ref else step.ref or row["ref"]
+    begins = step.target == "sending"
     tx.run(
         _SQL.update_outbound,
-        id=delivery_id,
+        id=row["id"],
         phase=step.target,
         ref=ref,
-        attempt=row["attempt"] + (step.target == "sending"),
+        attempt=0 if step.starts_over else row["attempt"] + begins,
         uncertain=row["uncertain"] + step.uncertain,
         next_attempt_at=step.next_attempt_at_ms,
         last_error=step.error,
-        sending_since=now_ms if step.target == "sending" else row["sending_since"],
+        # When the first of its sends began: an earlier one that was not found may still turn up.
+        sending_since=row["sending_since"] or now_ms if begins else row["sending_since"],
         now=now_ms,
     )
     if ref is not None and row["thread_id"] is not None:
@@ -117,13 +141,13 @@ def _step(tx: Transaction, delivery_id: str, step: DeliveryStep, now_ms: int) ->
     if row["content"] is not None and step.target in ("idle", "unknown"):
         tx.emit(OutboxChanged(row["channel"], row["account"], row["room"]))
     if row["approval_id"] is not None and step.target == "sent":
-        card = tx.one(_SQL.find_outbound, id=delivery_id)
+        card = tx.one(_SQL.find_outbound, id=row["id"])
         assert card is not None
         approvals.show_settled(tx, card, now_ms)
     kind = _event_kind(step)
     if kind is not None:
-        _tell(tx, row, ref, step, kind, now_ms)
-    return _find(tx, delivery_id)
+        fact = Fact(kind, _told(row, ref, step), actor or GATEWAY, run_id=row["run_id"])
+        _tell(tx, row, fact, now_ms)
 
 
 def _event_kind(step: DeliveryStep) -> EventKind | None:
@@ -132,14 +156,16 @@ def _event_kind(step: DeliveryStep) -> EventKind | None:
     return {"sent": EventKind.DELIVERY_SENT, "failed": EventKind.DELIVERY_FAILED}.get(step.target)
 
 
-def _tell(
-    tx: Transaction, row: Row, ref: str | None, step: DeliveryStep, kind: EventKind, now_ms: int
-) -> None:
+def _tell(tx: Transaction, row: Row, fact: Fact, now_ms: int) -> None:
     if row["thread_id"] is None:
         return  # a hint to a stranger belongs to no thread
     thread = tx.one(_THREADS.find, org_id=row["org_id"], id=row["thread_id"])
     if thread is None or thread["status"] == ThreadStatus.DELETED:
         return
+    append(tx, Tail.of(thread), now_ms, [fact])
+
+
+def _told(row: Row, ref: str | None, step: DeliveryStep) -> dict[str, Any]:
     data = {
         "delivery_id": row["id"],
         "channel": row["channel"],
@@ -151,13 +177,21 @@ def _tell(
         data["ref"] = ref
     if step.error is not None:
         data["reason"] = step.error
-    append(tx, Tail.of(thread), now_ms, [Fact(kind, data, run_id=row["run_id"])])
+    return data
 
 
 def _counts(tx: Reader) -> dict[tuple[str, str], DeliveryCounts]:
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for row in tx.all(_SQL.counts):
+        mine = found.setdefault((row["channel"], row["account"]), Counter())
+        mine[_COUNTED_AS.get(row["phase"], row["phase"])] += row["rows_found"]
+    return {account: DeliveryCounts(**mine) for account, mine in found.items()}
+
+
+def _gaps(tx: Reader, org_id: str) -> dict[tuple[str, str], Gap]:
     return {
-        (row["channel"], row["account"]): DeliveryCounts(row["waiting"], row["uncertain"])
-        for row in tx.all(_SQL.counts)
+        (row["channel"], row["account"]): Gap(row["since"], row["until"], row["reason"])
+        for row in tx.all(_SQL.latest_gaps, org_id=org_id)
     }
 
 

@@ -15,6 +15,7 @@ from protocol.records import (
     Approval,
     ApprovalState,
     AuditEntry,
+    Delivery,
     Pairing,
     PairingState,
     Run,
@@ -31,6 +32,7 @@ from storage.values import (
     Decide,
     Delivered,
     DeliveryCounts,
+    DeliveryFilter,
     DeliveryStep,
     Ending,
     Gap,
@@ -289,6 +291,27 @@ class OutboxStore(Protocol):
 
     async def counts(self) -> dict[tuple[str, str], DeliveryCounts]:
         """Per (channel, account)."""
+        ...
+
+    async def gaps(self, org_id: str) -> dict[tuple[str, str], Gap]:
+        """The newest gap of each (channel, account) that has one."""
+        ...
+
+
+class DeliveryStore(Protocol):
+    """Deliveries as operators see them."""
+
+    async def page(
+        self, org_id: str, wanted: DeliveryFilter, limit: int, cursor: str | None
+    ) -> tuple[list[Delivery], str | None]:
+        """A page, newest first. What failed is listed as long as it has a content that could be sent."""
+        ...
+
+    async def decide(self, act: Act, delivery_id: str, step: DeliveryStep, action: str) -> RawJson:
+        """An operator's step, with an audit entry named `action`; returns a DeliveryResult.
+
+        Raises Fault: not_found, invalid_state (none of the step's sources, or nothing to say).
+        """
         ...
 
 

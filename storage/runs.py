@@ -216,6 +216,7 @@ def _claimed(tx: Reader, row: Row, *, recovered: bool) -> ClaimedRun:
     message = tx.one(_THREADS.find_message, thread_id=row["thread_id"], seq=row["message_seq"])
     step = tx.one(_SQL.find_step, run_id=row["id"], step=run_rows.REPLY_STEP)
     assert message is not None, "a run answers a message"
+    origin = Origin.model_validate(from_text(thread["origin"]))
     assert step is not None, "a started run has a journal"
     return ClaimedRun(
         id=row["id"],
@@ -229,16 +230,27 @@ def _claimed(tx: Reader, row: Row, *, recovered: bool) -> ClaimedRun:
         reply_id=from_text(step["request"])["message_id"],
         partial=step["partial"] or "",
         thread_title=thread["title"],
-        origin=Origin.model_validate(from_text(thread["origin"])),
+        origin=origin,
         recovered=recovered,
         requested_by=row["requested_by"],
         decisions=tuple(_decided(approval) for approval in tx.all(_APPROVALS.of_run, run_id=row["id"])),
+        is_taken_back=message["deleted_at"] is not None,
+        message_ref=_message_ref(tx, row["message_id"], origin),
     )
 
 
 def _decided(approval: Row) -> Decided:
     by = from_text(approval["decided_by"])["name"] if approval["decided_by"] else ""
     return Decided(approval["id"], approval["state"] == "approved", approval["reason"] or "", by)
+
+
+def _message_ref(tx: Reader, message_id: str, origin: Origin) -> str | None:
+    """What the thread's room calls the message; None when it did not come from there."""
+    if origin.room is None:
+        return None
+    place = {"channel": origin.channel, "account": origin.account, "room": origin.room}
+    ref: str | None = tx.value(_THREADS.ref_of_message, message_id=message_id, **place)
+    return ref
 
 
 def _renew(tx: Transaction, owner: str, lease_until_ms: int) -> None:

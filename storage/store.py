@@ -7,6 +7,7 @@ from protocol.instants import to_instant
 from storage.approvals import Approvals
 from storage.audit_chain import Break, Link, Sealed, verify
 from storage.audit_log import AuditLog
+from storage.deliveries import DeliveryRecords
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StoreDamaged
 from storage.files import snapshot
@@ -43,6 +44,7 @@ class Store:
         self.outbox = Outbox(engine)
         self.approvals = Approvals(engine)
         self.pairings = Pairings(engine)
+        self.deliveries = DeliveryRecords(engine)
         self.identities = Identities(engine)
         self.audit = AuditLog(engine)
         self.vault = Vaults(engine)

@@ -180,7 +180,9 @@ class ClaimedRun:
     """A run that is the caller's until its fence is raised, with what a turn needs to know.
 
     `reply_id` is the id of the answer's message, the same in every attempt; `partial` is what the journal
-    holds of it. `route` is where the thread lives on a chat network.
+    holds of it. `is_taken_back`: the message was deleted meanwhile, so there is nothing to begin with again.
+    `message_ref` is the platform's id of the message it answers, None when that did not come from the room where
+    the thread lives.
     """
 
     id: str
@@ -198,6 +200,8 @@ class ClaimedRun:
     recovered: bool
     requested_by: str = ""
     decisions: "tuple[Decided, ...]" = ()
+    is_taken_back: bool = False
+    message_ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,12 +425,14 @@ class DeliveryStep:
     """A transition of the delivery table, from any of `sources` to `target`, and what it records.
 
     `ref` None keeps the one that is known; `drop_ref` forgets it (the message is gone on the platform).
+    `starts_over` forgets how often it was tried: an operator wants it tried again.
     """
 
     sources: frozenset[str]
     target: str
     ref: str | None = None
     drop_ref: bool = False
+    starts_over: bool = False
     uncertain: bool = False
     next_attempt_at_ms: int = 0
     error: str | None = None
@@ -434,10 +440,22 @@ class DeliveryStep:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryCounts:
-    """Deliveries of one account that are not over, and sends whose outcome nobody could find out."""
+    """Deliveries of one account by what they wait for, and sends whose outcome nobody could find out."""
 
-    waiting: int
-    uncertain: int
+    waiting: int = 0
+    uncertain: int = 0
+    held: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which deliveries to list; None means any. `channel` and `account` are given together."""
+
+    phase: str | None = None
+    channel: str | None = None
+    account: str | None = None
+    thread_id: str | None = None
 
 
 # --- identities and audit --------------------------------------------------------------------------

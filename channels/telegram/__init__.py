@@ -1,5 +1,6 @@
 """Telegram: the adapter on python-telegram-bot's Bot, and the pure conversions it calls.
 
-`adapter` alone speaks to the SDK's Bot and knows its errors; `poller` receives; `inbound`, `outbound` and
-`render` convert without a loop; `settings` and `capabilities` hold what can be set and what is fixed.
+`adapter` puts the port together. `bot_api` alone calls the SDK, `failures` knows its errors. Updates come in through
+`poller` or `webhook`, which share `receiving`; `updates`, `inbound` and `attachments` read them. `outbound`, `cards`
+and `render` make what goes out, without a loop. `settings` and `capabilities` hold what can be set and what is fixed.
 """

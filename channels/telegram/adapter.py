@@ -1,40 +1,16 @@
-"""The Telegram adapter: the port's methods on python-telegram-bot's Bot.
+"""The Telegram adapter: the port's methods, put together from the parts beside it.
 
-The only file that calls the SDK and knows its errors. Receiving is in `poller`, conversions are in `inbound`,
-`outbound` and `render`. The SDK's Updater and Application are not used: they confirm updates before anyone
-has stored them, and drop what is queued when they stop.
+Calls are in `bot_api`, receiving is in `poller` or `webhook`, conversions are in `inbound`, `outbound`, `cards` and
+`render`.
 """
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
-
-import httpx
-from telegram import Bot, Message, Update
-from telegram.error import (
-    BadRequest,
-    ChatMigrated,
-    Conflict,
-    Forbidden,
-    InvalidToken,
-    NetworkError,
-    RetryAfter,
-    TelegramError,
-)
-from telegram.request import HTTPXRequest
+import random
+import time
+from collections.abc import AsyncIterator
 
 from channels.capabilities import Capabilities
-from channels.errors import (
-    AuthLost,
-    ChannelError,
-    Gone,
-    Permanent,
-    RateLimited,
-    StreamEnded,
-    UnknownOutcome,
-    Unreachable,
-)
+from channels.errors import Gone, Permanent, StreamEnded, TooLarge
 from channels.messages import (
     Attachment,
     Card,
@@ -51,46 +27,33 @@ from channels.messages import (
     Rendered,
     RoomRef,
 )
-from channels.port import InboxSink
+from channels.port import InboxSink, Vault
+from channels.telegram.attachments import FILE_ID
+from channels.telegram.bot_api import BotApi
 from channels.telegram.capabilities import (
-    CONNECT_TIMEOUT_S,
-    POLL_BATCH_MAX,
-    POOL_TIMEOUT_S,
-    READ_TIMEOUT_S,
-    WRITE_TIMEOUT_S,
+    DOWNLOAD_MAX_BYTES,
+    UPLOAD_MAX_BYTES,
+    is_group,
     room_capabilities,
 )
-from channels.telegram.inbound import BotIdentity
-from channels.telegram.outbound import edit_arguments, send_arguments, typing_arguments
-from channels.telegram.poller import AnotherPoller, Backoff, Poller
-from channels.telegram.redaction import keep_tokens_out_of_logs
+from channels.telegram.cards import render_card
+from channels.telegram.outbound import (
+    draft_arguments,
+    edit_arguments,
+    message_ref,
+    reaction_arguments,
+    send_arguments,
+    typing_arguments,
+    upload_arguments,
+    upload_kind,
+)
+from channels.telegram.poller import Backoff, Poller
+from channels.telegram.receiving import Receiver
 from channels.telegram.render import render_markdown
 from channels.telegram.settings import TelegramSettings
-
-# The SDK's only switch between seconds as int, which it warns about inside RetryAfter's own constructor, and
-# timedelta. Goes when python-telegram-bot has dropped the int (deprecated in 22.2).
-os.environ.setdefault("PTB_TIMEDELTA", "true")
+from channels.telegram.webhook import PATH, Webhook
 
 PLACEHOLDER = "…"
-# Said explicitly, because the server remembers what the last program asked for.
-_ALLOWED_UPDATES = ("message",)
-_NOT_MODIFIED = "message is not modified"
-# Descriptions of 400s that mean "there is nothing to write to any more", in lower case (Bot API 10.0 server).
-_GONE = (
-    "chat not found",
-    "message to edit not found",
-    "message thread not found",
-    "topic_deleted",
-    "message_id_invalid",
-)
-# Certain failures: httpx raises these before a byte of the request has left.
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-# What the SDK raises when an answer does not look as it expects; the request was carried out by then.
-_UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
-# A description is a sentence; what is longer is the page of some proxy.
-_DESCRIPTION_MAX = 200
-
-_Result = TypeVar("_Result")
 
 
 class TelegramAdapter:
@@ -98,38 +61,52 @@ class TelegramAdapter:
 
     kind = "telegram"
 
-    def __init__(self, settings: TelegramSettings, token: str, backoff: Backoff | None = None) -> None:
-        keep_tokens_out_of_logs()
+    def __init__(
+        self, settings: TelegramSettings, token: str, vault: Vault, backoff: Backoff | None = None
+    ) -> None:
         self._settings = settings
-        self._token = token
+        self._vault = vault
         self._backoff = backoff or Backoff()
-        # Two, so that long polls and sends never wait for one another's connections.
-        self._requests = (_http_client(), _http_client())
-        self._bot = Bot(
-            token,
-            base_url=f"{settings.api_base_url}/bot",
-            base_file_url=f"{settings.api_base_url}/file/bot",
-            get_updates_request=self._requests[0],
-            request=self._requests[1],
-        )
-        self._poller: Poller | None = None
+        self._jitter = random.Random()
+        self._api = BotApi(token, settings.api_base_url)
+        self._receiver: Receiver | None = None
+        self._webhook: Webhook | None = None
         self._task: asyncio.Task[None] | None = None
-        self._is_closed = False
+        self._has_drafts = True
+        """Until the server says that it has none, or that this bot may not show them."""
 
     @property
     def account(self) -> str:
         """The account's name in the configuration."""
         return self._settings.account
 
+    # --- life ---------------------------------------------------------------------------------
+
     async def start(self, sink: InboxSink) -> None:
         """Begin to receive. Raises RuntimeError when it runs already."""
         if self._task is not None:
             raise RuntimeError(f"telegram account {self.account} is started already")
-        for request in self._requests:
-            await request.initialize()
-        self._is_closed = False
-        self._poller = Poller(self.account, self, sink, self._settings.poll_timeout_s, self._backoff)
-        self._task = asyncio.create_task(self._poller.run(), name=f"telegram:{self.account}")
+        await self._api.open()
+        self._receiver = Receiver(
+            self.account,
+            self._api,
+            sink,
+            wants_everything=not self._settings.mention_required,
+            pause_s=lambda failures: self._backoff.delay_s(failures, self._jitter),
+            now_ms=now_ms,
+        )
+        self._webhook = self._own_webhook(self._receiver)
+        if self._webhook is not None:
+            run = self._webhook.run()
+        else:
+            run = Poller(self._api, self._receiver, self._vault, self._settings.poll_timeout_s).run()
+        self._task = asyncio.create_task(run, name=f"telegram:{self.account}")
+
+    def _own_webhook(self, receiver: Receiver) -> Webhook | None:
+        if self._settings.mode != "webhook":
+            return None
+        url = f"{self._settings.webhook_url}/hooks/{self.kind}/{self.account}/{PATH}"
+        return Webhook(self._api, self._vault, receiver, url)
 
     async def stop(self) -> None:
         """Stop receiving, at once but for a commit in progress, and close connections. Idempotent."""
@@ -137,22 +114,38 @@ class TelegramAdapter:
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
-        self._is_closed = True
-        for request in self._requests:
-            await request.shutdown()
+        if self._receiver is not None:
+            await self._receiver.close()
+        await self._api.close()
 
     def health(self) -> Health:
         """Whether messages flow right now."""
-        if self._poller is None:
+        if self._receiver is None:
             return Health(HealthState.STARTING, "not started")
-        health = self._poller.health
+        health = self._receiver.health
         if self._task is None and health.state is not HealthState.STOPPED:
             return Health(HealthState.STOPPED, "stopped", health.last_event_at_ms)
         return health
 
+    async def probe(self) -> None:
+        """Ask who the token belongs to, and with a webhook how posts fare. Raises ChannelError."""
+        identity = await self._api.identify()
+        if self._receiver is not None:
+            self._receiver.learned(identity)
+        if self._webhook is not None:
+            await self._webhook.look()
+
+    async def receive(self, request: HttpRequest) -> HttpResponse:
+        """Take an update that Telegram posts; 404 where the account is polled. Raises what the store raises."""
+        if self._webhook is None or self._task is None or request.path != PATH:
+            return HttpResponse(404)
+        return await self._webhook.receive(request)
+
+    # --- what a room takes --------------------------------------------------------------------
+
     def capabilities(self, room: RoomRef) -> Capabilities:
         """The limits of this room."""
-        return room_capabilities(room)
+        return room_capabilities(room, has_drafts=self._has_drafts)
 
     def render(self, markdown: str, room: RoomRef) -> list[Rendered]:
         """The same in every room. Pure."""
@@ -162,25 +155,45 @@ class TelegramAdapter:
         """What stands for an answer that is still being written. Pure."""
         return Rendered(PLACEHOLDER, {"entities": []})
 
+    def card(self, card: Card, room: RoomRef) -> Rendered:
+        """A text with an inline keyboard; without one when it is settled. Pure."""
+        return render_card(card)
+
+    # --- calls --------------------------------------------------------------------------------
+
     async def send(self, operation: Operation, room: RoomRef, content: Rendered) -> Receipt:
-        """Post a new message. Raises ChannelError; only UnknownOutcome leaves open whether it exists."""
-        arguments = send_arguments(room, content)
-        message = await self._call(lambda: self._bot.send_message(**arguments))
-        return Receipt(str(message.message_id))
+        """Post a new message. Raises ChannelError; only UnknownOutcome leaves open whether it exists.
+
+        A group that has become another chat for ever is answered there; the reference then names that chat.
+        """
+        message = await self._api.send(send_arguments(room, content))
+        return Receipt(message_ref(room, message.chat_id, message.message_id))
 
     async def edit(self, operation: Operation, room: RoomRef, ref: str, content: Rendered) -> Receipt:
         """Make message `ref` show `content`; that it shows it already is success. Raises ChannelError."""
-        arguments = edit_arguments(room, ref, content)
-        await self._call(lambda: self._edit(arguments))
+        await self._api.edit(edit_arguments(room, ref, content))
         return Receipt(ref)
 
-    async def _edit(self, arguments: dict[str, Any]) -> Message | bool:
+    async def upload(
+        self, operation: Operation, room: RoomRef, content: Rendered, file: OutboundFile
+    ) -> Receipt:
+        """Post a file: pictures, sound and films as such, everything else as a document. Raises ChannelError.
+
+        What the server does not take as a picture it is sent as a document: the refusal says nothing was posted.
+        """
+        if len(file.data) > UPLOAD_MAX_BYTES:
+            raise TooLarge(f"the file has {len(file.data)} bytes, more than {UPLOAD_MAX_BYTES}")
+        kind = upload_kind(file)
         try:
-            return await self._bot.edit_message_text(**arguments)
-        except BadRequest as error:
-            if _NOT_MODIFIED in error.message.lower():
-                return True
+            message = await self._api.upload(kind, upload_arguments(room, content, file, kind))
+        except Gone:
             raise
+        except Permanent:
+            if kind != "photo":
+                raise
+            as_document = upload_arguments(room, content, file, "document")
+            message = await self._api.upload("document", as_document)
+        return Receipt(message_ref(room, message.chat_id, message.message_id))
 
     async def reconcile(self, operation: Operation, room: RoomRef, content: Rendered) -> Reconciled:
         """Always unknowable: the Bot API cannot read the bot's own messages back, nor mark them when sending.
@@ -189,14 +202,13 @@ class TelegramAdapter:
         """
         return Reconciled(Finding.UNKNOWABLE)
 
-    async def upload(
-        self, operation: Operation, room: RoomRef, content: Rendered, file: OutboundFile
-    ) -> Receipt:
-        """Not yet: rooms say that they take no files."""
-        raise Permanent("this adapter uploads no files")
-
     async def react(self, room: RoomRef, ref: str, mark: Mark | None) -> None:
-        """Not yet: rooms say that they show no reactions."""
+        """Show `mark` as the bot's only reaction. Raises ChannelError."""
+        await self._api.react(reaction_arguments(room, ref, mark))
+
+    async def show_typing(self, room: RoomRef) -> None:
+        """Show that an answer is coming. Best effort; raises ChannelError."""
+        await self._api.show_typing(typing_arguments(room))
 
     async def open_stream(self, operation: Operation, room: RoomRef) -> Receipt:
         """Telegram has no messages that grow."""
@@ -210,100 +222,25 @@ class TelegramAdapter:
         """Nothing to end."""
 
     async def draft(self, operation: Operation, room: RoomRef, content: Rendered) -> None:
-        """Not yet: rooms say that they stream by edits."""
-        raise Permanent("this adapter shows no drafts")
+        """Show a draft in a private chat. Raises ChannelError; StreamEnded where there are none: then, and from
+        now on, `capabilities` says that the account streams by edits."""
+        if is_group(room):
+            raise StreamEnded("groups have no drafts")
+        try:
+            await self._api.draft(draft_arguments(operation, room, content))
+        except StreamEnded:
+            self._has_drafts = False
+            raise
 
     async def download(self, attachment: Attachment, limit_bytes: int) -> AsyncIterator[bytes]:
-        """Not yet: messages with files are ignored."""
-        raise Permanent("this adapter fetches no files")
-        yield b""
-
-    async def receive(self, request: HttpRequest) -> HttpResponse:
-        """Not yet: updates are polled."""
-        return HttpResponse(404)
-
-    async def probe(self) -> None:
-        """Ask who the token belongs to. Raises ChannelError."""
-        await self.identify()
-
-    def card(self, card: Card, room: RoomRef) -> Rendered:
-        """The card as text, without buttons yet. Pure."""
-        text = f"**{card.title}**\n\n{card.body}\n\n{card.outcome or ''}"
-        return render_markdown(text)[0]
-
-    async def show_typing(self, room: RoomRef) -> None:
-        """Show that an answer is coming. Best effort; raises ChannelError."""
-        arguments = typing_arguments(room)
-        await self._call(lambda: self._bot.send_chat_action(**arguments))
-
-    async def identify(self) -> BotIdentity:
-        """Who the token belongs to (for the poller)."""
-        user = await self._call(self._bot.get_me)
-        return BotIdentity(user.id, user.username or "")
-
-    async def fetch(self, offset: int | None, timeout_s: int) -> Sequence[Mapping[str, Any]]:
-        """The updates from `offset` on (for the poller).
-
-        An update that the SDK cannot read raises what it raises: to call it a network failure would hide it.
-        """
-        try:
-            updates: tuple[Update, ...] = await self._bot.get_updates(
-                offset=offset, timeout=timeout_s, limit=POLL_BATCH_MAX, allowed_updates=_ALLOWED_UPDATES
-            )
-        except TelegramError as error:
-            raise self._to_channel_error(error) from None
-        return [update.to_dict() for update in updates]
-
-    async def _call(self, call: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
-        """One call, once. Raises ChannelError without a cause: the SDK's errors may quote the token."""
-        if self._is_closed:
-            raise Unreachable("the adapter is stopped")
-        try:
-            return await call()
-        except TelegramError as error:
-            raise self._to_channel_error(error) from None
-        except _UNREADABLE as error:
-            raise UnknownOutcome(f"unreadable answer ({type(error).__name__})") from None
-
-    def _to_channel_error(self, error: TelegramError) -> ChannelError:
-        return to_channel_error(error, error.message.replace(self._token, "<token>")[:_DESCRIPTION_MAX])
+        """The bytes of a file. Raises ChannelError; TooLarge beyond `limit_bytes` or what bots may fetch."""
+        most = min(limit_bytes, DOWNLOAD_MAX_BYTES)
+        if attachment.size_bytes is not None and attachment.size_bytes > most:
+            raise TooLarge(f"the file has {attachment.size_bytes} bytes, more than {most}")
+        async for piece in self._api.download(attachment.key[FILE_ID], most):
+            yield piece
 
 
-def to_channel_error(error: TelegramError, description: str) -> ChannelError:
-    """What an error of the SDK lets the caller do next. `description` is its text, safe to log."""
-    match error:
-        case RetryAfter():
-            return RateLimited(_seconds(error.retry_after), scope="room")
-        case InvalidToken():
-            # 404 is what the server says to a malformed token, and a wrong server to any.
-            return AuthLost(
-                f"the token was refused ({description}): set a valid token, or check api_base_url"
-            )
-        case Conflict():
-            return AnotherPoller(
-                f"someone else receives this bot's messages, another poller or a webhook ({description}): "
-                "stop it, or use another token"
-            )
-        case Forbidden() | ChatMigrated():
-            return Gone(description)
-        case BadRequest():
-            is_gone = any(phrase in description.lower() for phrase in _GONE)
-            return Gone(description) if is_gone else Permanent(description)
-        case NetworkError() if isinstance(error.__cause__, _NEVER_SENT):
-            return Unreachable(description)
-        case _:
-            return UnknownOutcome(description)
-
-
-def _seconds(period: Any) -> float:
-    """The SDK says timedelta, or int where an operator set PTB_TIMEDELTA otherwise."""
-    return float(period) if isinstance(period, int | float) else float(period.total_seconds())
-
-
-def _http_client() -> HTTPXRequest:
-    return HTTPXRequest(
-        connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
-        write_timeout=WRITE_TIMEOUT_S,
-        pool_timeout=POOL_TIMEOUT_S,
-    )
+def now_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""Receiving: ask for updates, have them stored, and only then confirm them, for ever.
+"""Receiving by polling: ask for updates, have them stored, and only then confirm them, for ever.
 
 Theory of operation: Telegram keeps an update until a getUpdates call has a higher offset. So the next offset
 is sent only after the sink has stored the batch together with it; whatever fails before that, the same
@@ -8,37 +8,33 @@ for news, so that a recovery shows at once. The loop ends in two ways: cancelled
 Knows no SDK: the adapter hands in a source whose errors are ChannelErrors.
 """
 
-import asyncio
 import logging
 import random
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from channels.errors import AuthLost, ChannelError, Permanent, RateLimited
-from channels.messages import Cursor, Delivery, Health, HealthState
-from channels.port import InboxSink
-from channels.telegram.capabilities import BACKOFF_FIRST_S, BACKOFF_MAX_S
-from channels.telegram.inbound import BotIdentity, to_inbound
+from channels.messages import Cursor, HealthState
+from channels.port import Vault
+from channels.telegram.capabilities import (
+    BACKOFF_FIRST_S,
+    BACKOFF_MAX_S,
+    RETENTION_MS,
+    UPDATE_IDS_RESTART_MS,
+)
+from channels.telegram.receiving import Receiver
+from channels.telegram.webhook import WebhookApi, leave_own_webhook
 
 log = logging.getLogger(__name__)
 
 # Telegram numbers the updates of a bot as a whole.
-_WHOLE_ACCOUNT = ""
-_NOT_STORED = "an update could not be read or stored and will be asked for again; see the log"
+WHOLE_ACCOUNT = ""
+# An offset that confirms nothing: what is noted before the first update ever came.
+_NOTHING_YET = 0
 
 
-class AnotherPoller(Permanent):
-    """Telegram gives the updates of this token to someone else: another poller, or a webhook."""
-
-
-class UpdateSource(Protocol):
-    """The two questions the poller asks. Both raise ChannelError, AnotherPoller among them."""
-
-    async def identify(self) -> BotIdentity:
-        """Who the token belongs to."""
-        ...
+class UpdateSource(WebhookApi, Protocol):
+    """What the poller asks. All raise ChannelError, AnotherPoller among them."""
 
     async def fetch(self, offset: int | None, timeout_s: int) -> Sequence[Mapping[str, Any]]:
         """The updates from `offset` on, confirming those before it; waits `timeout_s` when there are none."""
@@ -60,88 +56,76 @@ class Backoff:
 
 @dataclass(slots=True)
 class Poller:
-    """One account's receiving. `run` once; `health` at any time."""
+    """One account's polling. `run` once."""
 
-    account: str
     source: UpdateSource
-    sink: InboxSink
+    receiver: Receiver
+    vault: Vault
     timeout_s: int
-    backoff: Backoff
-    health: Health = field(default_factory=lambda: Health(HealthState.STARTING))
-    _jitter: random.Random = field(default_factory=random.Random)
-    _identity: BotIdentity | None = None
     _offset: int | None = None
-    _is_offset_known: bool = False
+    _is_prepared: bool = False
+    _next_id: int | None = None
+    """The id that must come next, once there was one in this session."""
+    _batch_at_ms: int = 0
+    _looked_at: int = 0
+    """The highest id before which missing ones were reported: a batch may come again."""
 
     async def run(self) -> None:
         """Receive until cancelled or until the token is refused. A commit in progress is awaited first."""
-        failures = 0
-        while True:
-            try:
-                await self._round()
-            except AuthLost as error:
-                self._show(HealthState.STOPPED, str(error))
-                log.error("telegram stopped: %s", error, extra=self._log_fields("auth_lost"))  # noqa: TRY400 - no trace: expected
-                return
-            except ChannelError as error:
-                failures += 1
-                after_s = error.after_s if isinstance(error, RateLimited) else 0.0
-                await self._wait(failures, after_s, str(error))
-            except Exception:
-                # The edge of this task: whatever a store or an update does must not end receiving.
-                log.exception("telegram batch not taken", extra=self._log_fields("batch_not_taken"))
-                failures += 1
-                await self._wait(failures, 0.0, _NOT_STORED)
-            else:
-                failures = 0
+        await self.receiver.persist(self._round)
 
     async def _round(self) -> None:
         """One batch, stored and then remembered as the next call's offset."""
-        if self._identity is None:
-            self._identity = await self.source.identify()
-        if not self._is_offset_known:
-            self._offset = _offset_from(await self.sink.cursors())
-            self._is_offset_known = True
-        is_connected = self.health.state is HealthState.CONNECTED
-        updates = await self.source.fetch(self._offset, self.timeout_s if is_connected else 0)
+        receiver = self.receiver
+        if not self._is_prepared:
+            self._offset = _offset_from(await receiver.get_ready())
+            await leave_own_webhook(self.source, self.vault)
+            self._is_prepared = True
+        is_connected = receiver.health.state is HealthState.CONNECTED
+        fetched = await self.source.fetch(self._offset, self.timeout_s if is_connected else 0)
+        updates = [update for update in fetched if _has_id(update)]
+        if len(updates) < len(fetched):
+            log.error("telegram sent something without an id", extra={"action": "telegram.no_update_id"})
         if updates:
-            batch = [to_inbound(update, self._identity) for update in updates]
-            offset = max(update["update_id"] for update in updates) + 1
-            await self._commit(batch, str(offset))
-            self._offset = offset
-            self.health = replace(self.health, last_event_at_ms=time.time_ns() // 1_000_000)
-        self._show(HealthState.CONNECTED, None)
+            await self._take(updates)
+        else:
+            await receiver.note_alive({WHOLE_ACCOUNT: str(self._offset or _NOTHING_YET)})
+        receiver.show(HealthState.CONNECTED)
 
-    async def _commit(self, batch: Sequence[Delivery], cursor: str) -> None:
-        """Store the batch. Cancelled meanwhile, it still waits for the store's answer."""
-        commit = asyncio.ensure_future(self.sink.commit(batch, {_WHOLE_ACCOUNT: cursor}))
-        try:
-            await asyncio.shield(commit)
-        except asyncio.CancelledError:
-            await asyncio.wait({commit})
-            if not commit.cancelled() and (error := commit.exception()):
-                log.warning(
-                    "telegram batch not stored before the stop, it will come again",
-                    exc_info=error,
-                    extra=self._log_fields("batch_not_taken"),
-                )
-            raise
+    async def _take(self, updates: Sequence[Mapping[str, Any]]) -> None:
+        ids = {update["update_id"] for update in updates}
+        last, previous = max(ids), self._offset or 0
+        await self._report_missing(ids)
+        await self.receiver.take(updates, {WHOLE_ACCOUNT: str(last + 1)})
+        # Numbers that go back begin anew: what must follow is known again after the next batch.
+        self._offset, self._next_id = last + 1, last + 1 if last >= previous else None
+        self._looked_at, self._batch_at_ms = last, self.receiver.now_ms()
 
-    async def _wait(self, failures: int, at_least_s: float, detail: str) -> None:
-        delay_s = max(at_least_s, self.backoff.delay_s(failures, self._jitter))
-        if self.health.state is not HealthState.DEGRADED or self.health.detail != detail:
-            log.warning("telegram degraded: %s", detail, extra=self._log_fields("degraded"))
-        self._show(HealthState.DEGRADED, detail)
-        await asyncio.sleep(delay_s)
+    async def _report_missing(self, ids: set[int]) -> None:
+        """Ids follow one another; only after a week without updates they may go on anywhere.
 
-    def _show(self, state: HealthState, detail: str | None) -> None:
-        self.health = replace(self.health, state=state, detail=detail)
+        What is missing expired before it was fetched, or somebody else took it. Where an earlier session ended
+        tells nothing: it does not say when its last update came.
+        """
+        fresh = {update_id for update_id in ids if update_id >= (self._offset or 0)}
+        if not fresh or max(fresh) <= self._looked_at:
+            return
+        last, now_ms = max(fresh), self.receiver.now_ms()
+        first, since_ms = min(fresh), now_ms - RETENTION_MS
+        if self._next_id is not None and now_ms - self._batch_at_ms < UPDATE_IDS_RESTART_MS:
+            first, since_ms = self._next_id, self._batch_at_ms
+        missing = last + 1 - first - len(fresh)
+        if missing > 0:
+            reason = f"{missing} of the updates numbered {first} to {last} were never delivered"
+            await self.receiver.sink.gap(since_ms, now_ms, reason)
+        self._looked_at = last
 
-    def _log_fields(self, action: str) -> dict[str, str]:
-        return {"action": f"telegram.{action}", "account": self.account}
+
+def _has_id(update: object) -> bool:
+    return isinstance(update, Mapping) and isinstance(update.get("update_id"), int)
 
 
 def _offset_from(cursors: Mapping[str, Cursor]) -> int | None:
     """The stored cursor is the next offset; without one Telegram starts with the oldest it kept."""
-    cursor = cursors.get(_WHOLE_ACCOUNT)
+    cursor = cursors.get(WHOLE_ACCOUNT)
     return None if cursor is None else int(cursor.value)

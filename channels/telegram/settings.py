@@ -3,9 +3,9 @@
 The descriptions are the documentation: it is generated from them.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import Field, SecretStr, StringConstraints, model_validator
 
 from channels.settings import AccountSettings, Address
 from channels.telegram.capabilities import POLL_TIMEOUT_MAX_S, POLL_TIMEOUT_S
@@ -34,3 +34,19 @@ class TelegramSettings(AccountSettings):
         description="How many seconds one request waits for new messages. Lower it only when a proxy cuts "
         "waiting connections earlier.",
     )
+    mode: Literal["poll", "webhook"] = Field(
+        default="poll",
+        description="How messages come in. poll: the gateway asks for them and needs no open port; webhook: Telegram "
+        "posts them to webhook_url, one at a time for each chat.",
+    )
+    webhook_url: Address | Literal[""] = Field(
+        default="",
+        description='For mode "webhook": where Telegram reaches the gateway, https:// on port 443, 80, '
+        "88 or 8443; the path of the hook is put behind it. The secret that posts carry is made and kept here.",
+    )
+
+    @model_validator(mode="after")
+    def _webhook_has_an_address(self) -> Self:
+        if self.mode == "webhook" and not self.webhook_url:
+            raise ValueError('mode "webhook" needs webhook_url')
+        return self

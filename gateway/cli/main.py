@@ -48,6 +48,7 @@ ENTRIES: Final = (
     _Entry("runs", LOOK, "runs", "app"),
     _Entry("approvals", LOOK, "approvals", "app"),
     _Entry("agents", LOOK, "catalogue", "agents"),
+    _Entry("deliveries", LOOK, "deliveries", "app"),
     _Entry("channels", LOOK, "catalogue", "channels"),
     _Entry("doctor", CARE, "doctor", "doctor"),
     _Entry("slack", CARE, "slack", "app"),

@@ -64,8 +64,10 @@ async def show(
     found = await client.threads.get(await thread_named(client, thread))
     events: tuple[Event, ...] = ()
     if messages:
-        page = await client.threads.history(found.id, limit=messages, kinds=["message.created"])
-        events = page.events
+        kinds = ["message.created", "message.updated"]
+        events = (await client.threads.history(found.id, limit=messages, kinds=kinds)).events
+        # An edit stands where the message stood; one whose beginning is further back stands where it was made.
+        events = tuple({event.message.id: event for event in events if event.message}.values())
     if json:
         print_json({"thread": found, "messages": [event.data.get("message") for event in events]})
         return

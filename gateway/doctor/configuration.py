@@ -11,6 +11,7 @@ from channels.secrets import SecretUnavailable, resolve_secret
 from gateway.doctor.files import OTHERS
 from gateway.doctor.findings import Finding, error, ok, warning
 from gateway.settings import Settings, SettingsError, channel_settings
+from gateway.vault_key import cipher_from
 
 
 def explain_settings(problem: SettingsError) -> Iterator[Finding]:
@@ -23,6 +24,8 @@ def check_configuration(settings: Settings, path: Path) -> Iterator[Finding]:
     """The configuration loaded from `path`, which may not exist, and the channels in it."""
     what = f"{path} is valid" if path.exists() else f"There is no {path}: everything is as by default"
     yield ok("configuration", what)
+    if settings.vault_key is not None:
+        yield _check_vault_key(settings.vault_key)
     channels = channel_settings(settings)
     for channel in channels:
         yield from _check_secrets(channel)
@@ -35,6 +38,14 @@ def check_configuration(settings: Settings, path: Path) -> Iterator[Finding]:
                 f"{path} holds a secret and other users can read it (mode {mode:04o})",
                 f"chmod 0600 {path}, or refer to the secret with env:NAME or file:/path.",
             )
+
+
+def _check_vault_key(reference: SecretStr) -> Finding:
+    try:
+        cipher_from(reference)
+    except SecretUnavailable as problem:
+        return error("vault", str(problem), "Provide the key: without it no channel gets its stored secrets.")
+    return ok("vault", "The key of stored secrets is there")
 
 
 def _check_secrets(channel: ChannelSettings) -> Iterator[Finding]:

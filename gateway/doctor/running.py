@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway import runtime_file
+from gateway.doctor.channels import check_channels
 from gateway.doctor.findings import Finding, error, ok, warning
 from gateway.runtime_file import Runtime
 from gateway.settings import LOOPBACK, Settings
@@ -39,6 +40,7 @@ def check_process(data_dir: Path, settings: Settings | None) -> Iterator[Finding
     running = runtime_file.read(data_dir)
     if owned and running is not None:
         yield from _check_answer(running)
+        yield from check_channels(running)
     elif owned:
         yield warning(
             "process",

@@ -19,12 +19,16 @@ class TokenBucket:
 
     def take(self, now: float) -> float:
         """Take one; return 0, or the seconds to wait when there is none (nothing is taken then)."""
+        wait_s = self.wait_s(now)
+        if not wait_s:
+            self.level -= 1.0
+        return wait_s
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until there is one; nothing is taken."""
         self.level = min(float(self.burst), self.level + (now - self.filled_at) * self.per_s)
         self.filled_at = now
-        if self.level >= 1.0:
-            self.level -= 1.0
-            return 0.0
-        return (1.0 - self.level) / self.per_s
+        return 0.0 if self.level >= 1.0 else (1.0 - self.level) / self.per_s
 
     def give_back(self) -> None:
         """Undo one `take` that turned out not to count."""

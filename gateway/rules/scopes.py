@@ -14,6 +14,7 @@ _READ: Final = frozenset(
         Scope.AGENT_READ,
         Scope.CHANNEL_READ,
         Scope.APPROVAL_READ,
+        Scope.DELIVERY_READ,
     }
 )
 _OPERATE: Final = _READ | {
@@ -23,6 +24,7 @@ _OPERATE: Final = _READ | {
     Scope.APPROVAL_DECIDE,
     Scope.PAIRING_READ,
     Scope.PAIRING_APPROVE,
+    Scope.DELIVERY_CONTROL,
     Scope.AUDIT_READ,
 }
 

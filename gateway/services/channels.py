@@ -1,25 +1,35 @@
-"""The channel accounts that run: finding an adapter for a thread's room, and how each account fares."""
+"""The channel accounts that run: finding an adapter for a thread's room, and what an operator wants of each.
 
-from collections.abc import Sequence
-from typing import Any
+How they fare is in `health.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import orjson
 
 from channels.messages import Rendered, RoomRef
 from channels.port import Adapter
-from protocol.errors import ErrorKind, Fault
-from protocol.instants import to_instant
-from protocol.records import Channel, ChannelState, Origin
-from storage.ports import OutboxStore
-from storage.values import DeliveryCounts
+from protocol.records import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPolicy:
+    """What an operator decided for one account: the settings of the same names."""
+
+    on_unknown: Literal["repeat", "ask"] = "repeat"
+    receipts: bool = True
 
 
 class Channels:
     """All configured adapters by (kind, account)."""
 
-    def __init__(self, adapters: Sequence[Adapter], outbox: OutboxStore) -> None:
+    def __init__(
+        self, adapters: Sequence[Adapter], policies: Mapping[tuple[str, str], AccountPolicy] | None = None
+    ) -> None:
         self._adapters = {(adapter.kind, adapter.account): adapter for adapter in adapters}
-        self._outbox = outbox
+        self._policies = policies or {}
 
     def all(self) -> list[Adapter]:
         """Every adapter, in the order of the configuration."""
@@ -29,6 +39,10 @@ class Channels:
         """The adapter of an account; None when the configuration has it no longer."""
         return self._adapters.get((kind, account))
 
+    def policy(self, kind: str, account: str) -> AccountPolicy:
+        """What is wanted of an account."""
+        return self._policies.get((kind, account), AccountPolicy())
+
     def of(self, origin: Origin) -> tuple[Adapter, RoomRef] | None:
         """The adapter and room where a thread lives; None for a thread that began in a client."""
         if origin.channel is None or origin.account is None or origin.room is None:
@@ -36,40 +50,16 @@ class Channels:
         adapter = self.find(origin.channel, origin.account)
         return None if adapter is None else (adapter, RoomRef(origin.room, origin.topic))
 
-    async def statuses(self) -> list[Channel]:
-        """How every account fares."""
-        counts = await self._outbox.counts()
-        return [_status(adapter, counts) for adapter in self._adapters.values()]
-
-    async def status(self, channel_id: str) -> Channel:
-        """How one account fares. Raises Fault not_found."""
-        for channel in await self.statuses():
-            if channel.id == channel_id:
-                return channel
-        raise Fault(ErrorKind.NOT_FOUND, "There is no such channel", hint="channel.list shows what there is")
-
 
 def freeze(content: Rendered) -> str:
     """A rendered message as the outbox keeps it."""
-    return orjson.dumps({"text": content.text, "payload": dict(content.payload)}).decode()
+    fields: dict[str, Any] = {"text": content.text, "payload": dict(content.payload)}
+    if content.blob_id is not None:
+        fields["blob_id"] = content.blob_id
+    return orjson.dumps(fields).decode()
 
 
 def thaw(content: str) -> Rendered:
     """The inverse of `freeze`."""
     fields: dict[str, Any] = orjson.loads(content)
-    return Rendered(text=fields["text"], payload=fields["payload"])
-
-
-def _status(adapter: Adapter, counts: dict[tuple[str, str], DeliveryCounts]) -> Channel:
-    health = adapter.health()
-    mine = counts.get((adapter.kind, adapter.account), DeliveryCounts(0, 0))
-    return Channel(
-        id=f"{adapter.kind}:{adapter.account}",
-        kind=adapter.kind,
-        account=adapter.account,
-        state=ChannelState(health.state.value),
-        detail=health.detail,
-        last_event_at=to_instant(health.last_event_at_ms) if health.last_event_at_ms is not None else None,
-        deliveries_waiting=mine.waiting,
-        deliveries_uncertain=mine.uncertain,
-    )
+    return Rendered(text=fields["text"], payload=fields["payload"], blob_id=fields.get("blob_id"))

@@ -15,6 +15,8 @@ from storage.values import Ending, NewMessage, NewThread, Notice
 
 REPLACED: Final = "a newer message took its place"
 """Why on_busy="interrupt" ends a run."""
+TAKEN_BACK: Final = "the message was deleted"
+"""Why a run is cancelled that had not begun to answer it, or would have to begin again."""
 STOPPED: Final = "*Stopped.*"
 INTERRUPTED: Final = "*The answer was interrupted. Please ask again.*"
 """What a room shows below an answer that will not be completed."""

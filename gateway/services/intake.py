@@ -28,7 +28,7 @@ from gateway.crash_points import reached
 from gateway.rules.admission import Admitted, Policy, Refusal, Saying, judge, people
 from gateway.rules.pace import Pace
 from gateway.services import notices
-from gateway.services.composing import Composer
+from gateway.services.composing import TAKEN_BACK, Composer
 from gateway.services.notices import RoomNotices
 from gateway.services.pairings import LIFE_MS, PENDING_MAX, new_code
 from protocol.ids import IdPrefix
@@ -50,8 +50,6 @@ from storage.values import (
 
 NOTICE_INTERVAL_MS: Final = 10 * 60 * 1000
 """Somebody who is not taken is told so at most every ten minutes: two bots must not talk for ever."""
-TAKEN_BACK: Final = "the message was deleted"
-"""Why a run that had not begun is cancelled."""
 
 
 NOWHERE: Final = Origin(kind="client")

@@ -1,8 +1,9 @@
 """Live messages: an answer that a room can watch being written.
 
-A live message is only a view. What must not get lost is the outbox row behind it: the placeholder is sent
-through the row's phases (so that a crash leaves no unknown message behind unnoticed), and the final text is
+A live message is only a view. What must not get lost is the outbox row behind it: what stands for the answer is
+sent through the row's phases (so that a crash leaves no unknown message behind unnoticed), and the final text is
 written into the row by the run's end and delivered by `delivery.py`. Everything here may fail and be given up.
+How a room shows it is in `views.py`.
 """
 
 import asyncio
@@ -10,26 +11,24 @@ from typing import Final
 
 import structlog
 
-from channels.errors import ChannelError, RateLimited
+from channels.capabilities import StreamMode
+from channels.errors import ChannelError, Permanent, RateLimited
 from channels.messages import RoomRef
 from channels.port import Adapter
 from gateway.clock import Clock
 from gateway.hub.streams import Stream
+from gateway.services import views
 from gateway.services.channels import Channels
 from gateway.services.delivery import Deliveries
 from protocol.errors import Fault
-from protocol.ids import IdPrefix
 from storage.errors import StaleFence, StoreUnavailable
 from storage.ports import OutboxStore
-from storage.values import ClaimedRun, OutboxChanged, OutboxRow
+from storage.values import ClaimedRun
 
 log = structlog.get_logger()
 
 FIRST_PIECE_S: Final = 0.3
 """Answers that are complete by then are delivered without a live phase: half the calls for short ones."""
-
-OWED_S: Final = 0.2
-"""Pause before looking again whether earlier answers were delivered: each is one or two calls."""
 
 
 class LiveMessage:
@@ -39,7 +38,7 @@ class LiveMessage:
         self._task: asyncio.Task[None] | None = None
         self._stream: Stream | None = None
         self._has_text = asyncio.Event()
-        self.is_stopped = False
+        self._stopped = asyncio.Event()
         if task_owner is not None and run is not None:
             self._task = task_owner.spawn(self, run)
 
@@ -51,12 +50,25 @@ class LiveMessage:
 
     def stop(self) -> None:
         """Begin nothing more. A call in flight ends by itself; its room waits for it."""
-        self.is_stopped = True
+        self._stopped.set()
         self._has_text.set()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the answer is complete, or given up."""
+        return self._stopped.is_set()
 
     async def first_text(self) -> None:
         """Return when there is text, or nothing more will come."""
         await self._has_text.wait()
+
+    async def pause(self, for_s: float) -> None:
+        """Wait, but not longer than until it is stopped."""
+        try:
+            async with asyncio.timeout(for_s):
+                await self._stopped.wait()
+        except TimeoutError:
+            return
 
     @property
     def text(self) -> str:
@@ -102,70 +114,49 @@ class LiveMessages:
         place = self._channels.of(run.origin)
         assert place is not None, "only runs with a room are shown"
         adapter, room = place
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._show_text(live, run, adapter, room))
+            group.create_task(self._show_typing(live, adapter, room))
+
+    async def _show_text(self, live: LiveMessage, run: ClaimedRun, adapter: Adapter, room: RoomRef) -> None:
+        await live.first_text()
+        await live.pause(FIRST_PIECE_S)
+        if live.is_stopped:
+            return
+        stage = views.Stage(adapter, room, run, live, self._outbox, self._deliveries, self._clock)
         try:
-            await self._show_typing(live, adapter, room)
-            if live.is_stopped:
-                return
-            row = await self._behind_what_is_owed(live, run, adapter, room)
-            if row is not None and row.ref is not None:
-                await self._edit(live, adapter, room, row, row.ref)
+            match adapter.capabilities(room).stream:
+                case StreamMode.NATIVE:
+                    await views.show_natively(stage)
+                case StreamMode.DRAFT:
+                    await views.show_drafts(stage)
+                case StreamMode.EDIT:
+                    await views.show_by_edits(stage)
+                case StreamMode.NONE:
+                    return
         except (ChannelError, StaleFence, StoreUnavailable, Fault) as error:
             log.info("a live message was given up", action="live_given_up", run_id=run.id, error=str(error))
 
     async def _show_typing(self, live: LiveMessage, adapter: Adapter, room: RoomRef) -> None:
-        """Until there is text to show (and a moment longer), show that an answer is coming."""
-        refresh_s = adapter.capabilities(room).typing_refresh_s
+        """As long as the run works and nothing new is to be read, show that something is coming."""
+        capabilities, traffic = adapter.capabilities(room), self._deliveries.traffic
+        refresh_s = capabilities.typing_refresh_s
+        shown: str | None = None
+        if refresh_s is None:
+            return
         while not live.is_stopped:
-            if refresh_s is not None:
-                await adapter.show_typing(room)
-            try:
-                await asyncio.wait_for(live.first_text(), refresh_s)
-                break
-            except TimeoutError:
-                continue
-        await asyncio.sleep(0 if live.is_stopped else FIRST_PIECE_S)
-
-    async def _behind_what_is_owed(
-        self, live: LiveMessage, run: ClaimedRun, adapter: Adapter, room: RoomRef
-    ) -> OutboxRow | None:
-        """A row with a message on the platform, once earlier answers stand above it; None when it is too late."""
-        while not live.is_stopped:
-            row = await self._reserve(run, adapter, room)
-            if row is not None:
-                return row
-            await asyncio.sleep(OWED_S)
-        return None
-
-    async def _reserve(self, run: ClaimedRun, adapter: Adapter, room: RoomRef) -> OutboxRow | None:
-        """The message of an earlier attempt, or a new placeholder; None while the room is owed something."""
-        line = OutboxChanged(adapter.kind, adapter.account, room.room)
-        async with self._deliveries.room_lock(adapter, room):
-            if await self._outbox.next_in_room(line) is not None:
-                return None
-            delivery_id = self._clock.new_id(IdPrefix.DELIVERY)
-            row = await self._outbox.open_live(run, delivery_id, self._clock.now_ms())
-            if row.ref is not None:
-                return row
-            return await self._deliveries.reserve(adapter, room, row)
-
-    async def _edit(
-        self, live: LiveMessage, adapter: Adapter, room: RoomRef, row: OutboxRow, ref: str
-    ) -> None:
-        capabilities = adapter.capabilities(room)
-        interval_s, most = capabilities.edit_interval_s, capabilities.text_max
-        shown = ""
-        while not live.is_stopped:
-            pause_s = interval_s
-            text = live.text
-            if text != shown:
-                async with self._deliveries.room_lock(adapter, room):
-                    if live.is_stopped:
-                        return
+            pause_s, text = refresh_s, live.text
+            if shown is None or text == shown or capabilities.stream is StreamMode.NONE:
+                pause_s = max(pause_s, traffic.side_wait_s(adapter, room))
+                if pause_s == refresh_s:
                     try:
-                        # Only the first platform message is shown live: no need to render a whole book.
-                        first = adapter.render(text[: 2 * most], room)[0]
-                        await adapter.edit(self._deliveries.operation(row), room, ref, first)
-                        shown = text
+                        await adapter.show_typing(room)
                     except RateLimited as limited:
-                        pause_s = limited.after_s
-            await asyncio.sleep(pause_s)
+                        traffic.failed(adapter, room, limited)
+                        pause_s = max(pause_s, limited.after_s)
+                    except Permanent:
+                        return  # not here, or not any more
+                    except ChannelError as error:
+                        log.debug("typing was not shown", action="typing_failed", error=str(error))
+            shown = text
+            await live.pause(pause_s)

@@ -19,8 +19,9 @@ from gateway.hub.streams import Stream
 from gateway.rules.run_states import TRANSITIONS, RunEvent
 from gateway.services.approvals import Approvals
 from gateway.services.channels import Channels, freeze
-from gateway.services.composing import Composer
+from gateway.services.composing import TAKEN_BACK, Composer
 from gateway.services.live import LiveMessage, LiveMessages
+from gateway.services.receipts import Receipts
 from protocol import limits
 from protocol.errors import Fault
 from protocol.ids import IdPrefix
@@ -49,6 +50,7 @@ class Turns:
         agents: Agents,
         hub: Hub,
         live: LiveMessages,
+        receipts: Receipts,
         channels: Channels,
         composer: Composer,
         approvals: Approvals,
@@ -62,6 +64,7 @@ class Turns:
         self._agents = agents
         self._hub = hub
         self._live = live
+        self._receipts = receipts
         self._channels = channels
         self._composer = composer
         self._approvals = approvals
@@ -71,12 +74,15 @@ class Turns:
 
     async def drive(self, run: ClaimedRun) -> None:
         """Drive a run to its end. Cancelling it leaves the run to whoever cancelled or will take over."""
+        self._receipts.begin(run)
         try:
             agent = self._agents.get(run.agent_id)
         except Fault as fault:
             await self._end(run, self._composer.failed("unknown_agent", fault.message, run.origin))
             return
-        if run.attempt > self._attempts_max:
+        if run.is_taken_back:
+            await self._end(run, self._composer.cancelled(TAKEN_BACK, run.origin, run.partial))
+        elif run.attempt > self._attempts_max:
             reason = f"it was started {self._attempts_max} times and never finished"
             await self._end(run, self._composer.failed("gave_up", reason, run.origin, run.partial))
         elif run.recovered and not agent.can_continue:

@@ -46,7 +46,9 @@ ALTER TABLE outbox ADD COLUMN approval_id TEXT;
 ALTER TABLE outbox ADD COLUMN recipient TEXT;
 ALTER TABLE outbox ADD COLUMN sending_since INTEGER;  -- when the first send of the present doubt began
 CREATE INDEX outbox_by_approval ON outbox (approval_id) WHERE approval_id IS NOT NULL;
-CREATE INDEX outbox_failed ON outbox (org_id, id) WHERE phase IN ('failed', 'held');
+-- Dead letters, without what a deleted thread or an abandoned live message left behind.
+CREATE INDEX outbox_failed ON outbox (org_id, phase, id) WHERE phase IN ('failed', 'held') AND content IS NOT NULL;
+CREATE INDEX outbox_uncertain ON outbox (channel, account, uncertain) WHERE uncertain > 0;
 
 -- People of a chat network whom an operator let in, or shut out, beside the configuration.
 CREATE TABLE people (

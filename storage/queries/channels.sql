@@ -70,24 +70,64 @@ UPDATE outbox SET ref = :ref WHERE id = :id;
 UPDATE outbox SET content = :content, updated_at = :now WHERE id = :id;
 
 -- name: next_in_room
--- The oldest delivery of a room that is not over; later ones wait behind it. Unwritten answers do not block.
+-- The oldest delivery of a room that is not over; later ones wait behind it. Unwritten answers do not block, and
+-- what waits for an operator does not either.
 -- "Not over" is said in the words of the index outbox_pending, else the whole history of the room is read.
 SELECT * FROM outbox
 WHERE channel = :channel AND account = :account AND room = :room
-  AND phase NOT IN ('sent', 'failed') AND phase <> 'sending' AND content IS NOT NULL
+  AND phase NOT IN ('sent', 'failed') AND phase IN ('idle', 'unknown') AND content IS NOT NULL
 ORDER BY created_at, run_id, part, id LIMIT 1;
 
 -- name: pending_rooms
 SELECT DISTINCT channel, account, room FROM outbox
-WHERE phase NOT IN ('sent', 'failed') AND phase <> 'sending' AND content IS NOT NULL;
+WHERE phase NOT IN ('sent', 'failed') AND phase IN ('idle', 'unknown') AND content IS NOT NULL;
 
 -- name: doubt_interrupted_sends
 -- After a crash nobody knows whether a send that was in flight arrived.
 UPDATE outbox SET phase = 'unknown', updated_at = :now WHERE phase NOT IN ('sent', 'failed') AND phase = 'sending';
 
 -- name: counts
-SELECT channel, account, sum(CASE WHEN phase IN ('sent', 'failed') THEN 0 ELSE 1 END) AS waiting, sum(uncertain) AS uncertain
-FROM outbox GROUP BY channel, account;
+-- From small partial indexes: what was sent is never read.
+SELECT channel, account, phase, count(*) AS rows_found FROM outbox
+WHERE phase NOT IN ('sent', 'failed') GROUP BY channel, account, phase
+UNION ALL
+SELECT channel, account, 'failed', count(*) FROM outbox
+WHERE phase IN ('failed', 'held') AND phase = 'failed' AND content IS NOT NULL GROUP BY channel, account
+UNION ALL
+SELECT channel, account, 'uncertain', sum(uncertain) FROM outbox WHERE uncertain > 0 GROUP BY channel, account;
+
+-- name: page
+SELECT * FROM outbox
+WHERE org_id = :org_id AND id < :before AND (:phase IS NULL OR phase = :phase)
+  AND (:channel IS NULL OR channel = :channel AND account = :account)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: page_of_dead
+-- The phases are said twice: first in the words of the index outbox_failed.
+SELECT * FROM outbox
+WHERE phase IN ('failed', 'held') AND content IS NOT NULL AND org_id = :org_id AND phase = :phase AND id < :before
+  AND (:channel IS NULL OR channel = :channel AND account = :account)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: page_of_owed
+-- The phases are said twice: first in the words of the index outbox_pending.
+SELECT * FROM outbox
+WHERE phase NOT IN ('sent', 'failed') AND org_id = :org_id AND phase = :phase AND id < :before
+  AND (:channel IS NULL OR channel = :channel AND account = :account)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: page_of_thread
+-- What a thread owes comes from its runs, and those are found without reading the whole outbox.
+SELECT * FROM outbox
+WHERE run_id IN (SELECT id FROM runs WHERE thread_id = :thread_id) AND org_id = :org_id AND id < :before
+  AND (:phase IS NULL OR phase = :phase) AND (:channel IS NULL OR channel = :channel AND account = :account)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: latest_gaps
+-- The newest gap of each account; a primary key keeps them in order.
+SELECT gap.channel, gap.account, gap.since, gap.until, gap.reason FROM channel_gaps AS gap
+WHERE gap.org_id = :org_id AND gap.since = (SELECT max(other.since) FROM channel_gaps AS other
+  WHERE other.org_id = gap.org_id AND other.channel = gap.channel AND other.account = gap.account);
 
 -- name: abandon_thread
 UPDATE outbox SET phase = 'failed', content = NULL, last_error = 'the thread was deleted', updated_at = :now

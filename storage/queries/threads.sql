@@ -134,6 +134,10 @@ WHERE org_id = :org_id AND channel = :channel AND account = :account AND room = 
 SELECT thread_id FROM platform_messages
 WHERE org_id = :org_id AND channel = :channel AND account = :account AND room = :room AND ref = :ref;
 
+-- name: ref_of_message
+SELECT ref FROM platform_messages
+WHERE message_id = :message_id AND channel = :channel AND account = :account AND room = :room LIMIT 1;
+
 -- name: unlink
 DELETE FROM thread_links WHERE thread_id = :thread_id;
 

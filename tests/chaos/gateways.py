@@ -122,6 +122,7 @@ account = "{ACCOUNT}"
 token = "{BOT.token}"
 api_base_url = "{api_base_url}"
 dm_policy = "open"
+messages_per_minute = 100000
 """
 
 

@@ -104,10 +104,17 @@ class Stage:
         answer.raise_for_status()
         return [message["text"] for message in answer.json() if message["from"]["is_bot"]]
 
+    async def drafts(self) -> list[str]:
+        """What Ada sees of answers that are being written."""
+        async with httpx.AsyncClient() as http:
+            answer = await http.get(f"{self.telegram_url}/control/chats/{ADA}/drafts")
+        answer.raise_for_status()
+        return [draft["text"] for draft in answer.json()]
+
     async def until_answer(self, *, has: str) -> None:
-        """Wait until some message of the bot contains `has`."""
+        """Wait until some message of the bot, or one that it is writing, contains `has`."""
         async with asyncio.timeout(PATIENCE_S):
-            while not any(has in text for text in await self.answers()):  # noqa: ASYNC110
+            while not any(has in text for text in [*await self.answers(), *await self.drafts()]):  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_S)
 
 

@@ -9,6 +9,7 @@ import pytest
 import uvloop
 from gateway_stage import Stage, TelegramStage, Wire, make_emulator
 
+from channels.capabilities import Rate
 from channels.emulators.telegram import TelegramEmulator
 
 # Waits are durations; without this the Telegram library warns with every 429, and warnings are errors here.
@@ -31,6 +32,13 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 async def wire(stage: Stage) -> Wire:
     """A connection of the owner that has said hello."""
     return await stage.connect()
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Telegram's rates are in its adapter's tests; here a minute of messages is said in a second."""
+    for name in ("RATE_PRIVATE", "RATE_GROUP", "RATE_ACCOUNT"):
+        monkeypatch.setattr(f"channels.telegram.capabilities.{name}", Rate(10_000.0, 10_000))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from channels.emulators.telegram import NO_FLOOD_LIMITS, BotAccount, Message, TelegramEmulator
+from channels.messages import HealthState
 from gateway.app import Gateway
 from gateway.clock import Clock
 from gateway.daemon import open_store
@@ -34,7 +35,10 @@ from storage.values import DEFAULT_ORG, Act
 PATIENCE_S = 10.0
 Frame = dict[str, Any]
 
-GATE = BotAccount(token="42:gate-secret", id=42, username="gate_bot", first_name="Gate")
+GATE = BotAccount(
+    token="42:gate-secret", id=42, username="gate_bot", first_name="Gate", may_stream_drafts=False
+)
+"""Without drafts, so that answers can be watched in messages that stay."""
 UNHURRIED = LimitSettings(requests_per_s=100_000.0, request_burst=100_000)
 """Most tests are not about rates."""
 QUICK_END = RunSettings(shutdown_s=0.0)
@@ -313,6 +317,24 @@ class TelegramStage(Stage):
             **channel,
         }
         super().__init__(directory, channels=(table,))
+
+    async def stop(self) -> None:
+        """Stop, but not while the adapter opens connections: cut off there, httpx leaves a socket open."""
+        if self.is_running:
+            with suppress(AssertionError):  # a network that a test has shut will not answer
+                await eventually(self._has_connected, patience_s=1.0)
+        await super().stop()
+
+    async def _has_connected(self) -> bool:
+        """Whether receiving has begun, and nothing that is owed waits for its first attempt."""
+        if any(adapter.health().state is HealthState.STARTING for adapter in self.gateway._channels.all()):
+            return False
+
+        def is_settled(tx: Any) -> bool:
+            waiting = "SELECT 1 FROM outbox WHERE phase = 'sending' OR phase = 'idle' AND attempt = 0 LIMIT 1"
+            return tx.one(waiting) is None
+
+        return await self.store.engine.read(is_settled)
 
     def from_bot(self, chat_id: int = 1001) -> list[Message]:
         """What the bot has in a chat, without what was deleted."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from store_stage import CHAT, OTHER_ORG, Scene, cancelled, failed, interrupted, open_scene, refused
 
+from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind
 from storage import audit_log, ports
 from storage.audit_chain import leaf_hash
@@ -24,9 +25,11 @@ READS = {
     "inbox.cursors", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
     "pairings.page", "pairings.place", "vault.get", "vault.keys",
+    "outbox.gaps", "deliveries.page",
 }  # fmt: skip
 PLURAL = {
     "thread": "threads", "run": "runs", "identity": "identities", "approval": "approvals", "pairing": "pairings",
+    "delivery": "deliveries",
 }  # fmt: skip
 """Repositories whose name is not their port's."""
 BOOKKEEPING = {
@@ -48,6 +51,10 @@ async def act_on(scene: Scene, name: str) -> Callable:
         await scene.answer(run)
     pairing = await scene.stranger() if name.startswith("pairings") else ""
     act, threads, runs = scene.act(), scene.store.threads, scene.store.runs
+    if name == "deliveries.decide":
+        _, (part,) = await scene.owed("the answer")
+        await scene.store.outbox.step(part.id, states.refused("no"), scene.now_ms)
+        return lambda: scene.store.deliveries.decide(act, part.id, states.RETRIED, "delivery.retry")
     calls = {
         "threads.create": lambda: threads.create(act, scene.new_thread()),
         "threads.update": lambda: threads.update(act, run.thread_id, "Title", None),
@@ -94,6 +101,7 @@ AUDITED = {
     "identities.create_token": ["token.create"],
     "identities.revoke_token": ["token.revoke"],
     "audit.record": ["login"],
+    "deliveries.decide": ["delivery.retry"],
 }
 
 

@@ -61,7 +61,7 @@ async def test_an_unwritten_answer_does_not_block_the_room(scene: Scene) -> None
 async def test_what_waits_for_its_time_keeps_its_turn(scene: Scene) -> None:
     _, (first, _) = await scene.owed("one", "two")
     await step(scene, first.id, states.BEGIN_SEND)
-    await step(scene, first.id, states.held(scene.now_ms + 5000, "slow down"))
+    await step(scene, first.id, states.postponed(scene.now_ms + 5000, "slow down"))
     turn = await scene.next_delivery()
     assert (turn.id, turn.next_attempt_at_ms) == (first.id, scene.now_ms + 4999)
 
@@ -129,7 +129,7 @@ async def test_steps_on_the_way_tell_the_thread_nothing(scene: Scene) -> None:
         states.DOUBTED,
         states.ABSENT,
         states.BEGIN_SEND,
-        states.held(5, "later"),
+        states.postponed(5, "later"),
         states.BEGIN_SEND,
         states.confirmed("ref-1"),
         states.RETRACTED,
@@ -146,13 +146,13 @@ async def test_a_reference_is_kept_until_it_is_dropped(scene: Scene) -> None:
     _, (part,) = await scene.owed("the answer")
     await step(scene, part.id, states.BEGIN_SEND)
     assert (await step(scene, part.id, states.confirmed("ref-1"))).ref == "ref-1"
-    assert (await step(scene, part.id, states.held(1, "later"))).ref == "ref-1"
+    assert (await step(scene, part.id, states.postponed(1, "later"))).ref == "ref-1"
     assert (await step(scene, part.id, states.RETRACTED)).ref is None
 
 
 async def test_an_error_is_kept_until_the_next_step(scene: Scene) -> None:
     _, (part,) = await scene.owed("the answer")
-    await step(scene, part.id, states.held(1, "slow down"))
+    await step(scene, part.id, states.postponed(1, "slow down"))
     assert await scene.rows("SELECT last_error FROM outbox") == [("slow down",)]
     await step(scene, part.id, states.BEGIN_SEND)
     assert await scene.rows("SELECT last_error FROM outbox") == [(None,)]
@@ -167,7 +167,7 @@ async def test_an_error_is_kept_until_the_next_step(scene: Scene) -> None:
         ([states.BEGIN_SEND], states.BEGIN_SEND),
         ([states.BEGIN_SEND, states.DOUBTED], states.BEGIN_SEND),
         ([states.BEGIN_SEND, states.DOUBTED], states.delivered("x")),
-        ([states.BEGIN_SEND, states.DOUBTED], states.held(1, "x")),
+        ([states.BEGIN_SEND, states.DOUBTED], states.postponed(1, "x")),
         ([states.delivered("r")], states.delivered("r")),
         ([states.delivered("r")], states.refused("x")),
         ([states.refused("x")], states.BEGIN_SEND),

@@ -17,6 +17,7 @@ from threadgate_client.methods import (
     Approvals,
     Audit,
     Channels,
+    Deliveries,
     Pairings,
     Runs,
     Threads,
@@ -62,6 +63,7 @@ class Client:
         self.agents = Agents(self._engine)
         self.approvals = Approvals(self._engine)
         self.channels = Channels(self._engine)
+        self.deliveries = Deliveries(self._engine)
         self.tokens = Tokens(self._engine)
         self.pairings = Pairings(self._engine)
         self.audit = Audit(self._engine)

@@ -13,7 +13,17 @@ from threadgate_client.answers import CreatedToken, HistoryPage, Page, SearchMat
 from threadgate_client.engine import Engine
 from threadgate_client.fields import Fields
 from threadgate_client.listings import HistoryListing, Listing
-from threadgate_client.records import Agent, Approval, AuditEntry, Channel, Pairing, Run, Thread, Token
+from threadgate_client.records import (
+    Agent,
+    Approval,
+    AuditEntry,
+    Channel,
+    Delivery,
+    Pairing,
+    Run,
+    Thread,
+    Token,
+)
 
 T = TypeVar("T")
 
@@ -205,6 +215,44 @@ class Channels(Group):
     async def status(self, channel_id: str) -> Channel:
         """How one channel account fares."""
         return await self._one("channel.status", "channel", Channel.from_json, channel_id=channel_id)
+
+
+class Deliveries(Group):
+    """`delivery.*`."""
+
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        channel_id: str | None = None,
+        thread_id: str | None = None,
+        limit: int = limits.PAGE_DEFAULT,
+        cursor: str | None = None,
+    ) -> Listing[Delivery]:
+        """What is or was owed to rooms, newest first."""
+        return self._listing(
+            "delivery.list",
+            "deliveries",
+            Delivery.from_json,
+            cursor,
+            state=state,
+            channel_id=channel_id,
+            thread_id=thread_id,
+            limit=limit,
+        )
+
+    async def retry(self, delivery_id: str, *, idempotency_key: str | None = None) -> Delivery:
+        """Send one that failed, or that is held, after all."""
+        return await self._decide("delivery.retry", delivery_id, idempotency_key)
+
+    async def settle(self, delivery_id: str, *, idempotency_key: str | None = None) -> Delivery:
+        """It arrived: do not send it again."""
+        return await self._decide("delivery.settle", delivery_id, idempotency_key)
+
+    async def _decide(self, method: str, delivery_id: str, idempotency_key: str | None) -> Delivery:
+        return await self._one(
+            method, "delivery", Delivery.from_json, delivery_id=delivery_id, idempotency_key=idempotency_key
+        )
 
 
 class Approvals(Group):

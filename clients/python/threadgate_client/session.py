@@ -55,7 +55,7 @@ READS: Final = frozenset(
     {
         "server.info", "thread.get", "thread.list", "thread.history", "thread.search", "run.get", "run.list",
         "agent.list", "agent.get", "approval.get", "approval.list", "channel.list",
-        "channel.status", "token.list", "pairing.list", "audit.list",
+        "channel.status", "delivery.list", "token.list", "pairing.list", "audit.list",
     }
 )  # fmt: skip
 """Methods that change nothing. Every other method, known or not, gets an idempotency key."""

@@ -233,6 +233,10 @@ class Conversation:
         match event.kind:
             case "message.created":
                 self._show_message(event)
+            case "message.updated":
+                self._show_message(event, " (edited)")
+            case "message.deleted":
+                self.screen.note("a message was deleted")
             case "run.failed" if event.run_id not in self._ours:
                 error = event.data.get("error")
                 reason = error.get("message", "") if isinstance(error, dict) else ""
@@ -246,14 +250,14 @@ class Conversation:
                     f"{event.actor.name} {event.kind.removeprefix('thread.')} this thread", WARNING
                 )
 
-    def _show_message(self, event: Event) -> None:
+    def _show_message(self, event: Event, remark: str = "") -> None:
         message = event.message
         if message is None or message.id in self._ours or event.run_id in self._ours:
             return
         name = message.author.name or message.author.id
         if message.author.kind == "person" and self._room:
             name = f"{name} ({self._room})"
-        self.screen.said(name, message.text, by_agent=message.role == "assistant")
+        self.screen.said(name + remark, message.text, by_agent=message.role == "assistant")
 
     async def _leave_thread(self) -> None:
         await self._stop(self._follower)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from gateway.edge.dispatch import Handler
 from gateway.edge.handlers.approvals import Deciding
 from gateway.edge.handlers.conversations import Conversational
+from gateway.edge.handlers.deliveries import Delivering
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.subscriptions import Subscriptions
@@ -14,6 +15,7 @@ def table(
     conversational: Conversational,
     deciding: Deciding,
     operational: Operational,
+    delivering: Delivering,
     subscriptions: Subscriptions,
     pairing: Pairing,
 ) -> Mapping[str, Handler]:
@@ -27,6 +29,9 @@ def table(
         "agent.get": operational.agent_get,
         "channel.list": operational.channel_list,
         "channel.status": operational.channel_status,
+        "delivery.list": delivering.delivery_list,
+        "delivery.retry": delivering.delivery_retry,
+        "delivery.settle": delivering.delivery_settle,
         "token.create": operational.token_create,
         "token.list": operational.token_list,
         "token.revoke": operational.token_revoke,

@@ -2,7 +2,7 @@
 
 from gateway.agents.registry import Agents
 from gateway.edge.dispatch import Call
-from gateway.services.channels import Channels
+from gateway.services.health import ChannelHealth
 from gateway.services.tokens import Tokens
 from protocol import requests as wire
 from protocol.errors import ErrorKind, Fault
@@ -17,14 +17,14 @@ class Operational:
         self,
         info: wire.ServerInfoResult,
         agents: Agents,
-        channels: Channels,
+        health: ChannelHealth,
         tokens: Tokens,
         identities: IdentityStore,
         audit: AuditStore,
     ) -> None:
         self._info = info
         self._agents = agents
-        self._channels = channels
+        self._health = health
         self._tokens = tokens
         self._identities = identities
         self._audit = audit
@@ -39,10 +39,10 @@ class Operational:
         return wire.AgentResult(agent=self._agents.get(params.agent_id).record)
 
     async def channel_list(self, call: Call, params: wire.NoParams) -> Result:
-        return wire.ChannelListResult(channels=await self._channels.statuses())
+        return wire.ChannelListResult(channels=await self._health.statuses())
 
     async def channel_status(self, call: Call, params: wire.ChannelParams) -> Result:
-        return wire.ChannelResult(channel=await self._channels.status(params.channel_id))
+        return wire.ChannelResult(channel=await self._health.status(params.channel_id))
 
     async def token_create(self, call: Call, params: wire.TokenCreateParams) -> Result:
         issued = await self._tokens.create(call.act, params.role, params.name, params.ttl_s)

@@ -1,14 +1,15 @@
 """Receiving against the emulator: stored before confirmed, delivered again when not, nothing twice."""
 
 import asyncio
+import json
 import time
 
 import pytest
 from channel_stage import PATIENCE_S, MemorySink, until
 from telegram_stage import GATE, make_adapter, make_emulator
 
-from channels.emulators.telegram import BotAccount, FaultKind, TelegramEmulator
-from channels.messages import Addressed, HealthState, Inbound
+from channels.emulators.telegram import NO_FLOOD_LIMITS, BotAccount, FaultKind, TelegramEmulator
+from channels.messages import Addressed, Edited, HealthState, Ignored, Inbound
 from channels.telegram.adapter import TelegramAdapter
 
 # Far below the 20 s a poll of these tests waits, far above what a stop takes.
@@ -264,23 +265,105 @@ async def test_a_commit_that_fails_during_the_stop_is_told_in_the_log(
     assert "not stored before the stop" in caplog.text
 
 
-async def test_an_update_the_library_cannot_read_degrades_and_does_not_end_receiving(
-    emulator: TelegramEmulator, adapter: TelegramAdapter, sink: MemorySink, caplog: pytest.LogCaptureFixture
+async def test_an_update_that_cannot_be_read_is_skipped_and_holds_up_nobody(
+    emulator: TelegramEmulator, adapter: TelegramAdapter, sink: MemorySink
 ) -> None:
-    emulator.say("hello")
+    emulator.say("odd")
     (update,) = emulator.pending_updates()
-    date = update.payload.pop("date")
+    del update.payload["date"]
+    emulator.say("hello")
     await adapter.start(sink)
-    await until(lambda: adapter.health().state is HealthState.DEGRADED)
-    update.payload["date"] = date
     await until(lambda: sink.texts == ["hello"])
-    assert "batch not taken" in caplog.text
+    assert sink.stored[str(update.id)] == Ignored(str(update.id), "unreadable message: date: missing")
+    await until(lambda: emulator.pending_updates() == [])
+    await until(lambda: is_connected(adapter))
 
 
-async def test_only_messages_are_asked_for(
+async def test_only_what_is_read_is_asked_for(
     emulator: TelegramEmulator, adapter: TelegramAdapter, sink: MemorySink
 ) -> None:
     await adapter.start(sink)
     await until(lambda: emulator.calls.select("getUpdates"))
     call = emulator.calls.select("getUpdates")[0]
-    assert call.arguments["allowed_updates"] == '["message"]'
+    assert json.loads(call.arguments["allowed_updates"]) == [
+        "message",
+        "edited_message",
+        "callback_query",
+        "my_chat_member",
+    ]
+
+
+async def test_edits_files_and_membership_arrive_beside_messages(
+    emulator: TelegramEmulator, adapter: TelegramAdapter, sink: MemorySink
+) -> None:
+    said = emulator.say("first")
+    emulator.edit(1001, said.message_id, "second")
+    emulator.send_file("document", b"%PDF-1.7", name="plan.pdf", mime="application/pdf", caption="the plan")
+    emulator.set_bot_role(1001, "kicked")
+    await adapter.start(sink)
+    await until(lambda: len(sink.stored) == 4)
+    first, edited, file, blocked = sink.stored.values()
+    assert isinstance(first, Inbound) and isinstance(file, Inbound)
+    assert isinstance(edited, Edited) and (edited.message_ref, edited.text) == (first.message_ref, "second")
+    assert (file.text, [one.name for one in file.attachments]) == ("the plan", ["plan.pdf"])
+    assert blocked == Ignored(blocked.delivery_id, "the bot is kicked in private chat")
+
+
+async def test_every_item_of_an_album_is_a_message_of_its_own(
+    emulator: TelegramEmulator, adapter: TelegramAdapter, sink: MemorySink
+) -> None:
+    files = [
+        emulator.file("document", b"x", name=f"{n}.txt", caption="both" if n == 0 else "") for n in (0, 1)
+    ]
+    emulator.send_files(files)
+    await adapter.start(sink)
+    await until(lambda: len(sink.stored) == 2)
+    assert [
+        (one.text, one.attachments[0].name) for one in sink.stored.values() if isinstance(one, Inbound)
+    ] == [("both", "0.txt"), ("", "1.txt")]
+
+
+async def test_how_long_the_newest_message_was_under_way(
+    emulator: TelegramEmulator,
+    adapter: TelegramAdapter,
+    sink: MemorySink,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    emulator.say("hello")
+    monkeypatch.setattr("channels.telegram.adapter.now_ms", lambda: time.time_ns() // 1_000_000 + 60_000)
+    await adapter.start(sink)
+    await until(lambda: sink.texts)
+    await until(lambda: is_connected(adapter))
+    assert 59_000 <= (adapter.health().lag_ms or 0) <= 63_000
+
+
+@pytest.mark.parametrize(
+    ("privacy_mode", "mention_required", "is_missing"),
+    [(True, False, True), (True, True, False), (False, False, False)],
+)
+async def test_privacy_mode_is_named_where_it_hides_messages(
+    sink: MemorySink, privacy_mode: bool, mention_required: bool, is_missing: bool
+) -> None:
+    bot = BotAccount(GATE.token, GATE.id, "gate_bot", privacy_mode=privacy_mode)
+    async with TelegramEmulator([bot], slows_repeated_polls=False) as emulator:
+        adapter = make_adapter(emulator.url, mention_required=mention_required)
+        await adapter.start(sink)
+        await until(lambda: is_connected(adapter))
+        assert any("privacy mode" in one for one in adapter.health().missing) == is_missing
+        await adapter.stop()
+
+
+async def test_two_accounts_do_not_meet(sink: MemorySink) -> None:
+    other = BotAccount("43:other-secret", 43, "other_bot")
+    async with TelegramEmulator([GATE, other], flood_limits=NO_FLOOD_LIMITS) as emulator:
+        sinks = {"gate_bot": sink, "other_bot": MemorySink()}
+        adapters = {
+            "gate_bot": make_adapter(emulator.url),
+            "other_bot": make_adapter(emulator.url, other.token),
+        }
+        for name, adapter in adapters.items():
+            await adapter.start(sinks[name])
+            emulator.say(f"to {name}", bot=name)
+        await until(lambda: all(sinks[name].texts == [f"to {name}"] for name in sinks))
+        for adapter in adapters.values():
+            await adapter.stop()

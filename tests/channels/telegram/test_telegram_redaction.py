@@ -9,7 +9,7 @@ from telegram_stage import ADA, GATE, make_adapter
 
 from channels.emulators.telegram import FaultKind, TelegramEmulator
 from channels.errors import ChannelError
-from channels.messages import Operation, Rendered
+from channels.messages import Inbound, Operation, Rendered
 from channels.telegram.redaction import keep_tokens_out_of_logs
 
 OPERATION = Operation("dlv_1", attempt=1)
@@ -30,10 +30,19 @@ async def test_a_day_of_work_leaves_no_token_in_the_logs(
 ) -> None:
     adapter = make_adapter(emulator.url)
     talkative.set_level(logging.DEBUG, logger="httpx")
-    emulator.say("hello")
+    emulator.send_file("document", b"x" * 100, name="a.txt", caption="hello")
     await adapter.start(sink)
     await until(lambda: sink.texts)
     await adapter.send(OPERATION, ADA, Rendered("hi"))
+    (inbound,) = sink.stored.values()
+    assert isinstance(inbound, Inbound)
+    for fault in (None, *FaultKind):
+        if fault is not None:
+            emulator.faults.add(fault, "download")
+        try:
+            assert [piece async for piece in adapter.download(inbound.attachments[0], 1000)]
+        except ChannelError as error:
+            assert SECRET not in str(error)
     for kind in FaultKind:
         emulator.faults.add(kind, "sendMessage")
         try:
@@ -42,6 +51,7 @@ async def test_a_day_of_work_leaves_no_token_in_the_logs(
             assert SECRET not in str(error)
     await adapter.stop()
     assert "/bot<token>/sendMessage" in talkative.text, "httpx was not heard: this test shows nothing"
+    assert "/file/bot<token>/documents/" in talkative.text, "no download was heard"
     assert SECRET not in talkative.text
 
 

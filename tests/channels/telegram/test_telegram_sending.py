@@ -16,12 +16,13 @@ from channels.errors import (
     UnknownOutcome,
     Unreachable,
 )
-from channels.messages import Finding, Operation, Receipt, Reconciled, Rendered, RoomRef
+from channels.messages import Finding, Mark, Operation, OutboundFile, Receipt, Reconciled, Rendered, RoomRef
 from channels.telegram.adapter import TelegramAdapter
 from channels.text import utf16_length
 
 OPERATION = Operation("dlv_1", attempt=1)
 FORUM = -1_000_000_000_500
+GROUP = RoomRef("-500")
 
 
 @pytest.fixture(autouse=True)
@@ -213,3 +214,69 @@ async def test_every_part_of_an_answer_is_within_the_limit_of_its_room(adapter: 
 
 async def test_what_became_of_a_send_cannot_be_known(adapter: TelegramAdapter) -> None:
     assert await adapter.reconcile(OPERATION, ADA, Rendered("x")) == Reconciled(Finding.UNKNOWABLE)
+
+
+# --- groups that move -------------------------------------------------------------------------------
+
+
+async def test_a_group_that_became_another_chat_is_answered_there(
+    emulator: TelegramEmulator, adapter: TelegramAdapter
+) -> None:
+    emulator.say("@gate_bot hi", chat_id=-500)
+    new_id = emulator.migrate(-500)
+    receipt = await adapter.send(OPERATION, GROUP, adapter.placeholder(GROUP))
+    await adapter.edit(OPERATION, GROUP, receipt.ref, Rendered("the answer"))
+    await adapter.react(GROUP, receipt.ref, Mark.DONE)
+    await adapter.show_typing(GROUP)
+    file = await adapter.upload(OPERATION, GROUP, Rendered(""), OutboundFile("a.txt", "text/plain", b"a"))
+    answer, uploaded = (message for message in from_bot(emulator, new_id) if message.service is None)
+    assert receipt.ref == f"{new_id}/{answer.id}"
+    assert file.ref == f"{new_id}/{uploaded.id}"
+    assert (answer.text, answer.reactions) == ("the answer", {GATE.id: ["👍"]})
+
+
+async def test_a_message_from_before_the_move_is_gone_so_that_the_answer_is_posted_anew(
+    emulator: TelegramEmulator, adapter: TelegramAdapter
+) -> None:
+    emulator.say("@gate_bot hi", chat_id=-500)
+    receipt = await adapter.send(OPERATION, GROUP, adapter.placeholder(GROUP))
+    new_id = emulator.migrate(-500)
+    with pytest.raises(Gone, match=str(new_id)):
+        await adapter.edit(OPERATION, GROUP, receipt.ref, Rendered("the answer"))
+
+
+async def test_an_answer_lost_behind_the_move_is_unknown(
+    emulator: TelegramEmulator, adapter: TelegramAdapter
+) -> None:
+    emulator.say("@gate_bot hi", chat_id=-500)
+    new_id = emulator.migrate(-500)
+    # The first call goes as it goes: it is refused with the new id. The second one is the one that breaks.
+    emulator.faults.add(FaultKind.SLOW, "sendMessage", delay_s=0.0)
+    emulator.faults.add(FaultKind.COMMIT_THEN_DROP, "sendMessage")
+    with pytest.raises(UnknownOutcome):
+        await adapter.send(OPERATION, GROUP, Rendered("hi"))
+    assert [message.text for message in from_bot(emulator, new_id) if message.service is None] == ["hi"]
+
+
+# --- reactions --------------------------------------------------------------------------------------
+
+
+async def test_a_mark_is_the_only_reaction_and_can_be_taken_away(
+    emulator: TelegramEmulator, adapter: TelegramAdapter
+) -> None:
+    (message,) = emulator.messages(1001)
+    for mark, shown in (
+        (Mark.SEEN, ["👀"]),
+        (Mark.DONE, ["👍"]),
+        (Mark.FAILED, ["😢"]),
+        (Mark.FAILED, ["😢"]),
+    ):
+        await adapter.react(ADA, str(message.id), mark)
+        assert message.reactions == {GATE.id: shown}
+    await adapter.react(ADA, str(message.id), None)
+    assert message.reactions == {}
+
+
+async def test_a_message_that_is_gone_takes_no_mark(adapter: TelegramAdapter) -> None:
+    with pytest.raises(Gone):
+        await adapter.react(ADA, "999", Mark.SEEN)

@@ -40,6 +40,9 @@ def test_the_least_one_must_say() -> None:
         {"allow": ["1\n"]},
         {"poll_timeout_s": 0},
         {"poll_timeout_s": 51},
+        {"mode": "webhook"},
+        {"mode": "push"},
+        {"mode": "webhook", "webhook_url": "gate.example.org"},
     ],
 )
 def test_what_makes_no_sense_is_refused(extra: dict[str, Any]) -> None:
@@ -55,6 +58,12 @@ def test_an_allowlist_with_people_is_accepted() -> None:
 def test_the_address_has_no_slash_at_its_end() -> None:
     settings = TelegramSettings.model_validate(MINIMAL | {"api_base_url": "http://127.0.0.1:8081/api/"})
     assert settings.api_base_url == "http://127.0.0.1:8081/api"
+
+
+def test_a_webhook_needs_an_address() -> None:
+    extra = {"mode": "webhook", "webhook_url": "https://gate.example.org/"}
+    settings = TelegramSettings.model_validate(MINIMAL | extra)
+    assert (settings.mode, settings.webhook_url) == ("webhook", "https://gate.example.org")
 
 
 def test_the_token_is_not_shown() -> None:

@@ -127,6 +127,19 @@ SERVER_INFO = {
     "default_agent_id": "demo",
     "started_at": AT,
 }
+DELIVERY = {
+    "id": "dlv_1",
+    "channel_id": "telegram:gate",
+    "room": "42",
+    "part": 1,
+    "state": "held",
+    "preview": "the answer",
+    "attempts": 1,
+    "uncertain": 1,
+    "error": "nobody can tell",
+    "created_at": AT,
+    "updated_at": AT,
+}
 SENT = {
     "thread_id": "thr_1",
     "message_id": "msg_1",
@@ -168,6 +181,12 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "agent.get": (lambda client: client.agents.get("demo"), {"agent": AGENT}),
     "channel.list": (lambda client: client.channels.list(), {"channels": [CHANNEL]}),
     "channel.status": (lambda client: client.channels.status("c"), {"channel": CHANNEL}),
+    "delivery.list": (
+        lambda client: client.deliveries.list(state="held", channel_id="telegram:gate", thread_id="thr_1"),
+        {"deliveries": [DELIVERY]},
+    ),
+    "delivery.retry": (lambda client: client.deliveries.retry("dlv_1"), {"delivery": DELIVERY}),
+    "delivery.settle": (lambda client: client.deliveries.settle("dlv_1"), {"delivery": DELIVERY}),
     "token.create": (
         lambda client: client.tokens.create("viewer", name="n", ttl_s=60),
         {"token": TOKEN, "secret": "tg_secret"},

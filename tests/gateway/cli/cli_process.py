@@ -68,12 +68,17 @@ class Cli:
         where = [] if without & set(args) else ["--data-dir", str(self.data_dir)]
         return [SCRIPT, *args, *where]
 
-    def start(self, *args: str, stdin: int | IO[str] = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    def start(
+        self,
+        *args: str,
+        stdin: int | IO[str] = subprocess.DEVNULL,
+        stdout: int | IO[str] = subprocess.PIPE,
+    ) -> subprocess.Popen[str]:
         """Start a command that goes on."""
         return subprocess.Popen(
             self.command(*args),
             stdin=stdin,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             env=environment(self.home, **self.variables),

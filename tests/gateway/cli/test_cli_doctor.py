@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from cli_process import Cli, stop
+from cryptography.fernet import Fernet
 
 Findings = dict[str, list[dict[str, Any]]]
 
@@ -162,6 +163,20 @@ def test_the_secrets_of_channels(cli: Cli) -> None:
     cli.variables["BOT"] = "1:there"
     path.chmod(0o600)
     _look(cli, "--config", str(path))
+
+
+def test_the_key_of_the_vault(cli: Cli) -> None:
+    _made(cli)
+    path = cli.home / "config.toml"
+    path.write_text('vault_key = "env:VAULT"')
+    path.chmod(0o600)
+    assert "VAULT is not set" in _said(_look(cli, "--config", str(path), code=1)["error"], "vault")
+    cli.variables["VAULT"] = "nonsense"
+    found = _look(cli, "--config", str(path), code=1)
+    assert "holds no key" in _said(found["error"], "vault")
+    assert "nonsense" not in json.dumps(found)
+    cli.variables["VAULT"] = Fernet.generate_key().decode()
+    assert "is there" in _said(_look(cli, "--config", str(path))["ok"], "vault")
 
 
 def test_a_configuration_that_does_not_load_does_not_hide_the_rest(cli: Cli) -> None:

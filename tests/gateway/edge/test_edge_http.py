@@ -9,6 +9,7 @@ import httpx
 import pytest
 from gateway_stage import Frame, Stage, Wire, until, words
 
+from gateway.rules.delivery_states import refused as refused_for_good
 from protocol import limits
 from protocol.errors import HTTP_STATUS, ErrorKind
 from protocol.ids import IdPrefix
@@ -55,6 +56,15 @@ async def stranger(stage: Stage) -> str:
     return pairing_id
 
 
+async def fail_a_delivery(stage: Stage, delivery_id: str) -> Frame:
+    """A dead letter; its params."""
+    notice = Notice(delivery_id, json.dumps({"text": "hello?", "payload": {}}))
+    hint = Delivered(delivery_id, "refused", "unknown", "7", room="42", refused=Telling(notice=notice))
+    await stage.store.inbox.commit(DEFAULT_ORG, "telegram", "none", [hint], {}, stage.clock.now_ms())
+    await stage.store.outbox.step(delivery_id, refused_for_good("blocked"), stage.clock.now_ms())
+    return {"delivery_id": delivery_id}
+
+
 async def cast(stage: Stage, wire: Wire) -> dict[str, Frame]:
     """Something for every method to act on: method → its params."""
     sent = await wire.call("message.send", content=words("say found it"))
@@ -93,6 +103,9 @@ async def cast(stage: Stage, wire: Wire) -> dict[str, Frame]:
         "approval.decide": {**approval, "decision": "approve"},
         "pairing.approve": {"pairing_id": await stranger(stage)},
         "pairing.reject": {"pairing_id": await stranger(stage)},
+        "delivery.list": {"state": "failed", "channel_id": "telegram:none"},
+        "delivery.retry": await fail_a_delivery(stage, "dlv_1"),
+        "delivery.settle": await fail_a_delivery(stage, "dlv_2"),
         "token.create": {"role": "viewer", "name": "new"},
         "token.revoke": {"token_id": token["id"]},
     }

@@ -8,12 +8,21 @@ from protocol.methods import METHODS, Method
 from protocol.records import Role
 from protocol.scopes import Scope
 
-READING = {"server.read", "thread.read", "run.read", "agent.read", "channel.read", "approval.read"}
+READING = {
+    "server.read",
+    "thread.read",
+    "run.read",
+    "agent.read",
+    "channel.read",
+    "approval.read",
+    "delivery.read",
+}
 OPERATING = READING | {
     "thread.write",
     "message.send",
     "run.control",
     "approval.decide",
+    "delivery.control",
     "pairing.read",
     "pairing.approve",
     "audit.read",

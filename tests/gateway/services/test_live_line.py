@@ -3,6 +3,7 @@
 import asyncio
 from types import SimpleNamespace
 
+from channels.capabilities import Capabilities, Idempotency, TextUnit
 from channels.messages import Receipt, Rendered, RoomRef
 from gateway.clock import Clock
 from gateway.services.delivery import Deliveries
@@ -22,8 +23,8 @@ class Paper:
     def __init__(self) -> None:
         self.sent = asyncio.Event()
 
-    def capabilities(self, room: RoomRef) -> SimpleNamespace:
-        return SimpleNamespace(typing_refresh_s=None, edit_interval_s=0.01)
+    def capabilities(self, room: RoomRef) -> Capabilities:
+        return Capabilities(4000, TextUnit.CODEPOINTS, Idempotency.NONE, can_edit=True, edit_interval_s=0.01)
 
     def placeholder(self, room: RoomRef) -> Rendered:
         return Rendered("…")

@@ -347,6 +347,24 @@ async def test_a_deletion_takes_back_what_waits(telegram: TelegramStage) -> None
     assert "secret" not in str(log)
 
 
+async def test_a_run_of_a_deleted_message_goes_on_but_does_not_begin_again(telegram: TelegramStage) -> None:
+    await commit(telegram, inbound("1", "sleep 60"))
+    thread_id = await telegram.only_thread()
+
+    async def begun() -> bool:
+        return "run.started" in await telegram.kinds(thread_id)
+
+    await eventually(begun)
+    await commit(telegram, Deleted("2", RoomRef("1001"), "1", 2))
+    assert (await telegram.kinds(thread_id))[-1] == "message.deleted", "what runs goes on"
+    await telegram.restart()
+
+    async def over() -> bool:
+        return "run.cancelled" in await telegram.kinds(thread_id)
+
+    await eventually(over)
+
+
 async def test_a_follower_sees_the_edit_and_a_later_one_the_redaction(telegram: TelegramStage) -> None:
     await commit(telegram, inbound("1", "sleep 60"), inbound("2", "say secret"))
     thread_id = await telegram.only_thread()
