@@ -114,7 +114,7 @@ def _telegram(token: str) -> Network:
     number, _, secret = token.partition(":")
     if not number.isdecimal() or not secret:
         raise ValueError("It is a number, a colon and a secret, like 700:abc.")
-    bot = telegram.BotAccount(token=token, id=int(number), username="threadgate_bot")
+    bot = telegram.BotAccount(token=token, id=int(number), username="threadgate_bot", first_name="Threadgate")
     emulator = telegram.TelegramEmulator([bot])
     emulator.add_bot(_WORKSHOP, chat_title="Workshop", chat_type="supergroup")
     emulator.set_role(_WORKSHOP, _GRACE_ON_TELEGRAM, "member")

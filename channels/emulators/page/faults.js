@@ -68,7 +68,7 @@ export class FaultPanel {
 }
 
 function callRow(call) {
-  const at = new Date(call.at * 1000).toLocaleTimeString([], { hour12: false });
+  const at = new Date(call.at * 1000).toLocaleTimeString([], { hourCycle: "h23" });
   const outcome = call.fault ?? call.status ?? "…";
   const isBad = call.fault || call.status >= 400;
   return element(

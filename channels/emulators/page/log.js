@@ -2,6 +2,7 @@
 
 import { button, element, face } from "/page/dom.js";
 
+const CLOCK = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 const AT_END_PX = 90; // so near the end, the view follows what is new
 
 export class Log {
@@ -12,6 +13,12 @@ export class Log {
     this.column = column;
     this.list = element("ol", { class: "messages", role: "log", "aria-label": `Messages in ${column.network.title}` });
     this.node = element("div", { class: "log", tabindex: "0" }, this.list);
+    let wasAtEnd = true;
+    this.node.addEventListener("scroll", () => {
+      wasAtEnd = this.#isAtEnd();
+    });
+    // A form or the fault panel takes room from below.
+    new ResizeObserver(() => wasAtEnd && this.#toEnd()).observe(this.node);
   }
 
   show(messages, threads) {
@@ -20,22 +27,29 @@ export class Log {
     this.#threads = new Map(threads.map((thread) => [thread.id, thread]));
     this.list.replaceChildren();
     for (const message of messages) this.#place(message);
-    if (messages.length === 0) this.list.append(element("li", { class: "empty" }, "Nothing said yet. Write the first message."));
-    this.node.scrollTop = this.node.scrollHeight;
+    for (const thread of threads) if (thread.root === null) this.#listOf(thread.id);
+    if (this.list.children.length === 0) this.list.append(element("li", { class: "empty" }, "Nothing said yet. Write the first message."));
+    this.#toEnd();
   }
 
   showMessage(message, isNew) {
     const isAtEnd = this.#isAtEnd();
     if (message.author.isBot && isNew) this.#settle(message.thread);
     const item = this.#place(message);
-    if (isAtEnd) this.node.scrollTop = this.node.scrollHeight;
+    if (isAtEnd) this.#toEnd();
     else if (isNew) item.scrollIntoView({ block: "nearest" });
   }
 
   showThread(thread) {
     this.#threads.set(thread.id, { ...this.#threads.get(thread.id), ...thread });
     const shown = this.list.querySelector(`[data-thread="${CSS.escape(thread.id)}"] > .thread-title`);
-    if (shown) shown.textContent = thread.title;
+    if (shown) shown.textContent = this.#titleOf(thread);
+  }
+
+  // A thread that is named after the message above it needs no title.
+  #titleOf(thread) {
+    const root = thread.root && this.column.message(thread.root);
+    return root?.text.includes(thread.title.replace(/…$/, "")) ? "" : thread.title;
   }
 
   // A draft is one growing message; it goes when its time is up or the real message comes.
@@ -44,7 +58,7 @@ export class Log {
     const made = this.#item(draft);
     made.classList.add("draft", "passing");
     this.#showPassing(`draft:${draft.thread}`, draft.thread, made, draft.until);
-    if (isAtEnd) this.node.scrollTop = this.node.scrollHeight;
+    if (isAtEnd) this.#toEnd();
   }
 
   showTyping(thread, typing) {
@@ -54,8 +68,12 @@ export class Log {
     const dots = element("span", { class: "dots", "aria-hidden": "true" }, element("i"), element("i"), element("i"));
     const made = element("li", { class: "typing passing" }, dots, `${typing.who} ${typing.text}`);
     this.#showPassing(key, thread, made, typing.until);
-    if (isAtEnd) this.node.scrollTop = this.node.scrollHeight;
+    if (isAtEnd) this.#toEnd();
     return undefined;
+  }
+
+  #toEnd() {
+    this.node.scrollTop = this.node.scrollHeight;
   }
 
   #isAtEnd() {
@@ -89,7 +107,8 @@ export class Log {
     if (shown) {
       const replies = shown.querySelector(":scope > .thread");
       if (replies) made.append(replies);
-      if (!message.isStreaming && !shown.classList.contains("streaming")) made.classList.add("fresh");
+      const isChanged = Number(made.dataset.edits) > Number(shown.dataset.edits);
+      if (isChanged && !message.author.isBot) made.classList.add("fresh");
       shown.replaceWith(made);
     } else {
       const list = this.#listOf(message.thread);
@@ -108,7 +127,7 @@ export class Log {
     const made = element(
       "div",
       { class: "thread", "data-thread": threadId },
-      element("div", { class: "thread-title" }, thread.title),
+      element("div", { class: "thread-title" }, this.#titleOf(thread)),
       list,
       button("Write in this thread", open, { class: "thread-open" }),
     );
@@ -137,8 +156,9 @@ export class Log {
     bubble.append(body, ...message.files.map(attachment));
     if (!message.deleted) bubble.append(...message.controls.map((row) => this.#controls(row)));
     bubble.append(this.#reactions(message));
-    if (!message.deleted && !message.isDraft) bubble.append(this.#actions(message));
-    return element("li", { class: ["message", ...names].join(" "), "data-id": message.id }, face(message.author.name), bubble);
+    if (!message.deleted && !message.isDraft && !message.onlyFor) bubble.append(this.#actions(message));
+    const attributes = { class: ["message", ...names].join(" "), "data-id": message.id, "data-edits": message.edits };
+    return element("li", attributes, face(message.author.name), bubble);
   }
 
   #head(message) {
@@ -148,8 +168,8 @@ export class Log {
       { class: "who" },
       element("b", {}, message.author.name),
       message.author.isBot && element("span", { class: "badge" }, "APP"),
-      element("time", { datetime: at.toISOString() }, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })),
-      message.isStreaming && element("span", { class: "live" }, "writing"),
+      element("time", { datetime: at.toISOString() }, at.toLocaleTimeString([], CLOCK)),
+      message.isStreaming && element("span", { class: "writing" }, "writing"),
       message.deleted && element("span", { class: "state" }, "deleted"),
       !message.deleted && message.edits > 0 && element("span", { class: "state", title: `${message.edits} edits` }, "edited"),
     );

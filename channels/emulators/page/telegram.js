@@ -60,7 +60,7 @@ class Telegram {
     if (!chat) return { messages: [], threads: [], prompts: [] };
     const messages = await this.control.get(`chats/${roomId}/messages?bot=${encodeURIComponent(this.#bot.username)}`);
     return {
-      messages: messages.map((one) => this.#message(roomId, one)),
+      messages: messages.filter((one) => one.topic_created === null).map((one) => this.#message(roomId, one)),
       threads: chat.topics.map((topic) => ({ id: String(topic.message_thread_id), title: topic.name, root: null })),
       prompts: [],
     };
@@ -136,13 +136,12 @@ class Telegram {
     for (const [who, list] of Object.entries(view.reactions)) {
       for (const one of list) reactions.set(one, [...(reactions.get(one) ?? []), Number(who)]);
     }
-    const created = view.topic_created !== null;
     return {
       ...this.#content(room, view),
       id: isEphemeral ? `e${view.ephemeral_message_id}` : String(view.message_id),
       raw: view,
       isService: view.service !== null,
-      text: view.service === null ? view.text : created ? `Topic “${view.topic_created}”` : serviceText(view.service),
+      text: view.service === null ? view.text : serviceText(view.service),
       quote: view.reply_to ? this.#quote(room, view) : null,
       controls: (view.keyboard ?? []).map((row) => row.map((key) => this.#control(room, view, key))),
       reactions: [...reactions].map(([value, who]) => ({ shown: value, value, who })),
