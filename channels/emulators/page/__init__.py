@@ -20,6 +20,8 @@ PAGE_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+PAGE_PATH: Final = "/page/"
+"""Where the page is as well, for networks that have something else at `/`."""
 _TYPES: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _PAGE: Final = "index.html"
 
@@ -48,8 +50,9 @@ def page_routes(control_paths: Mapping[str, str], events_path: str) -> list[web.
 
     return [
         web.get("/", serve_page),
-        web.get("/page/settings.json", serve_settings),
-        web.get("/page/{name}", serve_file),
+        web.get(PAGE_PATH, serve_page),
+        web.get(PAGE_PATH + "settings.json", serve_settings),
+        web.get(PAGE_PATH + "{name}", serve_file),
     ]
 
 

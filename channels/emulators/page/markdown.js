@@ -6,6 +6,8 @@
 
 import { element, link } from "/page/dom.js";
 
+// Deeper than anybody reads; a text that is nested without end must not break the page.
+const DEPTH_MAX = 8;
 const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([\w+#.-]*)\s*$/;
 const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$/;
 const QUOTE = /^ {0,3}>\s?(.*)$/;
@@ -15,11 +17,12 @@ const DIVIDER = /^\s*\|?(?:\s*:?-+:?\s*\|)+\s*:?-*:?\s*$/;
 
 export function renderMarkdown(text, dialect) {
   const root = document.createDocumentFragment();
-  blocks(root, text.split("\n"), dialect);
+  blocks(root, text.split("\n"), { ...dialect, depth: 0 });
   return root;
 }
 
-function blocks(parent, lines, dialect) {
+function blocks(parent, lines, { depth, ...outer }) {
+  const dialect = { ...outer, depth: depth + 1 };
   let words = [];
   const finish = () => {
     if (words.some((line) => line.trim())) parent.append(paragraph(words, dialect));
@@ -43,6 +46,7 @@ function blocks(parent, lines, dialect) {
 
 function block(lines, at, dialect) {
   const line = lines[at];
+  if (dialect.depth > DEPTH_MAX) return null;
   if (FENCE.test(line)) return fence(lines, at);
   const heading = /^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$/.exec(line);
   if (heading && heading[1].length <= dialect.headings) {
@@ -129,28 +133,25 @@ function table(lines, at, dialect) {
 const REFERENCES = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0" };
 const PAIRS = [["***", "strong"], ["**", "strong"], ["__", "u"], ["~~", "s"], ["||", "spoiler"], ["*", "em"], ["_", "em"]];
 
-export function inlines(parent, text, dialect) {
+// `dead` are the marks that close nowhere in the rest of this text: they are looked for once.
+function inlines(parent, text, { depth, ...outer }) {
+  const dialect = { ...outer, depth: depth + 1, dead: new Set() };
+  if (depth > DEPTH_MAX) {
+    parent.append(text);
+    return parent;
+  }
   let plain = "";
-  const flush = () => {
-    if (plain) parent.append(plain);
-    plain = "";
-  };
   let at = 0;
   while (at < text.length) {
-    const found = span(text, at, dialect);
-    if (found === null) {
-      plain += text[at];
-      at += 1;
-    } else if (typeof found.node === "string") {
-      plain += found.node;
-      at = found.next;
-    } else {
-      flush();
-      parent.append(found.node);
-      at = found.next;
+    const found = span(text, at, dialect) ?? { node: text[at], next: at + 1 };
+    if (typeof found.node === "string") plain += found.node;
+    else {
+      parent.append(plain, found.node);
+      plain = "";
     }
+    at = found.next;
   }
-  flush();
+  parent.append(plain);
   return parent;
 }
 
@@ -200,8 +201,12 @@ function pair(text, at, dialect) {
   for (const [mark, name] of PAIRS) {
     if (!text.startsWith(mark, at)) continue;
     if (mark === "||" && !dialect.hasSpoilers) continue;
+    if (dialect.dead.has(mark) || /\s/.test(text[at + mark.length] ?? " ")) continue;
     const end = closing(text, at + mark.length, mark);
-    if (end < 0) continue;
+    if (end < 0) {
+      dialect.dead.add(mark);
+      continue;
+    }
     const isWord = mark[0] === "_" && (/\w/.test(text[at - 1] ?? "") || /\w/.test(text[end + mark.length] ?? ""));
     if (isWord) continue;
     const tag = mark === "__" && !dialect.hasSpoilers ? "strong" : name;
@@ -215,7 +220,6 @@ function pair(text, at, dialect) {
 
 // Where a mark closes: not after a space, not escaped, not within code; -1 when nowhere.
 function closing(text, from, mark) {
-  if (/\s/.test(text[from] ?? " ")) return -1;
   let at = from;
   while (at < text.length) {
     if (text[at] === "\\") at += 2;
