@@ -162,14 +162,18 @@ class Gateway:
         ]
 
     async def stop(self) -> None:
-        """The ordered end: nothing new in, clients told, turns finished or parked, deliveries, hub, port."""
+        """The ordered end: clients told, turns finished or parked, deliveries, adapters, hub, port.
+
+        Adapters go after what they send: a call cut off in the middle would be one nobody knows about. What they
+        still receive is stored, and runs at the next start.
+        """
         await self._server.drain()
         await self._health.stop()
-        await asyncio.gather(*(self._stop_adapter(adapter) for adapter, _ in self._intakes))
         await self._scheduler.stop(self._settings.runs.shutdown_s)
         await self._live.close(DELIVERY_STOP_S)
         await self._receipts.close(RECEIPT_STOP_S)
         await self._deliveries.stop(DELIVERY_STOP_S)
+        await asyncio.gather(*(self._stop_adapter(adapter) for adapter, _ in self._intakes))
         for chore in self._chores:
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)

@@ -167,6 +167,7 @@ async def run(kills: int, seed: int, place: Path, *, acks_before_commit: bool = 
         cast = await _assemble(loop, stack)
         gateways.send(signal.SIGKILL)
         await gateways.death()
+        loop.autopsy.examine(emulator.confirmed_offset())  # somebody may have been answered just then
         began = time.monotonic()
         await loop.kill_all()
         loop_s = time.monotonic() - began

@@ -1,0 +1,154 @@
+"""The contract of every channel: what an agent asks to do is decided by buttons in the room, once, by the right person."""
+
+from channels.messages import RoomRef
+from tests.contract.contract_stage import ContractStage
+from tests.contract.networks import ADA, BOB, Network, Said, Shown, Spot
+
+ASK = "approve a release"
+APPROVED = "so I did it"
+DENIED = "so I left it"
+PREFACE = "I would like to do this: a release"
+
+
+async def card_of(stage: ContractStage, said: Said) -> Shown:
+    """The one message with buttons, once it is there."""
+    network = stage.network
+
+    def with_buttons() -> list[Shown]:
+        return [one for one in network.answers(said) if one.buttons]
+
+    await stage.eventually(with_buttons, lambda: network.answers(said))
+    (card,) = with_buttons()
+    assert stage.adapter.capabilities(RoomRef(network.room_id(card.spot), card.spot.thread)).actions_max >= 2
+    return card
+
+
+async def check_settled(stage: ContractStage, said: Said, outcome: str, end: str) -> None:
+    """The run went on with the decision, the card says how it was decided and has no buttons."""
+    network = stage.network
+    await stage.eventually(
+        lambda: any(end in one.text for one in network.answers(said)), lambda: network.answers(said)
+    )
+    await stage.settled()
+    await stage.eventually(
+        lambda: any(outcome in one.text for one in network.answers(said)), lambda: network.answers(said)
+    )
+    assert not any(one.buttons for one in network.answers(said))
+    assert len(await stage.events("approval.decided")) == 1
+
+
+def whole(stage: ContractStage, spot: Spot) -> str:
+    """All that the bot says in a spot."""
+    return "\n".join(stage.texts(spot))
+
+
+async def test_whoever_asked_approves_with_a_button(stage: ContractStage, network: Network) -> None:
+    await stage.go()
+    lobby = network.room()
+    said = network.mention(lobby, ASK)
+    card = await card_of(stage, said)
+    assert card.buttons == ("Approve", "Deny")
+
+    await network.press(card, "Approve")
+
+    await check_settled(stage, said, "Approved by Ada", APPROVED)
+
+
+async def test_whoever_asked_denies_with_a_button(stage: ContractStage, network: Network) -> None:
+    await stage.go()
+    spot = network.direct()
+    said = network.say(spot, ASK)
+    card = await card_of(stage, said)
+
+    await network.press(card, "Deny")
+
+    await check_settled(stage, said, "Denied by Ada", DENIED)
+
+
+async def test_a_button_pressed_by_somebody_else_decides_nothing(
+    stage: ContractStage, network: Network
+) -> None:
+    await stage.go()
+    lobby = network.room()
+    said = network.mention(lobby, ASK)
+    card = await card_of(stage, said)
+
+    await network.press(card, "Approve", BOB)
+
+    await stage.eventually(lambda: network.whispers(card.spot, BOB))
+    assert APPROVED not in whole(stage, lobby)
+    assert await stage.events("approval.decided") == []
+    await network.press(card, "Deny")
+    await check_settled(stage, said, "Denied by Ada", DENIED)
+
+
+async def test_only_approvers_decide_where_there_are_some(stage: ContractStage, network: Network) -> None:
+    await stage.go(approvers=[network.id_of(BOB)])
+    lobby = network.room()
+    said = network.mention(lobby, ASK)
+    card = await card_of(stage, said)
+
+    await network.press(card, "Approve", ADA)
+    await stage.eventually(lambda: network.whispers(card.spot, ADA))
+    assert await stage.events("approval.decided") == []
+    await network.press(card, "Approve", BOB)
+
+    await check_settled(stage, said, "Approved by Bob", APPROVED)
+
+
+async def test_a_button_pressed_twice_decides_once(stage: ContractStage, network: Network) -> None:
+    await stage.go()
+    lobby = network.room()
+    said = network.mention(lobby, ASK)
+    card = await card_of(stage, said)
+
+    await network.press(card, "Approve")
+    await network.press(card, "Approve")
+
+    await check_settled(stage, said, "Approved by Ada", APPROVED)
+    assert whole(stage, lobby).count(APPROVED) == 1
+
+
+async def test_a_button_works_after_a_restart(stage: ContractStage, network: Network) -> None:
+    await stage.go()
+    lobby = network.room()
+    said = network.mention(lobby, ASK)
+    card = await card_of(stage, said)
+    await stage.settled()
+
+    await stage.again()
+    await stage.flows()
+    await network.press(card, "Approve")
+
+    await check_settled(stage, said, "Approved by Ada", APPROVED)
+
+
+async def test_a_decision_elsewhere_settles_the_card(stage: ContractStage, network: Network) -> None:
+    await stage.go()
+    lobby = network.room()
+    said = network.mention(lobby, ASK)
+    card = await card_of(stage, said)
+
+    operator = await stage.operator()
+    (approval,) = (await operator.call("approval.list"))["approvals"]
+    await operator.call(
+        "approval.decide", approval_id=approval["id"], decision="approve", idempotency_key="decided"
+    )
+
+    await stage.eventually(lambda: not any(one.buttons for one in network.answers(said)))
+    await stage.settled()
+    assert any(one.ref == card.ref for one in network.answers(said)), "the card itself was changed"
+    assert APPROVED in whole(stage, lobby)
+
+
+async def test_what_waits_for_a_decision_does_not_hold_up_another_room(
+    stage: ContractStage, network: Network
+) -> None:
+    await stage.go()
+    lobby, elsewhere = network.room(), network.room("elsewhere")
+    said = network.mention(lobby, ASK)
+    await card_of(stage, said)
+
+    network.mention(elsewhere, "say meanwhile")
+
+    await stage.shows(elsewhere, "meanwhile")
