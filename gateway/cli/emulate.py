@@ -83,6 +83,8 @@ async def _emulate_all(port: int) -> None:
 async def _announce(headline: str, networks: list[Network]) -> None:
     """Say what to configure, and wait to be stopped."""
     tables = "\n\n".join(map(channel_table, networks))
-    console.print(f"{headline}\n\nFor the gateway's config.toml:\n\n{tables}\n", soft_wrap=True)
+    console.print(
+        f"{headline}\n\nFor the gateway's config.toml:\n\n{tables}\n\nCtrl-C stops it.", soft_wrap=True
+    )
     sys.stdout.flush()
     await asyncio.Event().wait()

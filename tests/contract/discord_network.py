@@ -120,9 +120,7 @@ class DiscordNetwork:
     def command(self, spot: Spot, text: str, person: Person = ADA) -> Said:
         options = {COMMAND_TEXT: text}
         bot = BOTS[spot.account].username
-        self.emulator.slash(
-            COMMAND, options, user=self._user(person), channel_id=_channel_id(spot), bot=bot
-        )
+        self.emulator.slash(COMMAND, options, user=self._user(person), channel_id=_channel_id(spot), bot=bot)
         return Said(spot, "", person)
 
     def edit(self, said: Said, text: str) -> None:
@@ -159,7 +157,9 @@ class DiscordNetwork:
         return [self._shown(spot, one) for one in self._messages(spot) if one.deleted_at is None]
 
     def answers(self, said: Said) -> list[Shown]:
-        thread = said.spot.thread or (said.ref if int(said.ref or 0) in self.emulator.world.channels else None)
+        thread = said.spot.thread or (
+            said.ref if int(said.ref or 0) in self.emulator.world.channels else None
+        )
         shown = self.from_bot(Spot(said.spot.room, said.spot.is_direct, None, said.spot.account))
         return [one for one in shown if one.spot.thread == thread]
 
