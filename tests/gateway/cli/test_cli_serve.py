@@ -16,7 +16,6 @@ from cli_process import Cli, stop, wait_for
 from channels.registry import SETTINGS_BY_KIND
 from gateway.app import VERSION
 
-
 OPENER: Final = build_opener(ProxyHandler({}))
 
 
