@@ -57,6 +57,7 @@ export class Log {
     const isAtEnd = this.#isAtEnd();
     const made = this.#item(draft);
     made.classList.add("draft", "passing");
+    this.#drop(`typing:${draft.thread}`);
     this.#showPassing(`draft:${draft.thread}`, draft.thread, made, draft.until);
     if (isAtEnd) this.#toEnd();
   }

@@ -30,6 +30,7 @@ class Slack {
       ["Refuse 3 sockets", () => control.post("refuse_upgrades", { count: 3 })],
       ["Ask to reconnect", () => control.post("disconnect", {})],
       ["End streams", () => control.post("expire_streams", {})],
+      ["Send again now", () => control.post("hurry", {})],
     ];
   }
 
@@ -103,8 +104,9 @@ class Slack {
   }
 
   async connection() {
-    const count = (await this.control.get("sockets")).length;
-    return `The gateway has ${count} socket${count === 1 ? "" : "s"} open`;
+    const [sockets, deliveries] = await Promise.all([this.control.get("sockets"), this.control.get("deliveries")]);
+    const waiting = deliveries.undelivered.length; // Slack repeats at once, after a minute, after five
+    return `The gateway has ${sockets.length} sockets open; not acknowledged yet: ${waiting}`;
   }
 
   change(event) {
