@@ -35,16 +35,19 @@ export class Column {
     this.composer = new Composer(this);
     this.sheet = new FormSheet(this);
     this.faults = new FaultPanel(this);
-    const head = element(
-      "header",
-      { class: "head" },
-      element("h2", {}, this.network.title),
-      this.note,
-    );
+    const head = element("header", { class: "head" }, element("h2", {}, this.network.title), this.note);
     const id = `column-${this.kind}`;
     const label = { class: "column", id, "data-kind": this.kind, "aria-label": this.network.title };
     this.node = element(
-      "section", label, head, this.rooms, this.log.node, this.sheet.node, this.notice, this.composer.node, this.faults.node,
+      "section",
+      label,
+      head,
+      this.rooms,
+      this.log.node,
+      this.sheet.node,
+      this.notice,
+      this.composer.node,
+      this.faults.node,
     );
   }
 
@@ -167,9 +170,13 @@ export class Column {
   }
 
   #takeLater({ laterMs, changes }) {
-    setTimeout(() => this.observed(async () => {
-      for (const change of await changes()) await this.#take(change);
-    }), laterMs);
+    setTimeout(
+      () =>
+        this.observed(async () => {
+          for (const change of await changes()) await this.#take(change);
+        }),
+      laterMs,
+    );
   }
 
   #show(message) {

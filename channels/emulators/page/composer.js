@@ -12,30 +12,49 @@ export class Composer {
     const { title } = column.network;
     this.context = element("span");
     this.bar = element(
-      "div", { class: "context", hidden: true },
-      this.context, button("×", () => this.leave(), { "aria-label": "Leave" }),
+      "div",
+      { class: "context", hidden: true },
+      this.context,
+      button("×", () => this.leave(), { "aria-label": "Leave" }),
     );
     this.prompts = element("div", { class: "prompts", "aria-label": "Suggestions" });
     this.chips = element("ul", { class: "chips", "aria-label": "Files" });
     this.as = element("select", { "aria-label": `Write in ${title} as`, onchange: () => this.#choose() });
-    this.picker = element("input", { type: "file", multiple: true, hidden: true, onchange: () => this.#add(this.picker) });
+    this.picker = element("input", {
+      type: "file",
+      multiple: true,
+      hidden: true,
+      onchange: () => this.#add(this.picker),
+    });
     this.text = element("textarea", {
-      rows: 1, placeholder: "Message", "aria-label": `Message in ${title}`,
-      onkeydown: (event) => this.#key(event), oninput: () => this.#suggest(),
+      rows: 1,
+      placeholder: "Message",
+      "aria-label": `Message in ${title}`,
+      onkeydown: (event) => this.#key(event),
+      oninput: () => this.#suggest(),
       onpaste: (event) => this.#add(event.clipboardData),
     });
     this.node = element(
       "form",
       { class: "composer", autocomplete: "off", onsubmit: (event) => this.#submit(event) },
-      this.prompts, this.bar, this.chips,
+      this.prompts,
+      this.bar,
+      this.chips,
       element(
-        "div", { class: "line" },
-        button("+", () => this.picker.click(), { class: "attach", "aria-label": "Attach files", title: "Attach files" }),
-        this.picker, this.text,
+        "div",
+        { class: "line" },
+        button("+", () => this.picker.click(), {
+          class: "attach",
+          "aria-label": "Attach files",
+          title: "Attach files",
+        }),
+        this.picker,
+        this.text,
         element("button", { type: "submit", class: "send" }, "Send"),
       ),
       element(
-        "div", { class: "as" },
+        "div",
+        { class: "as" },
         element("label", {}, "as ", this.as),
         button("+ Person", () => this.column.askPerson(), { class: "quiet" }),
       ),
@@ -45,11 +64,17 @@ export class Composer {
   showPeople(commands = this.#commands) {
     this.#commands = commands;
     this.people = new Map(this.column.people.map((person) => [String(person.id), person]));
-    options(this.as, this.column.people.map((one) => [String(one.id), one.name]), String(this.column.person.id));
+    options(
+      this.as,
+      this.column.people.map((one) => [String(one.id), one.name]),
+      String(this.column.person.id),
+    );
   }
 
   showPrompts(prompts) {
-    this.prompts.replaceChildren(...prompts.map((prompt) => button(prompt.title, () => this.#put(prompt.message))));
+    this.prompts.replaceChildren(
+      ...prompts.map((prompt) => button(prompt.title, () => this.#put(prompt.message))),
+    );
   }
 
   reply(message) {
@@ -99,13 +124,23 @@ export class Composer {
   }
 
   #showFiles() {
-    this.chips.replaceChildren(...this.#files.map((file) => element(
-      "li", {}, file.name,
-      button("×", () => {
-        this.#files = this.#files.filter((one) => one !== file);
-        this.#showFiles();
-      }, { "aria-label": `Remove ${file.name}` }),
-    )));
+    this.chips.replaceChildren(
+      ...this.#files.map((file) =>
+        element(
+          "li",
+          {},
+          file.name,
+          button(
+            "×",
+            () => {
+              this.#files = this.#files.filter((one) => one !== file);
+              this.#showFiles();
+            },
+            { "aria-label": `Remove ${file.name}` },
+          ),
+        ),
+      ),
+    );
   }
 
   // A slash alone shows which commands there are.

@@ -28,13 +28,20 @@ export function renderMessage(view, mention, attached) {
 function part(component, mention, attached) {
   const inside = () => (component.components ?? []).map((one) => part(one, mention, attached)).filter(Boolean);
   switch (component.type) {
-    case TEXT: return markdown(component.content, mention);
-    case SECTION: return element("div", { class: "section" }, ...inside());
-    case CONTAINER: return element("div", { class: "container" }, ...inside());
-    case 12: return element("div", {}, ...component.items.map((item) => media(item.media, attached)));
-    case 13: return media(component.file, attached);
-    case 14: return element("hr");
-    default: return null;
+    case TEXT:
+      return markdown(component.content, mention);
+    case SECTION:
+      return element("div", { class: "section" }, ...inside());
+    case CONTAINER:
+      return element("div", { class: "container" }, ...inside());
+    case 12:
+      return element("div", {}, ...component.items.map((item) => media(item.media, attached)));
+    case 13:
+      return media(component.file, attached);
+    case 14:
+      return element("hr");
+    default:
+      return null;
   }
 }
 
@@ -68,21 +75,30 @@ function controlOf(component, press) {
   const label = component.label ?? component.emoji?.name ?? component.placeholder ?? "Choose";
   const url = /^https?:\/\//i.test(component.url ?? "") ? component.url : null;
   const choices = component.type === CHOICE ? component.options.map((one) => [one.value, one.label]) : null;
-  return { label, style: STYLES[component.style], url, choices, disabled: component.disabled, press: press(component.custom_id) };
+  return {
+    label,
+    style: STYLES[component.style],
+    url,
+    choices,
+    disabled: component.disabled,
+    press: press(component.custom_id),
+  };
 }
 
 export function fieldsOf(components) {
   return components.flatMap((component) => {
     const inputs = component.components ?? (component.component ? [component.component] : []);
-    return inputs.filter((input) => input.custom_id).map((input) => ({
-      id: input.custom_id,
-      label: component.label ?? input.label ?? input.custom_id,
-      hint: input.placeholder ?? null,
-      kind: input.type === CHOICE ? "choice" : input.style === 2 ? "lines" : "line",
-      choices: (input.options ?? []).map((one) => [one.value, one.label]),
-      value: input.value ?? "",
-      isRequired: input.required ?? true,
-      most: input.max_length ?? null,
-    }));
+    return inputs
+      .filter((input) => input.custom_id)
+      .map((input) => ({
+        id: input.custom_id,
+        label: component.label ?? input.label ?? input.custom_id,
+        hint: input.placeholder ?? null,
+        kind: input.type === CHOICE ? "choice" : input.style === 2 ? "lines" : "line",
+        choices: (input.options ?? []).map((one) => [one.value, one.label]),
+        value: input.value ?? "",
+        isRequired: input.required ?? true,
+        most: input.max_length ?? null,
+      }));
   });
 }

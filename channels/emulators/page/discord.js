@@ -17,8 +17,10 @@ class Discord {
   emoji = ["👀", "👍", "🎉", "❤️"].map((one) => [one, one]);
   canReply = true;
   faultMethods = [
-    ["sending", MESSAGES], ["editing", "PATCH /channels/{c}/messages/{m}"],
-    ["opening threads", "POST /channels/{c}/messages/{m}/threads"], ["answering presses", "POST /interactions/{i}/{t}/callback"],
+    ["sending", MESSAGES],
+    ["editing", "PATCH /channels/{c}/messages/{m}"],
+    ["opening threads", "POST /channels/{c}/messages/{m}/threads"],
+    ["answering presses", "POST /interactions/{i}/{t}/callback"],
     ["any call", ""],
   ];
   #bot = null;
@@ -28,7 +30,10 @@ class Discord {
 
   constructor(control) {
     this.control = control;
-    const gateway = (action, more = {}) => () => control.post("gateway", { action, ...more });
+    const gateway =
+      (action, more = {}) =>
+      () =>
+        control.post("gateway", { action, ...more });
     this.troubles = [
       ["Cut the gateway", gateway("cut")],
       ["Refuse 3 connections", gateway("refuse_upgrades", { count: 3 })],
@@ -42,7 +47,9 @@ class Discord {
   }
 
   async load() {
-    const [bots, users, channels] = await Promise.all(["bots", "users", "channels"].map((path) => this.control.get(path)));
+    const [bots, users, channels] = await Promise.all(
+      ["bots", "users", "channels"].map((path) => this.control.get(path)),
+    );
     [this.#bot] = bots;
     this.#commands = Object.values(this.#bot.commands).flat();
     this.#names = new Map([...users, ...bots].map((one) => [one.id, one.display_name]));
@@ -50,10 +57,12 @@ class Discord {
     for (const channel of channels) this.#names.set(channel.id, channel.name);
     return {
       bot: { id: this.#bot.id, name: this.#bot.display_name },
-      people: users.filter((one) => !one.is_bot).map((one) => ({ id: one.id, name: one.display_name, handle: one.username })),
-      rooms: channels.filter((one) => one.type === "text").map((one) => (
-        { id: one.id, title: `#${one.name}`, note: `mention @${this.#bot.username}` }
-      )),
+      people: users
+        .filter((one) => !one.is_bot)
+        .map((one) => ({ id: one.id, name: one.display_name, handle: one.username })),
+      rooms: channels
+        .filter((one) => one.type === "text")
+        .map((one) => ({ id: one.id, title: `#${one.name}`, note: `mention @${this.#bot.username}` })),
       commands: this.#commands.map((command) => `/${command.name}`),
     };
   }
@@ -80,7 +89,7 @@ class Discord {
     if (text.startsWith("/")) return this.#command(room, person, text);
     const attachments = files.map(async (file) => ({ filename: file.name, content_base64: await base64(file) }));
     return this.control.post("messages", {
-      channel_id: thread ? await this.#enter(room, person, thread) : reply?.thread ?? room,
+      channel_id: thread ? await this.#enter(room, person, thread) : (reply?.thread ?? room),
       content: this.#typed(text),
       user: user(person),
       reply_to: reply?.id ?? null,
@@ -91,7 +100,12 @@ class Discord {
   // The thread's channel; made when the message had none.
   async #enter(room, person, thread) {
     if (this.#channels.has(thread.id)) return thread.id;
-    const body = { channel_id: room, message_id: thread.root, name: thread.title.slice(0, 90) || "Thread", user: user(person) };
+    const body = {
+      channel_id: room,
+      message_id: thread.root,
+      name: thread.title.slice(0, 90) || "Thread",
+      user: user(person),
+    };
     return (await this.control.post("threads", body)).id;
   }
 
@@ -107,7 +121,8 @@ class Discord {
   #typed(text) {
     return text.replace(/(?<![\w<])@([\w.]+)/g, (all, name) => {
       const wanted = name.toLowerCase();
-      if (wanted === this.#bot.username || wanted === this.#bot.display_name.toLowerCase()) return `<@${this.#bot.id}>`;
+      if (wanted === this.#bot.username || wanted === this.#bot.display_name.toLowerCase())
+        return `<@${this.#bot.id}>`;
       const found = [...this.#names].find(([, shown]) => shown?.toLowerCase() === wanted);
       return found ? `<@${found[0]}>` : all;
     });
@@ -122,13 +137,22 @@ class Discord {
   }
 
   react(message, person, value, isTaken) {
-    return this.control.post("reactions", { ...place(message), emoji: value, user: user(person), takes_back: isTaken });
+    return this.control.post("reactions", {
+      ...place(message),
+      emoji: value,
+      user: user(person),
+      takes_back: isTaken,
+    });
   }
 
   async addRoom(name) {
     const [guild] = await this.control.get("guilds");
     const spelled = name.toLowerCase().replace(/\s+/g, "-");
-    const made = await this.control.post("moderation", { action: "create_channel", guild_id: guild.id, name: spelled });
+    const made = await this.control.post("moderation", {
+      action: "create_channel",
+      guild_id: guild.id,
+      name: spelled,
+    });
     return made.result;
   }
 
@@ -158,7 +182,13 @@ class Discord {
     }
     const thread = isThread(channel) ? channelId : null;
     if (type === "typing") {
-      return [{ room, thread, typing: { who: detail.user.display_name, text: "is typing", until: Date.now() + TYPING_MS } }];
+      return [
+        {
+          room,
+          thread,
+          typing: { who: detail.user.display_name, text: "is typing", until: Date.now() + TYPING_MS },
+        },
+      ];
     }
     return type === "interaction" ? this.#interaction(detail) : [];
   }
@@ -170,7 +200,18 @@ class Discord {
       await this.control.post("submissions", { interaction_id: view.id, values });
       return { closes: true };
     };
-    return [{ form: { id: view.id, title: view.modal.title, fields: fieldsOf(view.modal.components), submitLabel: "Submit", submit, dismiss: () => null } }];
+    return [
+      {
+        form: {
+          id: view.id,
+          title: view.modal.title,
+          fields: fieldsOf(view.modal.components),
+          submitLabel: "Submit",
+          submit,
+          dismiss: () => null,
+        },
+      },
+    ];
   }
 
   async #isAnswered(id) {
@@ -188,13 +229,25 @@ class Discord {
       thread: isInThread ? view.channel_id : null,
       at: view.at * 1000,
       author: { id: view.author.id, name: view.author.display_name, isBot: view.author.is_bot },
-      body: () => renderMessage(view, (token) => this.#named(token), (name) => this.#attached(view, name)),
+      body: () =>
+        renderMessage(
+          view,
+          (token) => this.#named(token),
+          (name) => this.#attached(view, name),
+        ),
       text: view.content,
       quote: view.reply_to ? this.#quote(view) : null,
       files: view.attachments.map((one) => this.#file(one)),
-      controls: rowsOf(view.components, (custom_id) => (person, value) => this.control.post("presses", {
-        ...place({ channel: view.channel_id, id: view.id }), custom_id, user: user(person), values: value === undefined ? [] : [value],
-      })),
+      controls: rowsOf(
+        view.components,
+        (custom_id) => (person, value) =>
+          this.control.post("presses", {
+            ...place({ channel: view.channel_id, id: view.id }),
+            custom_id,
+            user: user(person),
+            values: value === undefined ? [] : [value],
+          }),
+      ),
       reactions: Object.entries(view.reactions).map(([value, who]) => ({ shown: value, value, who })),
       edits: view.edits.length,
       deleted: view.deleted,

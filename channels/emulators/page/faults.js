@@ -19,8 +19,17 @@ export class FaultPanel {
     this.column = column;
     const { network } = column;
     this.method = element("select", { "aria-label": "Which calls fail" });
-    options(this.method, network.faultMethods.map(([label, method]) => [method, label]));
-    this.count = element("input", { type: "number", min: 1, max: 99, value: 1, "aria-label": "How many calls fail" });
+    options(
+      this.method,
+      network.faultMethods.map(([label, method]) => [method, label]),
+    );
+    this.count = element("input", {
+      type: "number",
+      min: 1,
+      max: 99,
+      value: 1,
+      "aria-label": "How many calls fail",
+    });
     this.pending = element("p", { class: "pending", "aria-live": "polite" });
     this.calls = element("tbody");
     this.node = element(
@@ -29,7 +38,11 @@ export class FaultPanel {
       element("summary", {}, "Make it fail"),
       element("div", { class: "which" }, element("label", {}, "the next ", this.count), this.method),
       element("div", { class: "kinds" }, ...FAULTS.map(([label, fault]) => button(label, () => this.#add(fault)))),
-      element("div", { class: "kinds" }, ...network.troubles.map(([label, act]) => button(label, () => this.#act(act)))),
+      element(
+        "div",
+        { class: "kinds" },
+        ...network.troubles.map(([label, act]) => button(label, () => this.#act(act))),
+      ),
       this.pending,
       element("table", { "aria-label": "The last calls of the gateway" }, this.calls),
     );
@@ -58,11 +71,14 @@ export class FaultPanel {
   async #look() {
     const { network } = this.column;
     const [faults, calls, connection] = await Promise.all([
-      network.control.get("faults"), network.control.get("calls"), network.connection(),
+      network.control.get("faults"),
+      network.control.get("calls"),
+      network.connection(),
     ]);
     const waiting = faults.map((one) => `${one.count} × ${one.kind}${one.method ? ` on ${one.method}` : ""}`);
     this.pending.replaceChildren(`${connection}. To fail: ${waiting.join(", ") || "nothing"}. `);
-    if (waiting.length > 0) this.pending.append(button("Forget", () => this.#act(() => network.control.clear("faults"))));
+    if (waiting.length > 0)
+      this.pending.append(button("Forget", () => this.#act(() => network.control.clear("faults"))));
     this.calls.replaceChildren(...calls.slice(-CALLS_SHOWN).reverse().map(callRow));
   }
 }
@@ -72,7 +88,10 @@ function callRow(call) {
   const outcome = call.fault ?? call.status ?? "…";
   const isBad = call.fault || call.status >= 400;
   return element(
-    "tr", { class: isBad ? "bad" : null },
-    element("td", {}, at), element("td", { title: call.description }, call.method), element("td", {}, String(outcome)),
+    "tr",
+    { class: isBad ? "bad" : null },
+    element("td", {}, at),
+    element("td", { title: call.description }, call.method),
+    element("td", {}, String(outcome)),
   );
 }

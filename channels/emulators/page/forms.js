@@ -28,18 +28,26 @@ export class FormSheet {
     if (this.node.hidden) this.#before = document.activeElement;
     this.#form = form;
     const fields = form.fields.map((field) => fieldNode(field, values[field.id] ?? field.value ?? ""));
-    this.node.replaceChildren(element(
-      "form",
-      { role: "dialog", "aria-label": form.title, autocomplete: "off", onsubmit: (event) => this.#submit(event) },
-      element("h3", {}, form.title),
-      form.intro ?? null,
-      ...fields,
+    this.node.replaceChildren(
       element(
-        "div", { class: "buttons" },
-        button(form.closeLabel ?? "Cancel", () => this.#dismiss()),
-        element("button", { type: "submit", class: "primary" }, form.submitLabel ?? "Send"),
+        "form",
+        {
+          role: "dialog",
+          "aria-label": form.title,
+          autocomplete: "off",
+          onsubmit: (event) => this.#submit(event),
+        },
+        element("h3", {}, form.title),
+        form.intro ?? null,
+        ...fields,
+        element(
+          "div",
+          { class: "buttons" },
+          button(form.closeLabel ?? "Cancel", () => this.#dismiss()),
+          element("button", { type: "submit", class: "primary" }, form.submitLabel ?? "Send"),
+        ),
       ),
-    ));
+    );
     this.node.hidden = false;
     this.node.querySelector("input, textarea, select, button").focus();
   }
@@ -74,7 +82,12 @@ export class FormSheet {
 }
 
 function fieldNode(field, value) {
-  const attributes = { "data-field": field.id, required: field.isRequired, maxlength: field.most, placeholder: field.hint };
+  const attributes = {
+    "data-field": field.id,
+    required: field.isRequired,
+    maxlength: field.most,
+    placeholder: field.hint,
+  };
   const input = {
     line: () => element("input", attributes),
     lines: () => element("textarea", { ...attributes, rows: 3 }),
@@ -82,5 +95,11 @@ function fieldNode(field, value) {
   }[field.kind]();
   input.value = value;
   const error = field.error && element("span", { class: "error", role: "alert" }, field.error);
-  return element("label", {}, element("span", {}, field.label + (field.isRequired ? "" : " (optional)")), input, error);
+  return element(
+    "label",
+    {},
+    element("span", {}, field.label + (field.isRequired ? "" : " (optional)")),
+    input,
+    error,
+  );
 }

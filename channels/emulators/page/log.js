@@ -11,7 +11,11 @@ export class Log {
 
   constructor(column) {
     this.column = column;
-    this.list = element("ol", { class: "messages", role: "log", "aria-label": `Messages in ${column.network.title}` });
+    this.list = element("ol", {
+      class: "messages",
+      role: "log",
+      "aria-label": `Messages in ${column.network.title}`,
+    });
     this.node = element("div", { class: "log", tabindex: "0" }, this.list);
     let wasAtEnd = true;
     this.node.addEventListener("scroll", () => {
@@ -28,7 +32,8 @@ export class Log {
     this.list.replaceChildren();
     for (const message of messages) this.#place(message);
     for (const thread of threads) if (thread.root === null) this.#listOf(thread.id);
-    if (this.list.children.length === 0) this.list.append(element("li", { class: "empty" }, "Nothing said yet. Write the first message."));
+    if (this.list.children.length === 0)
+      this.list.append(element("li", { class: "empty" }, "Nothing said yet. Write the first message."));
     this.#toEnd();
   }
 
@@ -66,7 +71,13 @@ export class Log {
     const key = `typing:${thread}`;
     if (!typing.text) return this.#drop(key);
     const isAtEnd = this.#isAtEnd();
-    const dots = element("span", { class: "dots", "aria-hidden": "true" }, element("i"), element("i"), element("i"));
+    const dots = element(
+      "span",
+      { class: "dots", "aria-hidden": "true" },
+      element("i"),
+      element("i"),
+      element("i"),
+    );
     const made = element("li", { class: "typing passing" }, dots, `${typing.who} ${typing.text}`);
     this.#showPassing(key, thread, made, typing.until);
     if (isAtEnd) this.#toEnd();
@@ -85,7 +96,10 @@ export class Log {
     this.#drop(key);
     made.dataset.key = key;
     this.#listOf(thread).append(made);
-    this.#timers.set(key, setTimeout(() => this.#drop(key), Math.max(0, until - Date.now())));
+    this.#timers.set(
+      key,
+      setTimeout(() => this.#drop(key), Math.max(0, until - Date.now())),
+    );
   }
 
   #drop(key) {
@@ -134,7 +148,11 @@ export class Log {
     );
     const root = thread.root && this.list.querySelector(`[data-id="${CSS.escape(thread.root)}"]`);
     if (root) root.append(made);
-    else this.list.insertBefore(element("li", { class: "alone" }, made), this.list.querySelector(":scope > .passing"));
+    else
+      this.list.insertBefore(
+        element("li", { class: "alone" }, made),
+        this.list.querySelector(":scope > .passing"),
+      );
     return list;
   }
 
@@ -158,7 +176,11 @@ export class Log {
     if (!message.deleted) bubble.append(...message.controls.map((row) => this.#controls(row)));
     bubble.append(this.#reactions(message));
     if (!message.deleted && !message.isDraft && !message.onlyFor) bubble.append(this.#actions(message));
-    const attributes = { class: ["message", ...names].join(" "), "data-id": message.id, "data-edits": message.edits };
+    const attributes = {
+      class: ["message", ...names].join(" "),
+      "data-id": message.id,
+      "data-edits": message.edits,
+    };
     return element("li", attributes, face(message.author.name), bubble);
   }
 
@@ -172,31 +194,51 @@ export class Log {
       element("time", { datetime: at.toISOString() }, at.toLocaleTimeString([], CLOCK)),
       message.isStreaming && element("span", { class: "writing" }, "writing"),
       message.deleted && element("span", { class: "state" }, "deleted"),
-      !message.deleted && message.edits > 0 && element("span", { class: "state", title: `${message.edits} edits` }, "edited"),
+      !message.deleted &&
+        message.edits > 0 &&
+        element("span", { class: "state", title: `${message.edits} edits` }, "edited"),
     );
   }
 
   #controls(row) {
     const act = (control, value) => this.column.observed(() => control.press(this.column.person, value));
-    return element("div", { class: "controls" }, ...row.map((control) => {
-      if (control.url) return element("a", { class: "control", href: control.url, target: "_blank", rel: "noopener noreferrer" }, control.label);
-      if (control.choices) {
-        const choices = control.choices.map(([value, label]) => new Option(label, value));
-        const first = new Option(control.label, "");
-        const onchange = (event) => event.target.value && act(control, event.target.value);
-        return element("select", { "aria-label": control.label, onchange }, first, ...choices);
-      }
-      return button(control.label, () => act(control), { class: `control ${control.style ?? ""}`, disabled: control.disabled });
-    }));
+    return element(
+      "div",
+      { class: "controls" },
+      ...row.map((control) => {
+        if (control.url)
+          return element(
+            "a",
+            { class: "control", href: control.url, target: "_blank", rel: "noopener noreferrer" },
+            control.label,
+          );
+        if (control.choices) {
+          const choices = control.choices.map(([value, label]) => new Option(label, value));
+          const first = new Option(control.label, "");
+          const onchange = (event) => event.target.value && act(control, event.target.value);
+          return element("select", { "aria-label": control.label, onchange }, first, ...choices);
+        }
+        return button(control.label, () => act(control), {
+          class: `control ${control.style ?? ""}`,
+          disabled: control.disabled,
+        });
+      }),
+    );
   }
 
   #reactions(message) {
     const me = this.column.person;
-    const toggle = (one) => this.column.observed(() => this.column.network.react(message, me, one.value, one.who.includes(me.id)));
-    const made = message.reactions.filter((one) => one.who.length > 0).map((one) => button(
-      `${one.shown} ${one.who.length}`, () => toggle(one),
-      { class: "reaction", "aria-pressed": String(one.who.includes(me.id)), "aria-label": `${one.shown}, ${one.who.length}` },
-    ));
+    const toggle = (one) =>
+      this.column.observed(() => this.column.network.react(message, me, one.value, one.who.includes(me.id)));
+    const made = message.reactions
+      .filter((one) => one.who.length > 0)
+      .map((one) =>
+        button(`${one.shown} ${one.who.length}`, () => toggle(one), {
+          class: "reaction",
+          "aria-pressed": String(one.who.includes(me.id)),
+          "aria-label": `${one.shown}, ${one.who.length}`,
+        }),
+      );
     return element("div", { class: "reactions" }, ...made);
   }
 
@@ -204,7 +246,9 @@ export class Log {
     const { composer, network, person } = this.column;
     const isMine = message.author.id === person.id;
     const react = (value) => this.column.observed(() => network.react(message, person, value, false));
-    const choices = network.emoji.map(([shown, value]) => button(shown, () => react(value), { "aria-label": `React ${shown}` }));
+    const choices = network.emoji.map(([shown, value]) =>
+      button(shown, () => react(value), { "aria-label": `React ${shown}` }),
+    );
     return element(
       "div",
       { class: "actions", role: "toolbar", "aria-label": "Message" },
@@ -224,7 +268,9 @@ function attachment(file) {
   if (file.kind === "video") return element("video", { src: file.url, controls: true, "aria-label": file.name });
   const size = file.size < 1024 ? `${file.size} bytes` : `${(file.size / 1024).toFixed(1)} KiB`;
   return element(
-    "a", { class: "file", href: file.url, download: file.name },
-    element("b", {}, file.name), element("small", {}, size),
+    "a",
+    { class: "file", href: file.url, download: file.name },
+    element("b", {}, file.name),
+    element("small", {}, size),
   );
 }

@@ -6,7 +6,9 @@ import { button } from "/page/dom.js";
 import { NETWORKS } from "/page/networks.js";
 
 const settings = await (await fetch("/page/settings.json")).json();
-const columns = settings.networks.map(({ kind, control }) => new Column(kind, NETWORKS[kind](new Control(control))));
+const columns = settings.networks.map(
+  ({ kind, control }) => new Column(kind, NETWORKS[kind](new Control(control))),
+);
 
 function show(chosen) {
   for (const column of columns) {
@@ -19,7 +21,10 @@ function show(chosen) {
 
 function addTabs() {
   for (const column of columns) {
-    column.tab = button(column.network.title, () => show(column), { role: "tab", "aria-controls": column.node.id });
+    column.tab = button(column.network.title, () => show(column), {
+      role: "tab",
+      "aria-controls": column.node.id,
+    });
   }
   const tabs = document.getElementById("tabs");
   tabs.append(...columns.map((column) => column.tab));

@@ -116,12 +116,22 @@ function dedented(lines) {
 }
 
 function table(lines, at, dialect) {
-  const cells = (line) => line.trim().replace(/^\||\|$/g, "").split(/(?<!\\)\|/);
-  const row = (line, name) => element("tr", {}, ...cells(line).map((cell) => inlines(element(name), cell.trim().replaceAll("\\|", "|"), dialect)));
+  const cells = (line) =>
+    line
+      .trim()
+      .replace(/^\||\|$/g, "")
+      .split(/(?<!\\)\|/);
+  const row = (line, name) =>
+    element(
+      "tr",
+      {},
+      ...cells(line).map((cell) => inlines(element(name), cell.trim().replaceAll("\\|", "|"), dialect)),
+    );
   let end = at + 2;
   while (end < lines.length && ROW.test(lines[end])) end += 1;
   const node = element(
-    "table", {},
+    "table",
+    {},
     element("thead", {}, row(lines[at], "th")),
     element("tbody", {}, ...lines.slice(at + 2, end).map((line) => row(line, "td"))),
   );
@@ -131,7 +141,15 @@ function table(lines, at, dialect) {
 // -- within a line ---------------------------------------------------------------------------------------------
 
 const REFERENCES = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0" };
-const PAIRS = [["***", "strong"], ["**", "strong"], ["__", "u"], ["~~", "s"], ["||", "spoiler"], ["*", "em"], ["_", "em"]];
+const PAIRS = [
+  ["***", "strong"],
+  ["**", "strong"],
+  ["__", "u"],
+  ["~~", "s"],
+  ["||", "spoiler"],
+  ["*", "em"],
+  ["_", "em"],
+];
 
 // `dead` are the marks that close nowhere in the rest of this text: they are looked for once.
 function inlines(parent, text, { depth, ...outer }) {
@@ -161,7 +179,8 @@ function span(text, at, dialect) {
   if (rest[0] === "`") return code(rest, at);
   if (rest[0] === "&" && dialect.hasReferences) {
     const reference = /^&(\w{2,6});/.exec(rest);
-    if (reference && REFERENCES[reference[1]]) return { node: REFERENCES[reference[1]], next: at + reference[0].length };
+    if (reference && REFERENCES[reference[1]])
+      return { node: REFERENCES[reference[1]], next: at + reference[0].length };
   }
   if (rest[0] === "<") return angle(rest, at, dialect);
   if (rest[0] === "[") return labelled(rest, at, dialect);
@@ -224,7 +243,13 @@ function closing(text, from, mark) {
   while (at < text.length) {
     if (text[at] === "\\") at += 2;
     else if (text[at] === "`") at = code(text.slice(at), at).next;
-    else if (text.startsWith(mark, at) && at > from && !/\s/.test(text[at - 1]) && !(mark.length === 1 && text[at + 1] === mark)) return at;
+    else if (
+      text.startsWith(mark, at) &&
+      at > from &&
+      !/\s/.test(text[at - 1]) &&
+      !(mark.length === 1 && text[at + 1] === mark)
+    )
+      return at;
     else if (mark.length === 1 && text.startsWith(mark + mark, at)) at += 2;
     else at += 1;
   }

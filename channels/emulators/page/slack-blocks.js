@@ -4,8 +4,18 @@ import { element, link } from "/page/dom.js";
 import { renderMarkdown } from "/page/markdown.js";
 
 const EMOJI = {
-  eyes: "👀", white_check_mark: "✅", warning: "⚠️", "+1": "👍", thumbsup: "👍", "-1": "👎", heart: "❤️", tada: "🎉",
-  x: "❌", hourglass: "⏳", wave: "👋", fire: "🔥",
+  eyes: "👀",
+  white_check_mark: "✅",
+  warning: "⚠️",
+  "+1": "👍",
+  thumbsup: "👍",
+  "-1": "👎",
+  heart: "❤️",
+  tada: "🎉",
+  x: "❌",
+  hourglass: "⏳",
+  wave: "👋",
+  fire: "🔥",
 };
 
 export function emoji(name) {
@@ -20,21 +30,37 @@ export function renderBlocks(blocks, names) {
 }
 
 const BLOCKS = {
-  markdown: (block, names) => renderMarkdown(block.text, {
-    headings: 6, hasTables: true, hasReferences: true, hasSpoilers: false, mention: (token) => mention(token, names),
-  }),
+  markdown: (block, names) =>
+    renderMarkdown(block.text, {
+      headings: 6,
+      hasTables: true,
+      hasReferences: true,
+      hasSpoilers: false,
+      mention: (token) => mention(token, names),
+    }),
   header: (block) => element("h3", {}, block.text.text),
   divider: () => element("hr"),
-  section: (block, names) => element(
-    "div", { class: "section" },
-    ...[block.text, ...(block.fields ?? [])].filter(Boolean).map((text) => textObject(text, names)),
-  ),
-  context: (block, names) => element(
-    "div", { class: "context-block" }, ...block.elements.filter((one) => one.text).map((one) => textObject(one, names)),
-  ),
+  section: (block, names) =>
+    element(
+      "div",
+      { class: "section" },
+      ...[block.text, ...(block.fields ?? [])].filter(Boolean).map((text) => textObject(text, names)),
+    ),
+  context: (block, names) =>
+    element(
+      "div",
+      { class: "context-block" },
+      ...block.elements.filter((one) => one.text).map((one) => textObject(one, names)),
+    ),
   rich_text: (block, names) => element("div", {}, ...block.elements.map((one) => richBlock(one, names))),
   image: (block) => link(block.image_url ?? "", block.alt_text ?? "image"),
-  task_card: (block) => element("div", { class: "task", "data-state": block.status }, block.title, block.details ? `: ${block.details}` : ""),
+  task_card: (block) =>
+    element(
+      "div",
+      { class: "task", "data-state": block.status },
+      block.title,
+      block.details ? `: ${block.details}` : "",
+    ),
   plan: (block) => element("div", { class: "task" }, block.title),
 };
 
@@ -65,8 +91,10 @@ function richBlock(block, names) {
 function richElement(one, names) {
   if (one.type === "link") return link(one.url, one.text || one.url);
   if (one.type === "emoji") return emoji(one.name);
-  if (one.type === "user") return element("span", { class: "mention" }, `@${names.get(one.user_id) ?? one.user_id}`);
-  if (one.type === "channel") return element("span", { class: "mention" }, `#${names.get(one.channel_id) ?? one.channel_id}`);
+  if (one.type === "user")
+    return element("span", { class: "mention" }, `@${names.get(one.user_id) ?? one.user_id}`);
+  if (one.type === "channel")
+    return element("span", { class: "mention" }, `#${names.get(one.channel_id) ?? one.channel_id}`);
   if (one.type === "broadcast") return element("span", { class: "mention" }, `@${one.range}`);
   let node = document.createTextNode(one.text ?? "");
   const tags = { bold: "strong", italic: "em", strike: "s", code: "code" };
@@ -76,7 +104,8 @@ function richElement(one, names) {
 
 // -- mrkdwn ----------------------------------------------------------------------------------------------------
 
-const TOKEN = /```([\s\S]+?)```|`([^`\n]+)`|<([^<>\s]+?)(?:\|([^<>]*))?>|(?<![\w*])\*(\S(?:[^*\n]*\S)?)\*(?![\w*])|(?<![\w_])_(\S(?:[^_\n]*\S)?)_(?![\w_])|(?<![\w~])~(\S(?:[^~\n]*\S)?)~(?![\w~])|:([a-z0-9_+-]+):/g;
+const TOKEN =
+  /```([\s\S]+?)```|`([^`\n]+)`|<([^<>\s]+?)(?:\|([^<>]*))?>|(?<![\w*])\*(\S(?:[^*\n]*\S)?)\*(?![\w*])|(?<![\w_])_(\S(?:[^_\n]*\S)?)_(?![\w_])|(?<![\w~])~(\S(?:[^~\n]*\S)?)~(?![\w~])|:([a-z0-9_+-]+):/g;
 
 export function renderMrkdwn(text, names) {
   const root = document.createDocumentFragment();
@@ -108,7 +137,8 @@ function inline(parent, text, names) {
 function token([all, fence, code, target, label, bold, italic, strike, name], names) {
   if (fence) return element("pre", {}, plain(fence.replace(/^\n|\n$/g, "")));
   if (code) return element("code", {}, plain(code));
-  if (target && /^[@#!]/.test(target)) return element("span", { class: "mention" }, mention(label ? `${target}|${label}` : target, names));
+  if (target && /^[@#!]/.test(target))
+    return element("span", { class: "mention" }, mention(label ? `${target}|${label}` : target, names));
   if (target) return link(plain(target), plain(label || target));
   if (name) return EMOJI[name] ?? all;
   const made = element(bold ? "strong" : italic ? "em" : "s");

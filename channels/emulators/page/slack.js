@@ -16,9 +16,12 @@ class Slack {
   emoji = NAMES.map((name) => [emoji(name), name]);
   canReply = false;
   faultMethods = [
-    ["chat.postMessage", "chat.postMessage"], ["chat.startStream", "chat.startStream"],
-    ["chat.appendStream", "chat.appendStream"], ["chat.stopStream", "chat.stopStream"],
-    ["chat.update", "chat.update"], ["any call", ""],
+    ["chat.postMessage", "chat.postMessage"],
+    ["chat.startStream", "chat.startStream"],
+    ["chat.appendStream", "chat.appendStream"],
+    ["chat.stopStream", "chat.stopStream"],
+    ["chat.update", "chat.update"],
+    ["any call", ""],
   ];
   #names = new Map();
   #bot = null;
@@ -39,18 +42,21 @@ class Slack {
   }
 
   async load() {
-    const [bots, users, channels] = await Promise.all(["bots", "users", "channels"].map((path) => this.control.get(path)));
+    const [bots, users, channels] = await Promise.all(
+      ["bots", "users", "channels"].map((path) => this.control.get(path)),
+    );
     this.#bot = bots[0];
     this.#names = new Map([
-      ...users.map((user) => [user.id, user.real_name]), ...bots.map((bot) => [bot.user_id, bot.name]),
+      ...users.map((user) => [user.id, user.real_name]),
+      ...bots.map((bot) => [bot.user_id, bot.name]),
       ...channels.map((channel) => [channel.id, channel.name]),
     ]);
     return {
       bot: { id: this.#bot.user_id, name: this.#bot.name },
       people: users.map((user) => ({ id: user.id, name: user.real_name, handle: user.name })),
-      rooms: channels.filter((one) => one.kind !== "im").map((one) => (
-        { id: one.id, title: `#${one.name}`, note: `mention @${this.#bot.name}` }
-      )),
+      rooms: channels
+        .filter((one) => one.kind !== "im")
+        .map((one) => ({ id: one.id, title: `#${one.name}`, note: `mention @${this.#bot.name}` })),
       commands: ["/threadgate"],
     };
   }
@@ -61,11 +67,16 @@ class Slack {
   }
 
   async messages(roomId) {
-    const [channels, messages] = await Promise.all([this.control.get("channels"), this.control.get(`channels/${roomId}/messages`)]);
+    const [channels, messages] = await Promise.all([
+      this.control.get("channels"),
+      this.control.get(`channels/${roomId}/messages`),
+    ]);
     const threads = channels.find((one) => one.id === roomId).threads;
     return {
       messages: messages.filter((one) => one.subtype !== "assistant_app_thread").map((one) => this.#message(one)),
-      threads: threads.filter((one) => one.thread_ts).map((one) => ({ id: one.thread_ts, title: one.title, root: one.thread_ts })),
+      threads: threads
+        .filter((one) => one.thread_ts)
+        .map((one) => ({ id: one.thread_ts, title: one.title, root: one.thread_ts })),
       prompts: messages.length === 0 ? threads.flatMap((one) => one.prompts) : [],
     };
   }
@@ -117,7 +128,13 @@ class Slack {
     }
     const thread = detail.thread_ts || null;
     if (type === "status") {
-      return [{ room: channel, thread, typing: { who: this.#bot.name, text: detail.status, until: Date.now() + STATUS_MS } }];
+      return [
+        {
+          room: channel,
+          thread,
+          typing: { who: this.#bot.name, text: detail.status, until: Date.now() + STATUS_MS },
+        },
+      ];
     }
     if (type === "prompts") return [{ room: channel, prompts: detail.prompts }];
     if (type === "view") return this.#viewChange(detail);
@@ -134,8 +151,13 @@ class Slack {
       room: view.channel,
       thread: isReply ? view.thread_ts : null,
       at: parseFloat(view.ts) * 1000,
-      author: { id: view.user, name: view.is_bot ? view.author : this.#names.get(view.user) ?? view.user, isBot: view.is_bot },
-      body: () => (view.blocks.length > 0 ? renderBlocks(view.blocks, this.#names) : renderMrkdwn(view.text, this.#names)),
+      author: {
+        id: view.user,
+        name: view.is_bot ? view.author : (this.#names.get(view.user) ?? view.user),
+        isBot: view.is_bot,
+      },
+      body: () =>
+        view.blocks.length > 0 ? renderBlocks(view.blocks, this.#names) : renderMrkdwn(view.text, this.#names),
       text: view.text,
       quote: null,
       files: view.files.filter((file) => !file.deleted).map((file) => this.#file(file)),
@@ -145,9 +167,15 @@ class Slack {
       deleted: view.deleted,
       onlyFor: view.ephemeral_to && (this.#names.get(view.ephemeral_to) ?? view.ephemeral_to),
       isStreaming: view.streaming,
-      stop: view.streaming && isReply && ((person) => this.control.post("session_stops", {
-        channel: view.channel, thread_ts: view.thread_ts, user: user(person),
-      })),
+      stop:
+        view.streaming &&
+        isReply &&
+        ((person) =>
+          this.control.post("session_stops", {
+            channel: view.channel,
+            thread_ts: view.thread_ts,
+            user: user(person),
+          })),
     };
   }
 
@@ -157,12 +185,18 @@ class Slack {
   }
 
   #controls(view) {
-    const press = (action_id) => (person, option) => this.control.post("presses", {
-      channel: view.channel, ts: view.ts, action_id, user: user(person), option: option ?? null,
-    });
+    const press = (action_id) => (person, option) =>
+      this.control.post("presses", {
+        channel: view.channel,
+        ts: view.ts,
+        action_id,
+        user: user(person),
+        option: option ?? null,
+      });
     const rows = new Map();
     for (const one of view.buttons) {
-      const choices = one.options.length > 0 ? one.options.map((option) => [option.value, option.text.text]) : null;
+      const choices =
+        one.options.length > 0 ? one.options.map((option) => [option.value, option.text.text]) : null;
       const made = { label: one.text, style: one.style, url: one.url, choices, press: press(one.action_id) };
       rows.set(one.block_id, [...(rows.get(one.block_id) ?? []), made]);
     }
@@ -173,7 +207,10 @@ class Slack {
     if (view.type !== "modal") return [];
     if (!view.is_open) return [{ formClosed: view.id }];
     const inputs = view.blocks.filter((block) => block.type === "input");
-    const intro = renderBlocks(view.blocks.filter((block) => block.type !== "input"), this.#names);
+    const intro = renderBlocks(
+      view.blocks.filter((block) => block.type !== "input"),
+      this.#names,
+    );
     const form = {
       id: view.id,
       title: view.title.text,

@@ -15,8 +15,12 @@ class Telegram {
   emoji = ["👀", "👍", "🎉", "❤"].map((one) => [one, one]);
   canReply = true;
   faultMethods = [
-    ["sendMessage", "sendMessage"], ["sendMessageDraft", "sendMessageDraft"], ["editMessageText", "editMessageText"],
-    ["sendDocument", "sendDocument"], ["getUpdates", "getUpdates"], ["any call", ""],
+    ["sendMessage", "sendMessage"],
+    ["sendMessageDraft", "sendMessageDraft"],
+    ["editMessageText", "editMessageText"],
+    ["sendDocument", "sendDocument"],
+    ["getUpdates", "getUpdates"],
+    ["any call", ""],
   ];
   #bot = null;
   #rooms = new Set();
@@ -41,11 +45,19 @@ class Telegram {
     const groups = chats.filter((chat) => chat.type !== "private" && chat.migrated_to === null);
     this.#rooms = new Set(chats.map((chat) => chat.id));
     for (const chat of chats) for (const one of chat.members) this.#people.set(one.id, one);
-    const people = [...this.#people.values()].map((one) => ({ id: one.id, name: one.first_name, handle: one.username ?? null }));
+    const people = [...this.#people.values()].map((one) => ({
+      id: one.id,
+      name: one.first_name,
+      handle: one.username ?? null,
+    }));
     return {
       bot: { id: this.#bot.id, name: this.#bot.first_name },
       people: people.length > 0 ? people : [{ id: 1001, name: "Ada", handle: "ada" }],
-      rooms: groups.map((chat) => ({ id: chat.id, title: chat.title, note: `${chat.is_forum ? "forum, " : ""}mention @${this.#bot.username}` })),
+      rooms: groups.map((chat) => ({
+        id: chat.id,
+        title: chat.title,
+        note: `${chat.is_forum ? "forum, " : ""}mention @${this.#bot.username}`,
+      })),
       commands: [],
     };
   }
@@ -58,24 +70,36 @@ class Telegram {
     const chats = await this.control.get("chats");
     const chat = chats.find((one) => one.id === roomId && one.bots.includes(this.#bot.username));
     if (!chat) return { messages: [], threads: [], prompts: [] };
-    const messages = await this.control.get(`chats/${roomId}/messages?bot=${encodeURIComponent(this.#bot.username)}`);
+    const messages = await this.control.get(
+      `chats/${roomId}/messages?bot=${encodeURIComponent(this.#bot.username)}`,
+    );
     return {
       messages: messages.filter((one) => one.topic_created === null).map((one) => this.#message(roomId, one)),
-      threads: chat.topics.map((topic) => ({ id: String(topic.message_thread_id), title: topic.name, root: null })),
+      threads: chat.topics.map((topic) => ({
+        id: String(topic.message_thread_id),
+        title: topic.name,
+        root: null,
+      })),
       prompts: [],
     };
   }
 
   async say({ room, person, text, files, reply, thread }) {
     const place = {
-      bot: this.#bot.username, chat_id: room, user: user(person),
+      bot: this.#bot.username,
+      chat_id: room,
+      user: user(person),
       reply_to: reply ? Number(reply.id) : null,
       message_thread_id: Number(thread?.id ?? reply?.thread ?? 0) || null,
     };
     if (files.length === 0) return this.control.post("messages", { ...place, text });
-    const contents = files.map(async (file, index) => (
-      { kind: kindOf(file), data: await base64(file), name: file.name, mime: file.type || null, caption: index === 0 ? text : "" }
-    ));
+    const contents = files.map(async (file, index) => ({
+      kind: kindOf(file),
+      data: await base64(file),
+      name: file.name,
+      mime: file.type || null,
+      caption: index === 0 ? text : "",
+    }));
     return this.control.post("files", { ...place, files: await Promise.all(contents) });
   }
 
@@ -88,12 +112,21 @@ class Telegram {
   }
 
   react(message, person, value, isTaken) {
-    return this.control.post("reactions", { ...this.#place(message), emoji: isTaken ? [] : [value], user: user(person) });
+    return this.control.post("reactions", {
+      ...this.#place(message),
+      emoji: isTaken ? [] : [value],
+      user: user(person),
+    });
   }
 
   async addRoom(name, person) {
     const used = [...this.#rooms].filter((id) => id < 0 && id > SUPERGROUPS_BEGIN);
-    const body = { bot: this.#bot.username, chat_id: Math.min(0, ...used) - 1, chat_title: name, by: user(person) };
+    const body = {
+      bot: this.#bot.username,
+      chat_id: Math.min(0, ...used) - 1,
+      chat_title: name,
+      by: user(person),
+    };
     return (await this.control.post("bots/added", body)).id;
   }
 
@@ -119,8 +152,18 @@ class Telegram {
       return [{ room, thread, typing: { who: this.#bot.first_name, text, until: Date.now() + TYPING_MS } }];
     }
     if (type === "reaction") {
-      const changed = (message) => this.#message(room, { ...message.raw, reactions: { ...message.raw.reactions, [detail.by]: detail.emoji } });
-      return [{ room, reaction: (messages) => messages.has(String(detail.message_id)) && changed(messages.get(String(detail.message_id))) }];
+      const changed = (message) =>
+        this.#message(room, {
+          ...message.raw,
+          reactions: { ...message.raw.reactions, [detail.by]: detail.emoji },
+        });
+      return [
+        {
+          room,
+          reaction: (messages) =>
+            messages.has(String(detail.message_id)) && changed(messages.get(String(detail.message_id))),
+        },
+      ];
     }
     return type === "answered" && detail.text ? [{ notice: detail.text }] : [];
   }
@@ -155,7 +198,14 @@ class Telegram {
   #draft(room, view) {
     const content = this.#content(room, view);
     const body = view.is_thinking ? () => document.createTextNode("Thinking…") : content.body;
-    const rest = { id: `draft${view.draft_id}`, controls: [], reactions: [], edits: 0, isStreaming: true, isDraft: true };
+    const rest = {
+      id: `draft${view.draft_id}`,
+      controls: [],
+      reactions: [],
+      edits: 0,
+      isStreaming: true,
+      isDraft: true,
+    };
     return { ...content, ...rest, body, until: view.expires_at * 1000 };
   }
 
@@ -176,7 +226,8 @@ class Telegram {
   }
 
   #file(media) {
-    const kind = { photo: "image", sticker: "image", voice: "audio", audio: "audio", video: "video" }[media.kind] ?? "file";
+    const kind =
+      { photo: "image", sticker: "image", voice: "audio", audio: "audio", video: "video" }[media.kind] ?? "file";
     const url = this.control.address(`files/${media.url.split("/").pop()}`);
     return { name: media.file_name ?? media.kind, url, size: media.size, kind };
   }
@@ -184,14 +235,29 @@ class Telegram {
   #control(room, view, key) {
     const url = /^https?:\/\//i.test(key.url ?? "") ? key.url : null;
     const { message_id, ephemeral_message_id } = view;
-    const body = { bot: this.#bot.username, chat_id: room, message_id, ephemeral_message_id, data: key.callback_data };
-    return { label: key.text, style: key.style, url, disabled: !url && !key.callback_data, press: (person) => this.control.post("presses", { ...body, user: user(person) }) };
+    const body = {
+      bot: this.#bot.username,
+      chat_id: room,
+      message_id,
+      ephemeral_message_id,
+      data: key.callback_data,
+    };
+    return {
+      label: key.text,
+      style: key.style,
+      url,
+      disabled: !url && !key.callback_data,
+      press: (person) => this.control.post("presses", { ...body, user: user(person) }),
+    };
   }
 }
 
 function serviceText(service) {
   const [kind, facts] = Object.entries(service)[0];
-  const names = [facts].flat().map((one) => one?.first_name).filter(Boolean);
+  const names = [facts]
+    .flat()
+    .map((one) => one?.first_name)
+    .filter(Boolean);
   return [kind.replaceAll("_", " "), ...names].join(" ");
 }
 
