@@ -15,11 +15,12 @@ from threadgate_client import Event
 
 from storage.files import DATABASE_NAME
 
-from .gateways import ACCOUNT
-from .ledger import Ledger, Said
-from .people import shown
+from tests.contract.networks import Network
 
-PLACEHOLDER = "…"
+from .ledger import Ledger, Said
+
+PLACEHOLDERS = frozenset({"…", ""})
+"""What stands for an answer that is not there yet; a stream that has just begun says nothing."""
 GAVE_UP = {"failed"}
 """How a run may end without an answer here: after too many attempts. Nobody cancels, and the agent can go on."""
 
@@ -35,26 +36,39 @@ def snapshot(data_dir: Path) -> Iterator[sqlite3.Connection]:
 class Autopsy:
     """What the deaths left behind."""
 
-    def __init__(self, data_dir: Path, ledger: Ledger) -> None:
-        self.doubtful: set[tuple[str, int]] = set()
-        """Sends that were under way at a death: delivery and attempt."""
+    def __init__(self, data_dir: Path, ledger: Ledger, networks: Mapping[str, Network]) -> None:
+        self.doubtful: set[tuple[str, str, int]] = set()
+        """Sends that were under way at a death: network, delivery and attempt."""
         self.lost: set[str] = set()
         self._data_dir = data_dir
         self._ledger = ledger
-        self._settled: set[int] = set()
+        self._networks = networks
+        self._unsettled: list[Said] = []
+        self._seen = 0
 
-    def examine(self, confirmed_offset: int) -> None:
+    def examine(self) -> None:
         """After a death: what had been promised must be there; note which sends nobody can know about."""
         if not (self._data_dir / DATABASE_NAME).exists():
             return
+        self._unsettled += self._ledger.said[self._seen :]
+        self._seen = len(self._ledger.said)
+        promised = self._promised()
         with snapshot(self._data_dir) as store:
-            for number, said in enumerate(self._ledger.said):
-                if number not in self._settled and _is_promised(said, confirmed_offset):
-                    self._settled.add(number)
-                    if not _is_stored(store, said):
-                        self.lost.add(said.text)
-            rows = store.execute("SELECT id, attempt FROM outbox WHERE phase IN ('sending', 'unknown')")
-            self.doubtful |= {(row["id"], row["attempt"]) for row in rows}
+            for said in promised:
+                self._unsettled.remove(said)
+                if not _is_stored(store, said):
+                    self.lost.add(said.text)
+            rows = store.execute("SELECT channel, id, attempt FROM outbox WHERE phase IN ('sending', 'unknown')")
+            self.doubtful |= {(row["channel"], row["id"], row["attempt"]) for row in rows}
+
+    def _promised(self) -> list[Said]:
+        """What networks need not deliver again, and what clients got an answer for."""
+        there = {id(said.there): said for said in self._unsettled if said.there is not None}
+        found = [said for said in self._unsettled if said.message_id is not None]
+        for kind, network in self._networks.items():
+            sayings = [said.there for said in there.values() if said.kind == kind and said.there is not None]
+            found += [there[id(one)] for one in network.acknowledged(sayings)]
+        return found
 
 
 def is_quiet(data_dir: Path) -> bool:
@@ -69,6 +83,27 @@ def is_quiet(data_dir: Path) -> bool:
     return not runs and not owed
 
 
+def unheard(data_dir: Path, ledger: Ledger) -> list[Said]:
+    """What people said and is not stored (yet)."""
+    with snapshot(data_dir) as store:
+        texts = {row["text"] for row in store.execute("SELECT text FROM messages WHERE role = 'user'")}
+    return [said for said in ledger.said if said.there is not None and said.text not in texts]
+
+
+Place = tuple[str, str, str | None]
+"""A conversation in a chat network: its kind, room and topic."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of one network."""
+
+    said: int = 0
+    shown: int = 0
+    uncertain: int = 0
+    orphans: int = 0
+
+
 @dataclass(slots=True)
 class Verdict:
     """What came of everything. `lost`, `duplicated` and `wrong` must be empty."""
@@ -76,13 +111,11 @@ class Verdict:
     lost: list[str] = field(default_factory=list)
     duplicated: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    networks: dict[str, Tally] = field(default_factory=dict)
     visible_endings: int = 0
     accepted: int = 0
     answered: int = 0
-    shown: int = 0
     events: int = 0
-    uncertain: int = 0
-    orphans: int = 0
 
     @property
     def is_good(self) -> bool:
@@ -94,18 +127,18 @@ def judge(
     data_dir: Path,
     ledger: Ledger,
     autopsy: Autopsy,
-    rooms: Mapping[int, list[str]],
+    networks: Mapping[str, Network],
+    rooms: Mapping[Place, list[str]],
     views: Mapping[str, list[Event]],
-    confirmed_offset: int,
 ) -> Verdict:
     """The whole story: `rooms` is what the bot's messages show, `views` what the observer saw."""
-    verdict = Verdict()
+    verdict = Verdict(networks={kind: Tally() for kind in networks})
     verdict.wrong.extend(ledger.faults)
     with snapshot(data_dir) as store:
-        _judge_messages(store, ledger, confirmed_offset, autopsy.lost, verdict)
-        owed = _judge_answers(store, ledger, verdict)
-        _judge_rooms(store, owed, rooms, verdict)
-        _judge_doubts(store, autopsy, verdict)
+        _judge_messages(store, ledger, autopsy.lost, verdict)
+        owed = _judge_answers(store, ledger, networks, verdict)
+        told = _judge_doubts(store, autopsy, networks, verdict)
+        _judge_rooms(owed, rooms, told, verdict)
         _judge_views(store, views, verdict)
         for kind, sql in _LEFTOVERS.items():
             (count,) = store.execute(sql).fetchone()
@@ -121,51 +154,42 @@ _LEFTOVERS = {
 }
 
 
-def _is_promised(said: Said, confirmed_offset: int) -> bool:
-    if said.update_id is not None:
-        return said.update_id < confirmed_offset
-    return said.message_id is not None
-
-
 def _is_stored(store: sqlite3.Connection, said: Said) -> bool:
-    if said.update_id is None:
-        row = store.execute(
-            "SELECT id FROM messages WHERE thread_id = ? AND seq = ?", (said.thread_id, said.seq)
-        ).fetchone()
-        return row is not None and row["id"] == said.message_id
+    if said.there is not None:
+        row = store.execute("SELECT 1 FROM messages WHERE role = 'user' AND text = ?", (said.text,)).fetchone()
+        return row is not None
     row = store.execute(
-        "SELECT 1 FROM inbox WHERE org_id = 'org_default' AND channel = 'telegram' AND account = ? "
-        "AND delivery_id = ? AND outcome = 'accepted'",
-        (ACCOUNT, str(said.update_id)),
+        "SELECT id FROM messages WHERE thread_id = ? AND seq = ?", (said.thread_id, said.seq)
     ).fetchone()
-    return row is not None
+    return row is not None and row["id"] == said.message_id
 
 
-def _judge_messages(
-    store: sqlite3.Connection, ledger: Ledger, offset: int, missed: set[str], verdict: Verdict
-) -> None:
-    """Everything promised is there once; nothing is there that nobody said."""
+def _judge_messages(store: sqlite3.Connection, ledger: Ledger, missed: set[str], verdict: Verdict) -> None:
+    """Everything people said, and everything promised to clients, is there once; nothing that nobody said is."""
     ids: dict[str, list[str]] = defaultdict(list)
     for row in store.execute("SELECT id, text FROM messages WHERE role = 'user'"):
         ids[row["text"]].append(row["id"])
     for said in ledger.said:
         found = ids.pop(said.text, [])
         verdict.accepted += bool(found)
+        if said.there is not None:
+            verdict.networks[said.kind].said += 1
+        where = said.kind or "a client"
         if len(found) > 1:
-            verdict.duplicated.append(f"stored {len(found)} times: {said.text}")
-        elif not found and _is_promised(said, offset):
-            verdict.lost.append(f"not stored: {said.text}")
+            verdict.duplicated.append(f"{where}: stored {len(found)} times: {said.text}")
+        elif not found and (said.there is not None or said.message_id is not None):
+            verdict.lost.append(f"{where}: not stored: {said.text}")
         elif said.text in missed:
-            verdict.lost.append(f"promised, but not there after a death: {said.text}")
+            verdict.lost.append(f"{where}: promised, but not there after a death: {said.text}")
         elif found and said.message_id not in (None, found[0]):
             verdict.wrong.append(f"stored as {found[0]}, answered as {said.message_id}: {said.text}")
     verdict.wrong.extend(f"stored, but nobody said it: {text}" for text in ids)
 
 
 def _judge_answers(
-    store: sqlite3.Connection, ledger: Ledger, verdict: Verdict
-) -> dict[int, dict[str, list[str]]]:
-    """Every message has its one answer, in the order of the messages. Returns what rooms must show."""
+    store: sqlite3.Connection, ledger: Ledger, networks: Mapping[str, Network], verdict: Verdict
+) -> dict[Place, list[str]]:
+    """Every message has its one answer, in the order of the messages. Returns what rooms must show, in order."""
     expected = {said.text: said.answer for said in ledger.said}
     origins = {
         row["id"]: json.loads(row["origin"]) for row in store.execute("SELECT id, origin FROM threads")
@@ -179,7 +203,7 @@ def _judge_answers(
     states: dict[str, set[str]] = defaultdict(set)
     for row in store.execute("SELECT message_id, state FROM runs"):
         states[row["message_id"]].add(row["state"])
-    owed: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    owed: dict[Place, list[str]] = defaultdict(list)
     last_seq: dict[str, int] = {}
     for row in store.execute("SELECT * FROM messages WHERE role = 'user' ORDER BY thread_id, seq"):
         found = answers[row["id"]]
@@ -196,52 +220,60 @@ def _judge_answers(
             if answer["seq"] < last_seq.get(row["thread_id"], 0):
                 verdict.wrong.append(f"answered out of order: {row['text']}")
             last_seq[row["thread_id"]] = answer["seq"]
-            if "room" in origins[row["thread_id"]]:
-                room = int(origins[row["thread_id"]]["room"])
-                owed[room][row["thread_id"]].extend(shown(answer["text"]))
+            origin = origins[row["thread_id"]]
+            if "room" in origin:
+                place = (origin["channel"], origin["room"], origin.get("topic"))
+                owed[place].extend(networks[origin["channel"]].parts(answer["text"]))
     return owed
 
 
 def _judge_rooms(
-    store: sqlite3.Connection,
-    owed: Mapping[int, Mapping[str, list[str]]],
-    rooms: Mapping[int, list[str]],
+    owed: Mapping[Place, list[str]],
+    rooms: Mapping[Place, list[str]],
+    told: Mapping[str, Counter[str]],
     verdict: Verdict,
 ) -> None:
-    """Rooms show every answer once, and besides only placeholders of sends nobody could know about."""
-    uncertain: Counter[int] = Counter()
-    for row in store.execute("SELECT data FROM events WHERE kind = 'delivery.uncertain'"):
-        uncertain[int(json.loads(row["data"])["room"])] += 1
-    for room, texts in rooms.items():
-        seen = Counter(texts)
-        orphans = seen.pop(PLACEHOLDER, 0)
-        due = Counter(text for parts in owed.get(room, {}).values() for text in parts)
-        verdict.shown += seen.total()
-        verdict.orphans += orphans
-        if orphans > uncertain[room]:
-            verdict.wrong.append(f"room {room}: {orphans} placeholders, {uncertain[room]} counted uncertain")
-        verdict.lost.extend(f"room {room} does not show {text[-40:]!r}" for text in due - seen)
-        verdict.duplicated.extend(f"room {room} shows {text[-40:]!r} too often" for text in seen - due)
-        if len(owed.get(room, {})) == 1 and due == seen:
-            (in_order,) = owed[room].values()
-            visible = [text for text in texts if text != PLACEHOLDER]
-            misplaced = sum(a != b for a, b in zip(visible, in_order, strict=True))
+    """Rooms show every answer once and in order, and besides only placeholders of sends nobody could know about."""
+    orphans: Counter[tuple[str, str]] = Counter()
+    for place in {*owed, *rooms}:
+        kind, room, _ = place
+        seen = [text for text in rooms.get(place, []) if text not in PLACEHOLDERS]
+        orphans[kind, room] += len(rooms.get(place, [])) - len(seen)
+        verdict.networks[kind].shown += len(seen)
+        due, there = Counter(owed.get(place, [])), Counter(seen)
+        verdict.lost.extend(f"{place} does not show {text[-40:]!r}" for text in due - there)
+        verdict.duplicated.extend(f"{place} shows {text[-40:]!r} too often" for text in there - due)
+        if due == there:
+            misplaced = sum(a != b for a, b in zip(seen, owed.get(place, []), strict=True))
             if misplaced:
-                verdict.wrong.append(f"room {room} shows {misplaced} messages out of order")
+                verdict.wrong.append(f"{place} shows {misplaced} messages out of order")
+    for (kind, room), count in orphans.items():
+        verdict.networks[kind].orphans += count
+        if count > told[kind][room]:
+            verdict.wrong.append(f"{kind} {room}: {count} placeholders, {told[kind][room]} counted uncertain")
 
 
-def _judge_doubts(store: sqlite3.Connection, autopsy: Autopsy, verdict: Verdict) -> None:
-    """Each send that a death interrupted is counted as uncertain, and nothing else is."""
-    told = Counter(
-        json.loads(row["data"])["delivery_id"]
-        for row in store.execute("SELECT data FROM events WHERE kind = 'delivery.uncertain'")
-    )
-    doubtful = Counter(delivery_id for delivery_id, _ in autopsy.doubtful)
-    verdict.uncertain = told.total()
-    for delivery_id in (told - doubtful) + (doubtful - told):
+def _judge_doubts(
+    store: sqlite3.Connection, autopsy: Autopsy, networks: Mapping[str, Network], verdict: Verdict
+) -> dict[str, Counter[str]]:
+    """Where a network recognises nothing, each send that a death interrupted is counted as uncertain; nothing else
+    is. Returns how often each room was told so, by network."""
+    told: dict[str, Counter[str]] = {kind: Counter() for kind in networks}
+    deliveries: Counter[str] = Counter()
+    for row in store.execute("SELECT data FROM events WHERE kind = 'delivery.uncertain'"):
+        data = json.loads(row["data"])
+        told[data["channel"]][data["room"]] += 1
+        deliveries[data["delivery_id"]] += 1
+    expected: Counter[str] = Counter()
+    for kind, delivery_id, _ in autopsy.doubtful:
+        expected[delivery_id] += not networks[kind].facts.recognises_repeats
+    for kind, rooms in told.items():
+        verdict.networks[kind].uncertain = rooms.total()
+    for delivery_id in (deliveries - expected) + (expected - deliveries):
         verdict.wrong.append(
-            f"{delivery_id}: {doubtful[delivery_id]} sends interrupted, {told[delivery_id]} told uncertain"
+            f"{delivery_id}: {expected[delivery_id]} sends interrupted, {deliveries[delivery_id]} told uncertain"
         )
+    return told
 
 
 def _judge_views(store: sqlite3.Connection, views: Mapping[str, list[Event]], verdict: Verdict) -> None:

@@ -1,7 +1,7 @@
 """The loop: kill, examine, begin again; and the table at the end. `run` is what tests call, `main` the command.
 
 Half of the kills happen at named crash points, in turn, the others at random moments, some of them while the
-gateway still starts. The emulator and everybody who talks live in this process and survive all of it.
+gateway still starts. The emulated networks and everybody who talks live in this process and survive all of it.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -20,16 +20,27 @@ from pathlib import Path
 from threadgate_client import Client
 from threadgate_client import limits as client_limits
 
-from channels.emulators.telegram import NO_FLOOD_LIMITS, TelegramEmulator
+from channels.emulators.faults import FaultKind
 from gateway.crash_points import POINTS, VARIABLE
 from storage.store import verify_audit
+from tests.contract.discord_network import DiscordNetwork
+from tests.contract.networks import Act, Network
+from tests.contract.slack_network import SlackNetwork
+from tests.contract.telegram_network import TelegramNetwork
 
-from .autopsy import Autopsy, Verdict, is_quiet, judge
-from .gateways import BOT, Gateways
+from .autopsy import Autopsy, Place, Verdict, is_quiet, judge, unheard
+from .gateways import Gateways
 from .ledger import Ledger
 from .observer import Observer
-from .people import PRIVATE_ROOMS, ROOMS, Person, Sender, said_by_bot
+from .people import Person, Sender, cast_of
 
+NETWORKS: dict[str, Callable[[], Network]] = {
+    "slack": SlackNetwork,
+    "telegram": TelegramNetwork,
+    "discord": DiscordNetwork,
+}
+MET: tuple[str, ...] = tuple(name for name in POINTS if not name.startswith(("approval.", "attachment.")))
+"""Points that what is said here leads to: nobody asks for leave, nobody sends a file."""
 RANDOM, STARTING, NOT_MET = "random moment", "while starting", "point not met in time"
 LIFE_S = (0.0, 0.9)
 """How long a gateway is left alone before a random kill: also beyond one checkpoint (0.5 s)."""
@@ -43,7 +54,9 @@ VERIFY_EVERY = 25
 """Kills between two verifications of the audit chain."""
 BACKOFF_LAST_S = 0.3
 """The clients' longest pause between two attempts to connect: here the gateway is away for milliseconds."""
-QUIET_S = 60.0
+DISTURB_S = (0.2, 1.0)
+"""Between two answers that get lost on the way, while gateways live."""
+QUIET_S = 90.0
 """Time for everything that is owed to be done in the end."""
 SHOWN_MAX = 20
 """Findings of one kind that the report spells out."""
@@ -75,7 +88,7 @@ class CrashLoop:
     kills_wanted: int
     rng: random.Random
     gateways: Gateways
-    emulator: TelegramEmulator
+    networks: dict[str, Network]
     ledger: Ledger
     autopsy: Autopsy
     kills: Counter[str] = field(default_factory=Counter)
@@ -91,7 +104,7 @@ class CrashLoop:
             else:
                 met = await self._kill_at(point)
             self.kills[met] += 1
-            self.autopsy.examine(self.emulator.confirmed_offset())
+            self.autopsy.examine()
             if self.kills.total() % VERIFY_EVERY == 0:
                 self.verify()
 
@@ -133,7 +146,7 @@ class CrashLoop:
 
     def _next_point(self) -> str:
         if not self._order:
-            self._order = self.rng.sample(POINTS, len(POINTS))
+            self._order = self.rng.sample(MET, len(MET))
         return self._order.pop()
 
 
@@ -142,6 +155,7 @@ class Cast:
     """Everybody who talks and watches, as tasks."""
 
     observer: Observer
+    people: list[Person]
     senders: list[Sender]
     watching: asyncio.Task[None]
     typing: list[asyncio.Task[None]]
@@ -153,29 +167,48 @@ class Cast:
         return [self.watching, *self.typing, *self.sending]
 
 
-async def run(kills: int, seed: int, place: Path, *, acks_before_commit: bool = False) -> Report:
-    """One whole loop in a directory of its own."""
+async def run(
+    kills: int,
+    seed: int,
+    place: Path,
+    *,
+    kinds: Sequence[str] = ("telegram",),
+    options: Sequence[str] = (),
+) -> Report:
+    """One whole loop in a directory of its own, over these networks. `options` are those of the nursery."""
     rng = random.Random(seed)
     ledger = Ledger(random.Random(rng.random()))
-    emulator = TelegramEmulator([BOT], flood_limits=NO_FLOOD_LIMITS, slows_repeated_polls=False)
-    gateways = Gateways(place, acks_before_commit=acks_before_commit)
-    loop = CrashLoop(kills, rng, gateways, emulator, ledger, Autopsy(gateways.data_dir, ledger))
+    networks = {kind: NETWORKS[kind]() for kind in kinds}
+    gateways = Gateways(place, *options)
+    loop = CrashLoop(kills, rng, gateways, networks, ledger, Autopsy(gateways.data_dir, ledger, networks))
     async with AsyncExitStack() as stack:
         stack.enter_context(_hasty_clients())
-        await stack.enter_async_context(emulator)
+        for network in networks.values():
+            await network.open()
+            stack.push_async_callback(network.close)
         stack.push_async_callback(gateways.close)
         cast = await _assemble(loop, stack)
         gateways.send(signal.SIGKILL)
         await gateways.death()
-        loop.autopsy.examine(emulator.confirmed_offset())  # somebody may have been answered just then
+        loop.autopsy.examine()  # somebody may have been answered just then
         began = time.monotonic()
         await loop.kill_all()
         loop_s = time.monotonic() - began
         exit_code = await _finish(loop, cast)
-    rooms = {room.chat_id: said_by_bot(emulator, room.chat_id) for room in ROOMS}
-    views, offset = cast.observer.views, emulator.confirmed_offset()
-    verdict = judge(gateways.data_dir, ledger, loop.autopsy, rooms, views, offset)
+    verdict = judge(
+        gateways.data_dir, ledger, loop.autopsy, networks, _rooms(cast.people), cast.observer.views
+    )
     return Report(loop.kills, verdict, loop.verifications, loop_s, cast.observer.text_updates, exit_code)
+
+
+def _rooms(people: Sequence[Person]) -> dict[Place, list[str]]:
+    """What the bot's messages show, by conversation, in the order they were posted."""
+    shown: dict[Place, list[str]] = defaultdict(list)
+    for person in people:
+        network = person.network
+        for one in network.from_bot(person.spot):
+            shown[network.kind, network.room_id(one.spot), one.spot.thread].append(one.text)
+    return shown
 
 
 @contextmanager
@@ -192,25 +225,38 @@ def _hasty_clients() -> Iterator[None]:
 async def _assemble(loop: CrashLoop, stack: AsyncExitStack) -> Cast:
     """The first gateway, clients, and everybody at work."""
     gateways, ledger, rng = loop.gateways, loop.ledger, loop.rng
-    await gateways.open(loop.emulator.url)
+    await gateways.open([network.table() for network in loop.networks.values()])
     await gateways.birth()
     secret = await gateways.secret()
     clients = [
         await stack.enter_async_context(Client(gateways.url, token=secret, name=f"chaos {n}"))
         for n in range(5)
     ]
-    people = [Person(room, loop.emulator, ledger, random.Random(rng.random())) for room in ROOMS]
-    for person in people:
-        person.say()
+    await gateways.ready()
+    people = [
+        person
+        for network in loop.networks.values()
+        for person in cast_of(network, ledger, rng, haste=len(loop.networks))
+    ]
+    async with asyncio.timeout(QUIET_S):
+        await _flowing(clients[1])
+        for person in people:
+            person.say()
+        for person in people:
+            await person.is_answered()
     own = [(await clients[1].threads.create(title=f"chaos {n}")).id for n in range(2)]
-    room = await _thread_of(clients[1], PRIVATE_ROOMS[0].chat_id)
+    room = await _thread_of(clients[1], people[0])
     senders = _senders(clients[1:], ledger, rng, own, room)
     observer = Observer(clients[0], ledger)
     cast = Cast(
         observer,
+        people,
         senders,
         asyncio.create_task(observer.watch()),
-        [asyncio.create_task(person.talk()) for person in people],
+        [
+            *(asyncio.create_task(person.talk()) for person in people),
+            asyncio.create_task(_disturb(loop)),
+        ],
         [asyncio.create_task(sender.talk()) for sender in senders],
     )
     stack.push_async_callback(_end, cast.tasks)
@@ -240,38 +286,55 @@ def _senders(
 ) -> list[Sender]:
     """An orderly one, an impatient one, one that begins many threads, and one that writes into a room."""
 
-    def many() -> tuple[str | None, int | None]:
-        begun = {said.thread_id for said in ledger.said if said.update_id is None} - {None, room, *own}
-        return (None if len(begun) < THREADS_MAX else rng.choice(sorted(map(str, begun)))), None
+    def many() -> str | None:
+        begun = {said.thread_id for said in ledger.said if said.there is None} - {None, room, *own}
+        return None if len(begun) < THREADS_MAX else rng.choice(sorted(map(str, begun)))
 
-    def sender(
-        client: Client, thread: Callable[[], tuple[str | None, int | None]], hurry: bool = False
-    ) -> Sender:
+    def sender(client: Client, thread: Callable[[], str | None], hurry: bool = False) -> Sender:
         return Sender(client, ledger, random.Random(rng.random()), thread, is_impatient=hurry)
 
     return [
-        sender(clients[0], lambda: (own[0], None)),
-        sender(clients[1], lambda: (own[1], None), hurry=True),
+        sender(clients[0], lambda: own[0]),
+        sender(clients[1], lambda: own[1], hurry=True),
         sender(clients[2], many),
-        sender(clients[3], lambda: (room, PRIVATE_ROOMS[0].chat_id)),
+        sender(clients[3], lambda: room),
     ]
 
 
-async def _thread_of(client: Client, room: int) -> str:
-    """The thread of a room in which something was said."""
+async def _flowing(client: Client) -> None:
+    """Return when every network is connected: before that nobody can be heard for the first time."""
+    while any(channel.state != "connected" for channel in await client.channels.list()):
+        await asyncio.sleep(0.05)
+
+
+async def _thread_of(client: Client, person: Person) -> str:
+    """The thread of somebody's conversation."""
     while True:
         for thread in (await client.threads.list()).items:
-            if thread.origin.room == str(room):
+            if thread.origin.room == person.network.room_id(person.spot):
                 return thread.id
         await asyncio.sleep(0.05)
 
 
+async def _disturb(loop: CrashLoop) -> None:
+    """Let answers to sends get lost where a network recognises repeats: there nothing may come of it."""
+    networks = [network for network in loop.networks.values() if network.facts.recognises_repeats]
+    while networks:
+        await asyncio.sleep(loop.rng.uniform(*DISTURB_S))
+        loop.rng.choice(networks).disturb(Act.SEND, FaultKind.COMMIT_THEN_DROP)
+
+
 async def _quiet(loop: CrashLoop, sending: Sequence[asyncio.Task[None]]) -> None:
     """Wait until everything owed is done, and a moment longer for the observer, and for what should not come."""
+    data_dir, networks = loop.gateways.data_dir, loop.networks.values()
     try:
         async with asyncio.timeout(QUIET_S):
             await asyncio.gather(*sending)
-            while loop.emulator.pending_updates() or not is_quiet(loop.gateways.data_dir):  # noqa: ASYNC110
+            while (
+                any(network.undelivered() for network in networks)
+                or unheard(data_dir, loop.ledger)
+                or not is_quiet(data_dir)
+            ):
                 await asyncio.sleep(0.1)
             await asyncio.sleep(1.0)
     except TimeoutError:
@@ -288,13 +351,17 @@ def table(report: Report) -> str:
     """The report as people read it."""
     verdict = report.verdict
     lines = ["kills per moment"]
-    lines += [f"  {report.kills[name]:6}  {name}" for name in (*POINTS, RANDOM, STARTING, NOT_MET)]
+    lines += [f"  {report.kills[name]:6}  {name}" for name in (*MET, RANDOM, STARTING, NOT_MET)]
     lines += [
         f"  {report.total:6}  in all, {report.loop_s / max(1, report.total):.2f} s each",
-        f"{verdict.accepted} messages accepted, {verdict.answered} answers, {verdict.shown} messages shown in rooms",
+        f"{verdict.accepted} messages accepted, {verdict.answered} answers",
+        *(
+            f"  {kind}: {tally.said} said by people, {tally.shown} messages shown, "
+            f"{tally.uncertain} uncertain (counted), {tally.orphans} placeholders left over"
+            for kind, tally in verdict.networks.items()
+        ),
         f"{verdict.events} events and {report.text_updates} text updates followed",
         f"lost = {len(verdict.lost)}   duplicated = {len(verdict.duplicated)}   wrong = {len(verdict.wrong)}",
-        f"uncertain = {verdict.uncertain} (counted), placeholders left over = {verdict.orphans}, "
         f"visible endings without an answer = {verdict.visible_endings}",
         f"audit chain verified {report.verifications} times",
     ]
@@ -314,8 +381,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.crash_loop", description=__doc__)
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=None, help="default: a new one, printed")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["telegram"])
     parser.add_argument(
-        "--negative-control", action="store_true", help="the loop must fail: acks before commits"
+        "--fault",
+        action="append",
+        choices=["ack-before-commit", "library-retries", "blind-resend"],
+        default=[],
+        help="a negative control: gateways with this fault, which must be found",
     )
     parser.add_argument("--keep", type=Path, default=None, help="an empty directory for data and log")
     arguments = parser.parse_args()
@@ -323,7 +395,10 @@ def main() -> int:
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="threadgate-chaos-") as scratch:
         place = arguments.keep or Path(scratch)
-        report = asyncio.run(run(arguments.kills, seed, place, acks_before_commit=arguments.negative_control))
+        options = [f"--{fault}" for fault in arguments.fault]
+        report = asyncio.run(
+            run(arguments.kills, seed, place, kinds=arguments.networks, options=options)
+        )
     print(table(report))
     return 0 if report.verdict.is_good else 1
 

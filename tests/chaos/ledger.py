@@ -6,15 +6,17 @@ Every text is unique in the whole run, so a message that was stored twice, or by
 import random
 from dataclasses import dataclass, field
 
+from tests.contract import networks
+
 
 @dataclass(slots=True)
 class Said:
-    """One thing said. `update_id` is Telegram's, `message_id` the gateway's answer to `message.send`."""
+    """One thing said. In a chat network it is `there`; `message_id` is the gateway's answer to `message.send`."""
 
     text: str
     answer: str
-    room: int | None = None
-    update_id: int | None = None
+    kind: str = ""
+    there: networks.Said | None = None
     thread_id: str | None = None
     message_id: str | None = None
     seq: int = 0

@@ -1,14 +1,17 @@
 """Where gateways are born: a process that has imported everything and forks one gateway per order.
 
-Importing takes 0.8 s, being born from here 0.02 s. Each gateway is a process of its own that runs the same
+Importing takes 1.5 s, being born from here 0.02 s. Each gateway is a process of its own that runs the same
 `threadgate serve` as everybody's, over its own store, sockets and threads. Orders come as lines of JSON on
 stdin, births and deaths are told on stdout. Nobody outlives the process that started it.
 
-`--ack-before-commit` is the negative control: gateways with the one fault that all this is there to find.
+What real networks need time for, emulated ones do at once, so the waits for it are scaled (`SCALED`), and where
+nothing is limited nothing is paced. The other options are the negative controls: gateways with one fault each
+that all this is there to find.
 """
 
 import asyncio
 import ctypes
+import importlib
 import json
 import os
 import signal
@@ -16,22 +19,46 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import channels.telegram.adapter  # noqa: F401 - loaded here, so that it is not loaded at every birth
+import channels.discord.adapter
+import channels.slack.adapter
+import channels.slack.calls
+import channels.telegram.adapter
 import gateway.cli
-from channels.messages import Delivery, Verdict
+import gateway.services.traffic
+from channels.messages import Delivery, Finding, Operation, Reconciled, Rendered, RoomRef, Verdict
+from gateway.rules.rate import TokenBucket
 from gateway.services.intake import Intake
 
 PR_SET_PDEATHSIG = 1
 LATE_S = 0.15
-"""How long the negative control holds a commit back, after it has let Telegram be told it was done."""
+"""How long the negative control holds a commit back, after it has let the network be told it was done."""
+SCALED = {
+    # Slack shows a message in its lists some seconds after it was posted, the emulator at once.
+    "channels.slack.reconciling.LOOK_AGAIN_S": 0.15,
+    "channels.slack.reconciling.GRACE_S": 0.15,
+    "gateway.services.attempts.LOOK_AGAIN_S": 0.15,
+    # The emulated ladder of repetitions ends after 6 s, the real one after 360 s.
+    "channels.slack.history.OVERLAP_S": 10.0,
+    # Networks are back at once here.
+    "gateway.rules.retry.FIRST_S": 0.1,
+}
+
+
+class Unlimited(TokenBucket):
+    """Never empty: the networks here refuse nothing."""
+
+    def wait_s(self, now: float) -> float:
+        """Nothing to wait for."""
+        return 0.0
 
 
 def main() -> None:
     """Take orders until stdin ends."""
     config, data_dir, log_path, *options = sys.argv[1:]
     die_with_parent()
-    if "--ack-before-commit" in options:
-        acknowledge_before_commit()
+    scale()
+    for option in options:
+        CONTROLS[option]()
     say({"ready": os.getpid()})
     while line := sys.stdin.readline():
         order = json.loads(line)
@@ -63,6 +90,16 @@ def become_gateway(env: dict[str, str], options: list[str], log_path: str) -> No
         os._exit(code)
 
 
+def scale() -> None:
+    """Adapt the waits; a name that no longer exists is an error, not a wait."""
+    for name, seconds in SCALED.items():
+        module, _, constant = name.rpartition(".")
+        owner = importlib.import_module(module)
+        getattr(owner, constant)
+        setattr(owner, constant, seconds)
+    gateway.services.traffic.TokenBucket = Unlimited  # type: ignore[attr-defined]
+
+
 def acknowledge_before_commit() -> None:
     """Let `commit` return at once and store the batch a moment later: the fault the loop must find."""
     store = Intake.commit
@@ -81,6 +118,37 @@ def acknowledge_before_commit() -> None:
         return [Verdict(is_taken=True) for _ in batch]
 
     Intake.commit = commit  # type: ignore[method-assign]
+
+
+def let_the_library_retry() -> None:
+    """Build Slack's client as its documentation does: a lost answer makes the library post again by itself."""
+    client = channels.slack.calls.AsyncWebClient
+
+    def careless(*args: Any, **options: Any) -> Any:
+        options.pop("retry_handlers", None)
+        return client(*args, **options)
+
+    channels.slack.calls.AsyncWebClient = careless  # type: ignore[assignment,misc]
+
+
+def resend_blindly() -> None:
+    """Take every send of unknown outcome for one that did not happen."""
+
+    async def reconcile(
+        adapter: Any, operation: Operation, room: RoomRef, content: Rendered
+    ) -> Reconciled:
+        return Reconciled(Finding.ABSENT)
+
+    channels.slack.adapter.SlackAdapter.reconcile = reconcile  # type: ignore[method-assign]
+    channels.telegram.adapter.TelegramAdapter.reconcile = reconcile  # type: ignore[method-assign]
+    channels.discord.adapter.DiscordAdapter.reconcile = reconcile  # type: ignore[method-assign]
+
+
+CONTROLS = {
+    "--ack-before-commit": acknowledge_before_commit,
+    "--library-retries": let_the_library_retry,
+    "--blind-resend": resend_blindly,
+}
 
 
 def die_with_parent() -> None:

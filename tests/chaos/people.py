@@ -1,88 +1,94 @@
-"""Those who talk: people in Telegram rooms, and clients that send over the WebSocket with keys and retries."""
+"""Those who talk: people in chat networks, and clients that send over the WebSocket with keys and retries."""
 
 import asyncio
 import random
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from threadgate_client import Busy, Client, DeadlineExceeded
 
-from channels.emulators.telegram import TelegramEmulator, User
-from channels.emulators.telegram.records import BotAccount
-from channels.telegram.render import render_markdown
+from tests.contract import networks
+from tests.contract.networks import Network, Shown, Spot
 
-from .gateways import BOT
 from .ledger import Ledger, Said
 
 PENDING_MAX = 2
 """Questions a person asks before the first is answered."""
 THINK_S = (0.05, 0.5)
-"""What a person waits between two looks at the room."""
+"""What a person waits between two looks at the room, when there is one network; more people take more time."""
 PATIENCE_S = (0.15, 1.5)
 """What an impatient client waits for its answer before it sends again, with the same key."""
-GROUP = -1_000_000_000_777
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """A place in Telegram where one person writes: a private chat, or a topic of the group."""
-
-    chat_id: int
-    user: User
-    topic: int | None = None
-
-
-PRIVATE_ROOMS = [Room(2000 + n, User(2000 + n, f"Person {n}")) for n in range(4)]
-TOPIC_ROOMS = [Room(GROUP, User(3000 + n, f"Member {n}"), topic=100 + 100 * n) for n in range(2)]
-ROOMS = [*PRIVATE_ROOMS, *TOPIC_ROOMS]
-
-
-def shown(answer: str) -> list[str]:
-    """The messages by which Telegram shows an answer, in order."""
-    return [part.text for part in render_markdown(answer)]
-
-
-def said_by_bot(emulator: TelegramEmulator, chat_id: int) -> list[str]:
-    """What the bot's messages in a chat show now, in the order they were posted."""
-    messages = emulator.messages(chat_id)
-    return [m.text for m in messages if isinstance(m.sender, BotAccount) and m.deleted_at is None]
+LOOK_BACK = 12
+"""Messages a person looks at: a long answer is several."""
+DIRECT, ROOMS = 4, 2
+"""Conversations in direct chats, and in rooms, of one network."""
 
 
 class Person:
-    """Types in one room, and asks on when the answers have come."""
+    """Holds one conversation with the bot, and asks on when the answers have come.
 
-    def __init__(self, room: Room, emulator: TelegramEmulator, ledger: Ledger, rng: random.Random) -> None:
-        self._room = room
-        self._emulator = emulator
+    It begins with a direct message or a mention; everything later is said in the thread that this began.
+    """
+
+    def __init__(
+        self, network: Network, spot: Spot, who: networks.Person, ledger: Ledger, rng: random.Random, haste: float
+    ) -> None:
+        self.network = network
+        self.spot = spot
+        self._who = who
         self._ledger = ledger
         self._rng = rng
+        self._think_s = (THINK_S[0] * haste, THINK_S[1] * haste)
+        self._first: Said | None = None
+        self._answer: Shown | None = None
         self._pending: list[Said] = []
 
     async def talk(self) -> None:
         """Until cancelled."""
         while True:
-            await asyncio.sleep(self._rng.uniform(*THINK_S))
-            texts = set(said_by_bot(self._emulator, self._room.chat_id)[-40:])
-            self._pending = [said for said in self._pending if shown(said.answer)[0] not in texts]
-            if len(self._pending) < PENDING_MAX:
+            await asyncio.sleep(self._rng.uniform(*self._think_s))
+            self._look()
+            if self._answer is not None and len(self._pending) < PENDING_MAX:
                 self.say()
+
+    async def is_answered(self) -> None:
+        """Return when the conversation has begun."""
+        while self._answer is None:
+            await asyncio.sleep(0.02)
+            self._look()
 
     def say(self) -> None:
         """Something new."""
         said = self._ledger.compose()
-        room = self._room
-        if room.topic is None:
-            posted = self._emulator.say(said.text, user=room.user)
+        said.kind = self.network.kind
+        if self._first is None:
+            self._first = said
+            say = self.network.say if self.spot.is_direct else self.network.mention
+            said.there = say(self.spot, said.text, self._who)
         else:
-            posted = self._emulator.say(
-                f"@{BOT.username} {said.text}",
-                user=room.user,
-                chat_id=room.chat_id,
-                message_thread_id=room.topic,
-            )
-        said.room, said.update_id = room.chat_id, posted.update_id
+            assert self._first.there is not None and self._answer is not None
+            said.there = self.network.reply(self._first.there, self._answer, said.text, self._who)
         self._pending.append(said)
+
+    def _look(self) -> None:
+        shown = {one.text: one for one in self.network.from_bot(self.spot, LOOK_BACK)}
+        for said in tuple(self._pending):
+            first = self.network.parts(said.answer)[0]
+            if first in shown:
+                self._pending.remove(said)
+                self._answer = self._answer or shown[first]
+
+
+def cast_of(network: Network, ledger: Ledger, rng: random.Random, haste: float) -> list[Person]:
+    """Everybody on a network: each person writes in one place only."""
+
+    def person(number: int, spot: Spot, who: networks.Person) -> Person:
+        return Person(network, spot, who, ledger, random.Random(rng.random()), haste)
+
+    people = [networks.Person(number, f"Person {number}") for number in range(1, 1 + DIRECT + ROOMS)]
+    places = [network.direct(who) for who in people[:DIRECT]]
+    places += [network.room(f"room-{number}") for number in range(ROOMS)]
+    return [person(number, spot, who) for number, (spot, who) in enumerate(zip(places, people, strict=True))]
 
 
 class Sender:
@@ -93,7 +99,7 @@ class Sender:
         client: Client,
         ledger: Ledger,
         rng: random.Random,
-        thread_id: Callable[[], tuple[str | None, int | None]],
+        thread_id: Callable[[], str | None],
         *,
         is_impatient: bool,
     ) -> None:
@@ -116,7 +122,7 @@ class Sender:
             self._pending = [said for said in self._pending if said.message_id not in self._ledger.ended]
             if len(self._pending) < PENDING_MAX:
                 said = self._ledger.compose()
-                said.thread_id, said.room = self._thread_id()
+                said.thread_id = self._thread_id()
                 await self._say(said)
                 self._pending.append(said)
 

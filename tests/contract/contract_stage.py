@@ -22,7 +22,7 @@ from storage.values import DEFAULT_ORG
 from tests.contract.networks import GATE, Network, Said, Shown, Spot
 from tests.gateway.gateway_stage import QUICK_END, UNHURRIED, Frame, Stage, Wire, eventually
 
-PATIENCE_S = 10.0
+PATIENCE_S = 15.0
 CONNECTING_S = 2.0
 
 

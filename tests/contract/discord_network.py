@@ -1,6 +1,7 @@
 """Discord for contract scenarios: `networks.Network` over the emulated REST API and gateway."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from channels.emulators.calls import Call
@@ -20,6 +21,7 @@ from channels.emulators.discord import (
 from channels.emulators.discord.components import BUTTON, walk
 from channels.emulators.discord.records import SYSTEM_TYPES
 from channels.emulators.faults import FaultKind
+from channels.discord.render import render_markdown
 from channels.messages import Mark
 from tests.contract.code_blocks import fenced_code
 from tests.contract.networks import ADA, GATE, NIGHT, Act, Facts, File, Person, Said, Shown, Spot
@@ -153,8 +155,12 @@ class DiscordNetwork:
 
     # --- what people see ----------------------------------------------------------------------
 
-    def from_bot(self, spot: Spot) -> list[Shown]:
-        return [self._shown(spot, one) for one in self._messages(spot) if one.deleted_at is None]
+    def parts(self, markdown: str) -> list[str]:
+        return [str(part.payload.get("content", part.text)) for part in render_markdown(markdown)]
+
+    def from_bot(self, spot: Spot, last: int = 0) -> list[Shown]:
+        found = [one for one in self._messages(spot) if one.deleted_at is None]
+        return [self._shown(spot, one) for one in found[-last:]]
 
     def answers(self, said: Said) -> list[Shown]:
         thread = said.spot.thread or (
@@ -208,6 +214,9 @@ class DiscordNetwork:
 
     def undelivered(self, account: str = GATE) -> int:
         return 0
+
+    def acknowledged(self, sayings: Iterable[Said]) -> list[Said]:
+        return []
 
     def revoke(self) -> None:
         self.emulator.moderation.revoke_token()

@@ -5,6 +5,7 @@ One driver per network implements `Network` over that network's emulator (`slack
 never on a network's name. Nothing here knows the gateway.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -92,11 +93,13 @@ class Facts:
     """What a network does whatever its adapter: no capability of a room, but scenarios must know it.
 
     `tells_deletions`: bots hear that a person deleted a message. `acknowledges`: what a bot did not acknowledge
-    is delivered again; otherwise it has to be read back.
+    is delivered again; otherwise it has to be read back. `recognises_repeats`: a repeated send can be recognised,
+    or what was sent can be read back (then `Idempotency` is not NONE).
     """
 
     tells_deletions: bool = True
     acknowledges: bool = True
+    recognises_repeats: bool = True
 
 
 class Network(Protocol):
@@ -162,8 +165,14 @@ class Network(Protocol):
 
     # --- what people see ----------------------------------------------------------------------
 
-    def from_bot(self, spot: Spot) -> list[Shown]:
-        """The bot's messages in a spot, its threads included, as they stand now and in order of posting."""
+    def parts(self, markdown: str) -> list[str]:
+        """What the messages say by which the network shows an answer."""
+
+    def from_bot(self, spot: Spot, last: int = 0) -> list[Shown]:
+        """The bot's messages in a spot, its threads included, as they stand now and in order of posting.
+
+        All of them, or only the `last` ones.
+        """
 
     def answers(self, said: Said) -> list[Shown]:
         """Those of them in the conversation that `said` belongs to."""
@@ -202,6 +211,9 @@ class Network(Protocol):
 
     def undelivered(self, account: str = GATE) -> int:
         """How many deliveries to a bot it has not acknowledged; always 0 where bots acknowledge nothing."""
+
+    def acknowledged(self, sayings: Iterable[Said]) -> list[Said]:
+        """Those the gateway promised to keep: the network delivers them no more."""
 
     def revoke(self) -> None:
         """The bot's credential opens nothing any more."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from channels.emulators.calls import Call
@@ -12,6 +13,7 @@ from channels.emulators.slack.arguments import Arguments
 from channels.emulators.slack.chat import post_message
 from channels.emulators.slack.deliveries import DeliveryState
 from channels.messages import Mark
+from channels.slack.render import render_markdown
 from tests.contract.code_blocks import fenced_code
 from tests.contract.networks import ADA, BOB, GATE, NIGHT, ROBOT, Act, Facts, File, Person, Said, Shown, Spot
 
@@ -161,12 +163,16 @@ class SlackNetwork:
 
     # --- what people see ----------------------------------------------------------------------
 
-    def from_bot(self, spot: Spot) -> list[Shown]:
-        return [
-            self._shown(spot, message)
+    def parts(self, markdown: str) -> list[str]:
+        return [_said_by(part.text, part.payload["blocks"]) for part in render_markdown(markdown)]
+
+    def from_bot(self, spot: Spot, last: int = 0) -> list[Shown]:
+        found = [
+            message
             for message in self._messages(spot)
             if message.deleted_at is None and spot.thread in (None, message.thread_ts)
         ]
+        return [self._shown(spot, message) for message in found[-last:]]
 
     def answers(self, said: Said) -> list[Shown]:
         root = _root(said)
@@ -232,6 +238,14 @@ class SlackNetwork:
 
     def undelivered(self, account: str = GATE) -> int:
         return sum(one.app_id == APPS[account].id for one in self.emulator.undelivered())
+
+    def acknowledged(self, sayings: Iterable[Said]) -> list[Said]:
+        taken = {
+            (event.get("channel"), event.get("ts"))
+            for one in self.emulator.finished()
+            if one.state is DeliveryState.ACKNOWLEDGED and (event := one.payload.get("event")) is not None
+        }
+        return [said for said in sayings if (said.spot.room, said.ref) in taken]
 
     def revoke(self) -> None:
         self.emulator.revoke_token(APPS[GATE].id)

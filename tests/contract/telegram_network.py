@@ -1,5 +1,6 @@
 """Telegram for contract scenarios: `networks.Network` over the emulated Bot API."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from channels.emulators.calls import Call
@@ -7,6 +8,7 @@ from channels.emulators.faults import FaultKind
 from channels.emulators.telegram import NO_FLOOD_LIMITS, BotAccount, Content, Message, TelegramEmulator, User
 from channels.emulators.telegram.records import Chat
 from channels.messages import Mark
+from channels.telegram.render import render_markdown
 from tests.contract.networks import ADA, GATE, NIGHT, Act, Facts, File, Person, Said, Shown, Spot
 
 # Without privacy mode, so that the bots hear what is not for them and have to ignore it themselves.
@@ -39,7 +41,7 @@ class TelegramNetwork:
     """The emulator and who is on it. `has_limits` switches the flood limits on."""
 
     kind = "telegram"
-    facts = Facts(tells_deletions=False)
+    facts = Facts(tells_deletions=False, recognises_repeats=False)
 
     def __init__(self, *, has_limits: bool = False) -> None:
         self.emulator = TelegramEmulator(
@@ -143,12 +145,16 @@ class TelegramNetwork:
 
     # --- what people see ----------------------------------------------------------------------
 
-    def from_bot(self, spot: Spot) -> list[Shown]:
-        return [
-            self._shown(spot, message)
+    def parts(self, markdown: str) -> list[str]:
+        return [part.text for part in render_markdown(markdown)]
+
+    def from_bot(self, spot: Spot, last: int = 0) -> list[Shown]:
+        found = [
+            message
             for message in self._messages(spot)
             if message.deleted_at is None and spot.thread in (None, str(message.thread_id))
         ]
+        return [self._shown(spot, message) for message in found[-last:]]
 
     def answers(self, said: Said) -> list[Shown]:
         return self.from_bot(said.spot)
@@ -216,10 +222,9 @@ class TelegramNetwork:
     def undelivered(self, account: str = GATE) -> int:
         return len(self.emulator.pending_updates(bot=BOTS[account].username))
 
-    def is_acknowledged(self, said: Said) -> bool:
-        """Whether the bot promised to keep it: the network forgets it from then on."""
-        offset = self.emulator.confirmed_offset(bot=BOTS[said.spot.account].username)
-        return bool(said.handle < offset)
+    def acknowledged(self, sayings: Iterable[Said]) -> list[Said]:
+        offsets = {account: self.emulator.confirmed_offset(bot=bot.username) for account, bot in BOTS.items()}
+        return [said for said in sayings if said.handle < offsets[said.spot.account]]
 
     def revoke(self) -> None:
         self.emulator.revoke_token()

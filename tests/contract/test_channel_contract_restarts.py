@@ -13,6 +13,12 @@ from gateway.settings import RunSettings
 from tests.contract.contract_stage import ContractStage
 from tests.contract.networks import Act, Network, Spot
 
+# A call that is cut off while its library connects leaves a socket to the end of the process (uvloop, anyio).
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed resource <TCPTransport:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
 WORDS = " ".join(f"word-{number}" for number in range(1, 61))
 SLOW_ASK = "stream 60 60"
 LONG_AWAY_S = 3.0
