@@ -20,7 +20,7 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: setup ## the gateway with the demo agent and a Telegram emulator, on loopback
+demo: setup ## the gateway with the demo agent and three emulated networks, on loopback
 	@exec $(BIN)/threadgate demo
 
 test: setup check ## everything a change must pass

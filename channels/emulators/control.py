@@ -7,7 +7,9 @@ What people can do on a network is each emulator's own.
 
 import asyncio
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -16,12 +18,31 @@ from channels.emulators.calls import CallLog
 from channels.emulators.errors import ControlError
 from channels.emulators.faults import FaultScript
 from channels.emulators.feed import Feed
+from channels.emulators.page import PAGE_HEADERS, page_routes
 
 Json = dict[str, Any]
 
 # Shows a proxy or a browser that an idle stream still lives.
 HEARTBEAT_S = 15.0
+EVENTS_PATH = "/control/events"
+# What a page may show by itself; everything else is only ever saved, whatever somebody called it.
+_SHOWN_TYPES = frozenset(
+    ("image/png", "image/jpeg", "image/gif", "image/webp", "audio/ogg", "audio/mpeg", "video/mp4")
+)
 _FAULT_FIELDS = frozenset({"kind", "method", "count", "retry_after_s", "code", "description", "delay_s"})
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSide:
+    """The control side of a running emulator: what serves it, and what it tells. `network` is the adapter's kind."""
+
+    network: str
+    routes: Sequence[web.RouteDef]
+    feed: Feed
+
+    def page_routes(self) -> list[web.RouteDef]:
+        """The page of this network alone."""
+        return page_routes({self.network: "/control"}, EVENTS_PATH)
 
 
 class Inspection:
@@ -39,7 +60,7 @@ class Inspection:
             web.post("/control/faults", self.add_fault),
             web.delete("/control/faults", self.clear_faults),
             web.get("/control/calls", self.calls),
-            web.get("/control/events", self.events),
+            web.get(EVENTS_PATH, self.events),
         ]
 
     async def faults(self, request: web.Request) -> web.Response:
@@ -75,24 +96,41 @@ class Inspection:
         return web.json_response([call.to_wire() for call in calls])
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
-        )
-        queue = self._feed.listen()
-        try:
+        return await stream_changes(request, {"": self._feed})
+
+
+async def stream_changes(request: web.Request, feeds: Mapping[str, Feed]) -> web.StreamResponse:
+    """Tell the changes of feeds as server-sent events named after them, until one of them ends.
+
+    A page that is cut off connects again and loads everything anew.
+    """
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+    queues = {name: feed.listen() for name, feed in feeds.items()}
+    pumps: list[asyncio.Task[None]] = []
+    try:
+        # Connections that reset: the page went away, and there is nobody left to tell.
+        with suppress(ConnectionResetError):
             await response.prepare(request)
             await response.write(b": connected\n\n")
-            while (event := await _next(queue)) is not None:
-                text = f"data: {json.dumps(event)}\n\n" if event else ": alive\n\n"
-                await response.write(text.encode())
-            with suppress(ConnectionResetError):
-                await response.write_eof()
-        except ConnectionResetError:
-            # The page went away; there is nobody left to tell.
-            return response
-        finally:
-            self._feed.leave(queue)
-        return response
+            pumps += [asyncio.create_task(_pump(response, name, queue)) for name, queue in queues.items()]
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            await response.write_eof()
+    finally:
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+        for name, queue in queues.items():
+            feeds[name].leave(queue)
+    return response
+
+
+async def _pump(response: web.StreamResponse, name: str, queue: asyncio.Queue[Json | None]) -> None:
+    """Write the changes of one feed until it ends or the page goes away."""
+    head = f"event: {name}\n" if name else ""
+    with suppress(ConnectionResetError):
+        while (event := await _next(queue)) is not None:
+            text = f"{head}data: {json.dumps(event)}\n\n" if event else ": alive\n\n"
+            await response.write(text.encode())
 
 
 async def _next(queue: asyncio.Queue[Json | None]) -> Json | None:
@@ -138,3 +176,12 @@ def integer_of(body: Json, name: str, default: int | None = None) -> int:
 def optional_integer_of(body: Json, name: str) -> int | None:
     """A field that may be missing or null. Raises ControlError."""
     return None if body.get(name) is None else integer_of(body, name)
+
+
+def file_response(data: bytes, content_type: str | None) -> web.Response:
+    """Somebody's file: pictures and sounds may be shown, all else is saved; nothing of it runs on this origin."""
+    headers = {**PAGE_HEADERS, "Content-Security-Policy": "default-src 'none'; sandbox"}
+    if content_type in _SHOWN_TYPES:
+        return web.Response(body=data, content_type=content_type, headers=headers)
+    headers["Content-Disposition"] = "attachment"
+    return web.Response(body=data, content_type="application/octet-stream", headers=headers)

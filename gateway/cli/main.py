@@ -40,7 +40,7 @@ class _Entry:
 ENTRIES: Final = (
     _Entry("serve", RUN, "serve", "serve"),
     _Entry("demo", RUN, "demo", "demo"),
-    _Entry("emulate", RUN, "demo", "emulate"),
+    _Entry("emulate", RUN, "emulate", "emulate"),
     _Entry("chat", TALK, "chat.command", "chat"),
     _Entry("send", TALK, "send", "send"),
     _Entry("tail", TALK, "tail", "tail"),

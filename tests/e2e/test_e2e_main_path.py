@@ -140,15 +140,15 @@ async def read_to_the_end(theatre: Stage) -> list[dict]:
 
 @pytest.mark.timeout(60)
 async def test_the_demo_says_what_to_do_answers_and_stops_on_ctrl_c(tmp_path: Path) -> None:
-    port, telegram_port = free_port(), free_port()
-    options = ("--port", str(port), "--emulator-port", str(telegram_port))
+    port, playground_port = free_port(), free_port()
+    options = ("--port", str(port), "--playground-port", str(playground_port))
     async with running(THREADGATE, "demo", "--data-dir", tmp_path / "demo", *options) as demo:
         token = await demo.printed(r"token\s+(tgate_\S+)")
         await demo.printed(r"(Ctrl-C) stops it")
         assert f"http://127.0.0.1:{port}" in demo.output
-        assert f"http://127.0.0.1:{telegram_port}" in demo.output
+        assert f"http://127.0.0.1:{playground_port}" in demo.output
         assert "say hello" in demo.output
-        theatre = Stage(tmp_path, f"http://127.0.0.1:{telegram_port}", port, token)
+        theatre = Stage(tmp_path, f"http://127.0.0.1:{playground_port}/telegram", port, token)
         async with Client(theatre.url, token=token) as client:
             assert await client.ask("say hello").read() == "hello"
             await theatre.type("say hello from Telegram")

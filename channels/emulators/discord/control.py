@@ -9,7 +9,7 @@ import binascii
 
 from aiohttp import web
 
-from channels.emulators.control import optional_text_of, read_body, text_of
+from channels.emulators.control import file_response, optional_text_of, read_body, text_of
 from channels.emulators.discord.fields import flag_of, id_of, optional_id_of
 from channels.emulators.discord.network import Network
 from channels.emulators.discord.records import Json, Message, Upload, User
@@ -39,6 +39,7 @@ class Control:
             web.get("/control/guilds", self.guilds),
             web.get("/control/channels", self.channels),
             web.get("/control/channels/{id:[0-9]+}/messages", self.messages),
+            web.get("/control/files/{id:[0-9]+}", self.file),
             web.get("/control/interactions", self.interactions),
             web.get("/control/sessions", self.sessions),
             web.post("/control/dms", self.dm),
@@ -69,6 +70,13 @@ class Control:
     async def messages(self, request: web.Request) -> web.Response:
         channel = self._world.channel_named(int(request.match_info["id"]))
         return web.json_response([message_view(self._world, one) for one in channel.messages.values()])
+
+    async def file(self, request: web.Request) -> web.Response:
+        """An attachment, as people see it: without a signed address that ends."""
+        attachment = self._world.attachments.get(int(request.match_info["id"]))
+        if attachment is None:
+            raise ControlError("there is no such file")
+        return file_response(attachment.data, attachment.content_type)
 
     async def interactions(self, request: web.Request) -> web.Response:
         return web.json_response(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from channels.emulators.calls import CallLog
-from channels.emulators.control import Inspection
+from channels.emulators.control import ControlSide, Inspection
 from channels.emulators.discord.control import Control
 from channels.emulators.discord.control_above import ControlAbove
 from channels.emulators.discord.gateway import HEARTBEAT_INTERVAL_S
@@ -47,6 +47,14 @@ class DiscordEmulator(Network):
         self._buckets = Buckets(rate_limits or RateLimits())
         self._server = LoopbackServer(lambda path: path.startswith("/control/"))
         self._rest: RestApi | None = None
+        self._control_side: ControlSide | None = None
+
+    @property
+    def control_side(self) -> ControlSide:
+        """What the playground shows of it. Raises RuntimeError before it has started."""
+        if self._control_side is None:
+            raise RuntimeError("the emulator does not run")
+        return self._control_side
 
     @property
     def url(self) -> str:
@@ -71,14 +79,10 @@ class DiscordEmulator(Network):
         self._rest = RestApi(
             self.world, self._buckets, self.faults, self.calls, lambda: self.gateway_url, self._spread
         )
-        controls = [*Control(self).routes(), *ControlAbove(self).routes()]
         inspection = Inspection(self.faults, self.calls, self._feed)
-        routes = [
-            *self._rest.routes(),
-            *self._sockets.routes(),
-            *controls,
-            *inspection.routes(),
-        ]
+        controls = [*Control(self).routes(), *ControlAbove(self).routes(), *inspection.routes()]
+        side = self._control_side = ControlSide("discord", controls, self._feed)
+        routes = [*self._rest.routes(), *self._sockets.routes(), *controls, *side.page_routes()]
         await self._server.start(routes, host, port)
         self.world.cdn.base_url = self.url
 

@@ -17,6 +17,7 @@ from channels.emulators.discord.sessions import Frame, Sessions
 from channels.emulators.discord.world import World
 from channels.emulators.errors import ControlError
 from channels.emulators.loopback import cut
+from channels.emulators.page import PAGE_PATH
 
 # What the real gateway asks for.
 HEARTBEAT_INTERVAL_S = 41.25
@@ -92,7 +93,9 @@ class Gateway:
         return [web.get("/", self.connect), web.get("/resume", self.connect)]
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
-        """One client from upgrade to close."""
+        """One client from upgrade to close. Who comes without an upgrade is a person, for the page."""
+        if "Upgrade" not in request.headers:
+            raise web.HTTPFound(PAGE_PATH)
         if self._refusals > 0:
             self._refusals -= 1
             return web.json_response({"message": "503: Service Unavailable", "code": 0}, status=503)

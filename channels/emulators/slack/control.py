@@ -9,7 +9,14 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from channels.emulators.control import integer_of, optional_integer_of, optional_text_of, read_body, text_of
+from channels.emulators.control import (
+    file_response,
+    integer_of,
+    optional_integer_of,
+    optional_text_of,
+    read_body,
+    text_of,
+)
 from channels.emulators.errors import ControlError
 from channels.emulators.slack.network import DEFAULT_USER, Network
 from channels.emulators.slack.people import Attachment
@@ -93,9 +100,7 @@ class Control:
         file = self._network.world.files.get(request.match_info["id"])
         if file is None or file.content is None:
             raise ControlError("no such file")
-        # Downloaded and never shown in place: what somebody uploaded must not run on this origin.
-        headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
-        return web.Response(body=file.content, content_type=file.mimetype, headers=headers)
+        return file_response(file.content, file.mimetype)
 
     # -- doing ------------------------------------------------------------------------------------------------
 

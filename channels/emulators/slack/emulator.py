@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Self
 
-from channels.emulators.control import Inspection
+from channels.emulators.control import ControlSide, Inspection
 from channels.emulators.feed import Feed
 from channels.emulators.loopback import LoopbackServer
 from channels.emulators.slack.control import Control
@@ -40,6 +40,14 @@ class SlackEmulator(Network):
         super().__init__(apps, workspaces, installed, clock, timing or Timing(), has_rate_limits)
         self._server = LoopbackServer(lambda path: path.startswith("/control/"))
         self._web_api: WebApi | None = None
+        self._control_side: ControlSide | None = None
+
+    @property
+    def control_side(self) -> ControlSide:
+        """What the playground shows of it. Raises RuntimeError before it has started."""
+        if self._control_side is None:
+            raise RuntimeError("the emulator does not run")
+        return self._control_side
 
     @property
     def url(self) -> str:
@@ -68,13 +76,16 @@ class SlackEmulator(Network):
             raise RuntimeError("the emulator runs already")
         feed, dispatcher = Feed(), Dispatcher(self.world, self.spread)
         web_api = WebApi(self.world, dispatcher.sockets, self.tiers, self.faults, self.calls, self.spread)
-        control, inspection = Control(self), Inspection(self.faults, self.calls, feed)
+        inspection = Inspection(self.faults, self.calls, feed)
+        controls = [*Control(self).routes(), *inspection.routes()]
+        side = ControlSide("slack", controls, feed)
         try:
-            await self._server.start([*web_api.routes(), *control.routes(), *inspection.routes()], host, port)
+            await self._server.start([*web_api.routes(), *controls, *side.page_routes()], host, port)
         except BaseException:
             await dispatcher.close()
             raise
         self.world.base_url = self.url
+        self._control_side = side
         self.feed, self.dispatcher, self._web_api = feed, dispatcher, web_api
 
     async def stop(self) -> None:

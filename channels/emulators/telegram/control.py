@@ -1,41 +1,18 @@
-"""The control side's views: the page, and what pages and tests can look at.
+"""The control side's views: what pages and tests can look at.
 
-JSON under `/control/`, and the page at `/`. What people do is in `control_verbs.py`; faults, calls and changes
+JSON under `/control/`. What people do is in `control_verbs.py`; faults, calls and changes
 are served by `channels.emulators.control`.
 """
 
-from importlib.resources import files
-
 from aiohttp import web
 
+from channels.emulators.control import file_response
 from channels.emulators.errors import ControlError
 from channels.emulators.telegram.drafts import live_draft
 from channels.emulators.telegram.people import chat_of
 from channels.emulators.telegram.stage import Stage
 from channels.emulators.telegram.views import FILES_PATH, bot_view, chat_view, draft_view, messages_view
 from channels.emulators.telegram.wire import update_to_wire
-
-# Scripts and styles only from here, nothing inline, no framing, no form targets.
-PAGE_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
-        "media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-PAGE_FILES = {
-    "/": ("page.html", "text/html"),
-    "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
-    "/page-text.js": ("page-text.js", "text/javascript"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
-}
-# What a page may show by itself; everything else is only ever saved, whatever somebody called it.
-_SHOWN_TYPES = frozenset(
-    ("image/png", "image/jpeg", "image/gif", "image/webp", "audio/ogg", "audio/mpeg", "video/mp4")
-)
 
 
 class Control:
@@ -44,13 +21,10 @@ class Control:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._world = stage.world
-        root = files("channels.emulators.telegram")
-        self._pages = {path: (root / name).read_bytes() for path, (name, _) in PAGE_FILES.items()}
 
     def routes(self) -> list[web.RouteDef]:
         """What to add to the application."""
         return [
-            *(web.get(path, self.page) for path in PAGE_FILES),
             web.get("/control/bots", self.bots),
             web.get("/control/chats", self.chats),
             web.get("/control/chats/{id}/messages", self.messages),
@@ -58,12 +32,6 @@ class Control:
             web.get("/control/updates", self.updates),
             web.get(FILES_PATH + "/{unique_id}", self.file),
         ]
-
-    async def page(self, request: web.Request) -> web.Response:
-        _, content_type = PAGE_FILES[request.path]
-        return web.Response(
-            body=self._pages[request.path], content_type=content_type, charset="utf-8", headers=PAGE_HEADERS
-        )
 
     async def bots(self, request: web.Request) -> web.Response:
         bots = self._world.bots.values()
@@ -100,11 +68,7 @@ class Control:
         file = self._world.files.seen_by_people(request.match_info["unique_id"])
         if file is None:
             raise ControlError("there is no such file")
-        headers = {**PAGE_HEADERS, "Content-Security-Policy": "default-src 'none'; sandbox"}
-        if file.mime in _SHOWN_TYPES:
-            return web.Response(body=file.data, content_type=file.mime, headers=headers)
-        headers["Content-Disposition"] = "attachment"
-        return web.Response(body=file.data, content_type="application/octet-stream", headers=headers)
+        return file_response(file.data, file.mime)
 
 
 def _chat_id(request: web.Request) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from channels.emulators.calls import CallLog
-from channels.emulators.control import Inspection
+from channels.emulators.control import ControlSide, Inspection
 from channels.emulators.faults import FaultScript
 from channels.emulators.feed import Feed
 from channels.emulators.loopback import REQUEST_MAX_BYTES, LoopbackServer
@@ -65,6 +65,14 @@ class TelegramEmulator(Stage):
         self._pollers: Pollers | None = None
         self._webhooks: Webhooks | None = None
         self._feed: Feed | None = None
+        self._control_side: ControlSide | None = None
+
+    @property
+    def control_side(self) -> ControlSide:
+        """What the playground shows of it. Raises RuntimeError before it has started."""
+        if self._control_side is None:
+            raise RuntimeError("the emulator does not run")
+        return self._control_side
 
     @property
     def url(self) -> str:
@@ -89,13 +97,9 @@ class TelegramEmulator(Stage):
         bot_api = BotApi(self.world, self._pollers, self.faults, self.calls, self._tell_everybody)
         self._webhooks = Webhooks(self.world, bot_api.call, self._webhook_time_scale)
         inspection = Inspection(self.faults, self.calls, self._feed)
-        routes = [
-            *bot_api.routes(),
-            *Control(self).routes(),
-            *ControlVerbs(self).routes(),
-            *inspection.routes(),
-        ]
-        await self._server.start(routes, host, port)
+        controls = [*Control(self).routes(), *ControlVerbs(self).routes(), *inspection.routes()]
+        side = self._control_side = ControlSide("telegram", controls, self._feed)
+        await self._server.start([*bot_api.routes(), *controls, *side.page_routes()], host, port)
         self._webhooks.open()
 
     async def stop(self) -> None:

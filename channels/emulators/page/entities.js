@@ -1,6 +1,8 @@
 // Turns a text with entities into DOM nodes. Builds elements and text nodes only: nothing from a message is
 // ever parsed as HTML. JavaScript counts text in UTF-16 units, as the entities do.
 
+import { link } from "/page/dom.js";
+
 const ELEMENTS = {
   bold: "strong",
   italic: "em",
@@ -43,23 +45,11 @@ function renderRange(parent, text, start, end, entities) {
 
 function elementFor(entity, covered) {
   if (entity.type === "text_link" || entity.type === "url") {
-    return linkTo(entity.type === "url" ? covered : entity.url);
+    return link(entity.type === "url" ? covered : entity.url);
   }
   const element = document.createElement(ELEMENTS[entity.type] ?? "span");
   if (entity.type === "spoiler") element.className = "spoiler";
   else if (!(entity.type in ELEMENTS)) element.className = "mark";
   if (entity.type === "pre" && entity.language) element.title = entity.language;
   return element;
-}
-
-function linkTo(address) {
-  const link = document.createElement("a");
-  // Only web addresses become links; anything else (javascript:, data:) stays a marked text.
-  if (/^https?:\/\//i.test(address)) {
-    link.href = address;
-    link.target = "_blank";
-    link.rel = "noopener noreferrer";
-  }
-  link.title = address;
-  return link;
 }

@@ -1,0 +1,90 @@
+"""`threadgate emulate`: chat networks of one's own, to develop and try things without the real ones."""
+
+import asyncio
+import sys
+from typing import Annotated, Final
+
+import typer
+import uvloop
+from rich.console import Console
+
+from gateway.cli.failures import EXIT_UNUSABLE, explained, fail
+from gateway.cli.networks import (
+    APP_TOKEN,
+    LOCALHOST,
+    PLAYGROUND_PORT,
+    PORTS,
+    TITLES,
+    Network,
+    channel_table,
+    make_network,
+    playing,
+    running,
+)
+from gateway.doctor.running import port_problem
+
+ALL: Final = "all"
+
+console = Console(highlight=False, markup=False)
+
+
+@explained
+def emulate(
+    platform: Annotated[str, typer.Argument(help=f"Which chat network: {', '.join(TITLES)} or {ALL}.")],
+    port: Annotated[
+        int | None,
+        typer.Option(
+            help=f"Port to listen on; with {ALL} the one of the page.",
+            show_default=f"{', '.join(f'{port} for {kind}' for kind, port in PORTS.items())}, "
+            f"{PLAYGROUND_PORT} for {ALL}",
+        ),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(help="The token of its bot.", show_default="a made-up one")
+    ] = None,
+    app_token: Annotated[str, typer.Option(help="The app-level token, for Slack.")] = APP_TOKEN,
+) -> None:
+    """Run an emulator of a chat network, with a page to write on, to develop without one."""
+    if platform == ALL:
+        if token is not None:
+            fail(
+                f"--token is of one network, not of {ALL}.", f"Name one: {', '.join(TITLES)}.", EXIT_UNUSABLE
+            )
+        uvloop.run(_emulate_all(PLAYGROUND_PORT if port is None else port))
+        return
+    if platform not in TITLES:
+        fail(f"There is no emulator of {platform}.", f"There are: {', '.join(TITLES)}, {ALL}.", EXIT_UNUSABLE)
+    try:
+        network = make_network(platform, token, app_token)
+    except ValueError as error:
+        fail("--token is no bot token.", str(error), EXIT_UNUSABLE)
+    uvloop.run(_emulate(network, PORTS[platform] if port is None else port))
+
+
+async def _emulate(network: Network, port: int) -> None:
+    if port_problem(LOCALHOST, port) is not None:
+        fail(
+            f"Port {port} of {LOCALHOST} is taken.",
+            "Choose another: --port 0 takes a free one.",
+            EXIT_UNUSABLE,
+        )
+    async with running(network, port):
+        await _announce(
+            f"{TITLES[network.kind]} emulator, with a page to write on: {network.emulator.url}/", [network]
+        )
+
+
+async def _emulate_all(port: int) -> None:
+    networks = [make_network(kind) for kind in TITLES]
+    async with playing(networks, port) as playground:
+        await _announce(f"{', '.join(TITLES.values())} on one page: {playground.url}/", networks)
+
+
+async def _announce(headline: str, networks: list[Network]) -> None:
+    """Say what to configure, and wait to be stopped."""
+    tables = "\n\n".join(map(channel_table, networks))
+    console.print(
+        f"{headline}\n\nFor the gateway's config.toml:\n\n{tables}\n\nCtrl-C stops it.", soft_wrap=True
+    )
+    sys.stdout.flush()
+    await asyncio.Event().wait()
