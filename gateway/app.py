@@ -33,7 +33,10 @@ from gateway.hub.hub import Hub
 from gateway.metrics import Metrics, Sample
 from gateway.rules.admission import Policy
 from gateway.rules.pace import Pace
+from gateway.services.answer_files import AnswerFiles
 from gateway.services.approvals import Approvals, Buttons
+from gateway.services.attachments import Attachments
+from gateway.services.blobs import BlobReader, Uploads
 from gateway.services.channels import AccountPolicy, Channels
 from gateway.services.composing import Composer
 from gateway.services.conversations import Conversations
@@ -93,9 +96,15 @@ class Gateway:
         }
         self._channels = Channels([adapter for _, adapter in adapters], policies)
         agents = Agents(settings.agents, settings.default_agent_id)
-        composer = Composer(clock, self._channels, settings.default_agent_id, settings.runs.queue_max)
+        sizes = settings.limits
+        composer = Composer(
+            clock, self._channels, settings.default_agent_id, settings.runs.queue_max, sizes.attachments
+        )
         self._hub = Hub(store.threads, store.identity.epoch)
-        self._deliveries = Deliveries(store.outbox, self._channels, clock)
+        self._deliveries = Deliveries(store.outbox, self._channels, clock, read_blob=BlobReader(store.blobs))
+        self._attachments = Attachments(
+            store.blobs, store.threads, self._channels, clock, limit_bytes=sizes.blob_bytes
+        )
         self._live = LiveMessages(store.outbox, self._channels, self._deliveries, clock)
         self._approvals = Approvals(store.approvals, store.threads, self._channels, clock)
         self._receipts = Receipts(self._channels, self._deliveries.traffic, clock)
@@ -110,6 +119,7 @@ class Gateway:
             self._channels,
             composer,
             self._approvals,
+            AnswerFiles(store.blobs, clock, limit_bytes=sizes.blob_bytes, files_max=sizes.attachments),
             clock,
             attempts_max=settings.runs.attempts_max,
             timeout_s=settings.runs.turn_timeout_s,
@@ -132,6 +142,7 @@ class Gateway:
             self._scheduler.on_commit,
             self._deliveries.on_commit,
             self._receipts.on_commit,
+            self._attachments.on_commit,
             lambda signals: websocket.on_commit(context, signals),
         ):
             store.engine.add_hook(hook)
@@ -151,6 +162,7 @@ class Gateway:
         """
         await self._deliveries.start()
         await self._scheduler.start()
+        await self._attachments.start()
         await self._server.start()
         on_listening()
         for adapter, intake in self._intakes:
@@ -169,6 +181,7 @@ class Gateway:
         """
         await self._server.drain()
         await self._health.stop()
+        await self._attachments.stop()
         await self._scheduler.stop(self._settings.runs.shutdown_s)
         await self._live.close(DELIVERY_STOP_S)
         await self._receipts.close(RECEIPT_STOP_S)
@@ -216,7 +229,16 @@ class Gateway:
             default_agent_id=agents.default_id,
             started_at=to_instant(clock.now_ms()),
         )
-        conversations = Conversations(store.threads, store.runs, agents, self._hub, composer, clock)
+        conversations = Conversations(
+            store.threads,
+            store.runs,
+            agents,
+            self._hub,
+            composer,
+            clock,
+            store.blobs,
+            settings.limits.attachments,
+        )
         tokens = Tokens(store.identities, clock)
         table = handlers.table(
             Conversational(store.threads, store.runs, conversations, agents),
@@ -234,6 +256,7 @@ class Gateway:
             hub=self._hub,
             metrics=self.metrics,
             limits=settings.limits,
+            uploads=Uploads(store.blobs, clock, limit_bytes=settings.limits.blob_bytes),
             identity=identity,
             compression=settings.compression,
         )
@@ -284,6 +307,7 @@ class Gateway:
             before_ms = self._clock.now_ms() - limits.IDEMPOTENCY_TTL_S * 1000
             try:
                 await self._approvals.expire()
+                await self._attachments.collect()
                 for _ in range(FORGET_ROUNDS):
                     if not await self._store.identities.forget_answers(before_ms):
                         break

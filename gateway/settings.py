@@ -79,6 +79,10 @@ class LimitSettings(_Section):
     """Largest WebSocket frame and HTTP body taken, in bytes."""
     connections: Annotated[int, Field(ge=1)] = 20_000
     """WebSocket and SSE connections at the same time."""
+    blob_bytes: Annotated[int, Field(ge=1, le=2048 * limits.MIB)] = 25 * limits.MIB
+    """Largest file taken, from a client, a chat network or an agent, in bytes."""
+    attachments: Annotated[int, Field(ge=1, le=limits.PARTS - 2)] = 10
+    """Files one message may bring; a chat network's message loses those beyond, and says so."""
 
 
 class AgentSettings(_Section):

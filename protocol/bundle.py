@@ -20,7 +20,7 @@ from protocol.events import EVENT_DATA, NOTIFICATIONS, EventKind
 from protocol.frames import ID_CHARS_MAX, INTEGER_MAX
 from protocol.methods import METHODS
 from protocol.records import Record
-from protocol.requests import HelloParams, HelloResult
+from protocol.requests import BlobResult, HelloParams, HelloResult
 
 Schema = dict[str, Any]
 
@@ -120,6 +120,7 @@ def records() -> dict[str, Schema]:
     incoming: set[type[Record]] = {HelloParams, *(method.params for method in METHODS.values())}
     outgoing: set[type[Record]] = {
         HelloResult,
+        BlobResult,
         *(method.result for method in METHODS.values()),
         *NOTIFICATIONS.values(),
         *EVENT_DATA.values(),

@@ -33,7 +33,7 @@ _TITLES: Final = {
 def openapi() -> Schema:
     """The whole document."""
     schemas = bundle()
-    names = {"ErrorData", "Event", "Delta", "Snapshot", "SubscriptionNotice"}
+    names = {"BlobResult", "ErrorData", "Event", "Delta", "Snapshot", "SubscriptionNotice"}
     names |= {model.__name__ for method in METHODS.values() for model in (method.params, method.result)}
     defs = {name: schemas["$defs"][name] for name in reachable(names, schemas["$defs"])}
     defs["Problem"] = _problem(defs.pop("ErrorData"))
@@ -51,6 +51,8 @@ def openapi() -> Schema:
         "paths": {
             **{f"/v1/{name}": {"post": _call(method)} for name, method in METHODS.items()},
             "/v1/threads/{thread_id}/events": {"get": _events()},
+            "/v1/blobs": {"post": _upload()},
+            "/v1/blobs/{blob_id}": {"get": _download()},
             **_probes(),
             **{f"/v1/{name}.json": {"get": _document(name)} for name in ("openapi", "asyncapi", "schema")},
         },
@@ -157,6 +159,57 @@ def _events() -> Schema:
             "snapshot": ref("Snapshot", _SCHEMAS),
             "subscription": ref("SubscriptionNotice", _SCHEMAS),
         },
+    }
+
+
+def _upload() -> Schema:
+    text: Schema = {"type": "string"}
+    return {
+        "operationId": "blob.upload",
+        "summary": "Store a file, to be sent in a message",
+        "description": "The body is the file. One that is sent in no message within a day is deleted.",
+        "tags": ["blob"],
+        "parameters": [
+            _parameter("X-Blob-Name", "header", text, "The file's name, UTF-8 and percent-encoded."),
+            _parameter("Content-Disposition", "header", text, "Its `filename*` or `filename`, instead."),
+            ref("IdempotencyKey", "#/components/parameters/"),
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        "responses": {
+            "200": _response("The file.", {_JSON: {"schema": ref("BlobResult", _SCHEMAS)}}),
+            **_problems(),
+        },
+        "x-scope": METHODS["message.send"].scope.value,
+        "x-mutating": True,
+    }
+
+
+def _download() -> Schema:
+    bytes_of = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    return {
+        "operationId": "blob.get",
+        "summary": "The bytes of a file",
+        "description": (
+            "Always an attachment; the type is one that browsers run nothing in, or mere bytes. While the file "
+            "is fetched from its chat network the answer is 409 `invalid_state` with `retry_after_ms`."
+        ),
+        "tags": ["blob"],
+        "parameters": [
+            _parameter("blob_id", "path", {"type": "string"}, "Which file."),
+            _parameter("Range", "header", {"type": "string"}, "A part of it (RFC 9110 §14)."),
+            _parameter("If-None-Match", "header", {"type": "string"}, "The ETag of what the client has."),
+        ],
+        "responses": {
+            "200": _response("The file.", bytes_of),
+            "206": _response("The part that was asked for.", bytes_of),
+            "304": {"description": "The client has it."},
+            "416": {"description": "There is no such part."},
+            **_problems(),
+        },
+        "x-scope": METHODS["thread.get"].scope.value,
     }
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from protocol import limits
 
@@ -68,10 +69,34 @@ class BlobPart(Record):
 
     type: Literal["blob"] = "blob"
     blob_id: Id
+    name: Annotated[
+        str | SkipJsonSchema[None], Field(description="How the file is called. Written by the gateway.")
+    ] = None
+    """Not null in the schema of what clients send either: one record serves both ways."""
 
 
 Part = Annotated[TextPart | BlobPart, Field(discriminator="type")]
 Content = Annotated[list[Part], Field(min_length=1, max_length=limits.PARTS)]
+
+
+class BlobState(StrEnum):
+    """Under way from a chat network, here, or never to come."""
+
+    PENDING = "pending"
+    STORED = "stored"
+    FAILED = "failed"
+
+
+class Blob(Record):
+    """A file. `name` was made safe by the gateway, `media_type` is what its bytes are."""
+
+    id: Id
+    name: Annotated[str, Field(max_length=limits.NAME_CHARS)]
+    media_type: str
+    size_bytes: int | None = None
+    sha256: Annotated[str, Field(description="Of the bytes, in lower-case hexadecimal.")] | None = None
+    state: Annotated[BlobState, LAX]
+    created_at: Instant
 
 
 class ThreadStatus(StrEnum):

@@ -15,6 +15,7 @@ from protocol.records import (
     Approval,
     ApprovalState,
     AuditEntry,
+    Blob,
     Channel,
     Content,
     Delivery,
@@ -348,6 +349,12 @@ class MessageSendResult(Record):
     run_id: Id
     run_state: Annotated[RunState, LAX]
     queue_position: int
+
+
+class BlobResult(Record):
+    """One file, as its upload over HTTP is answered."""
+
+    blob: Blob
 
 
 class RunParams(Record):

@@ -8,7 +8,7 @@ who read it. A deletion is a new fact too, and takes the words back: the events 
 from typing import Any
 
 from protocol.events import EventKind
-from storage import audit_log, run_ends
+from storage import audit_log, blobs, run_ends
 from storage.engine import Row, Transaction
 from storage.event_log import Fact, Tail, append, preview_of
 from storage.messages import find_thread
@@ -64,6 +64,7 @@ def _delete(tx: Transaction, act: Act, message: Row, change: Amendment) -> None:
     if message["edited_at"] is not None:
         for edit in tx.all(_SQL.edits_of_message, thread_id=thread_id, seq=seq, message_id=message["id"]):
             tx.run(_SQL.redact_event, thread_id=thread_id, seq=edit["seq"])
+    blobs.forget_message(tx, message["id"])
     _rewrite(tx, message, "", edited_at=message["edited_at"], deleted_at=act.at_ms)
     _untitle(tx, act, message)
     _tell(tx, act, message, Fact(EventKind.MESSAGE_DELETED, {"message_id": message["id"]}, act.actor))

@@ -21,5 +21,9 @@ class StoreDamaged(StoreError):
     """The file is not a store of ours, or its pages are damaged."""
 
 
+class BlobTooLarge(StoreError):
+    """A file has more bytes than its taker's limit; nothing of it is kept."""
+
+
 class StaleFence(StoreError):
     """The writer no longer owns the run: it was cancelled, or somebody else took it over."""

@@ -46,6 +46,8 @@ class Saying:
     message_id: str
     role: str
     text: str
+    files: str = ""
+    """What lists show of a message without words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def preview_of(text: str) -> str:
 
 def _preview_after(fact: Fact, preview: str) -> str:
     if fact.said is not None:
-        return preview_of(fact.said.text)
+        return preview_of(fact.said.text or fact.said.files)
     return preview if fact.preview is None else fact.preview
 
 
@@ -142,7 +144,8 @@ def message_fact(
     }
     if run_id is not None:
         message["run_id"] = run_id
-    said = Saying(message_id, role, text)
+    files = " ".join(f"[{part['name']}]" for part in content if part["type"] == "blob")
+    said = Saying(message_id, role, text, files)
     return Fact(EventKind.MESSAGE_CREATED, {"message": message}, author, run_id, said)
 
 

@@ -11,7 +11,7 @@ from protocol.events import EventKind
 from protocol.frames import RawJson
 from protocol.records import RunState, ThreadStatus
 from protocol.requests import MessageSendResult
-from storage import audit_log, run_ends
+from storage import audit_log, blobs, run_ends
 from storage.engine import Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append, message_fact
 from storage.idempotency import once
@@ -34,10 +34,11 @@ def accept(tx: Transaction, act: Act, new: NewMessage) -> RawJson:
         tail = Tail.of(thread)
         message_seq = tail.head_seq + len(facts) + 1
         agent_id = new.agent_id or thread["agent_id"]
+        content = blobs.attach(tx, act, new, thread["id"])
         queued = {"agent_id": agent_id, "message_id": new.message_id}
         facts = [
             *facts,
-            message_fact(new.message_id, "user", new.content, new.text, act.actor),
+            message_fact(new.message_id, "user", content, new.text, act.actor),
             Fact(EventKind.RUN_QUEUED, queued, act.actor, new.run_id),
         ]
         append(tx, tail, act.at_ms, facts)

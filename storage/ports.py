@@ -5,9 +5,11 @@ returns, and has no effect when it raises. Reads see one consistent snapshot. Ra
 the caller should pass on, `StoreUnavailable` when the disk did not take it, `StaleFence` when a run is no
 longer the caller's. Methods that take an `Act` with a `Claim` are idempotent: the same key with the same
 params returns the stored answer and changes nothing. Times are milliseconds since 1970, given by the caller.
+Only the bytes of files are outside of transactions; `BlobStore` says what that means.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from protocol.frames import RawJson
@@ -28,6 +30,7 @@ from protocol.requests import SearchMatch
 from storage.values import (
     Act,
     Bearer,
+    BlobRow,
     ClaimedRun,
     Decide,
     Delivered,
@@ -39,6 +42,7 @@ from storage.values import (
     LogPage,
     Move,
     NewApproval,
+    NewFile,
     NewMessage,
     NewThread,
     NewToken,
@@ -341,6 +345,94 @@ class ApprovalStore(Protocol):
 
     async def expire(self, now_ms: int, limit: int) -> int:
         """Deny what nobody decided in time, a bounded number at once; returns how many."""
+        ...
+
+
+class FileDraft(Protocol):
+    """Bytes on their way into the store. One that is not handed back is abandoned."""
+
+    @property
+    def head(self) -> bytes:
+        """The first bytes, once `complete` was called: enough to tell the type."""
+        ...
+
+    async def add(self, chunk: bytes) -> None:
+        """The next bytes. Raises BlobTooLarge and StoreUnavailable."""
+        ...
+
+    async def complete(self) -> None:
+        """That was all. Raises BlobTooLarge and StoreUnavailable."""
+        ...
+
+    async def abandon(self) -> None:
+        """Forget them. Idempotent, and nothing once they were handed back."""
+        ...
+
+
+class BlobStore(Protocol):
+    """Files of messages: rows, and bytes that are durable before a row says so."""
+
+    async def begin(self, limit_bytes: int) -> FileDraft:
+        """Begin to take the bytes of a file. Raises StoreUnavailable."""
+        ...
+
+    async def get(self, org_id: str, blob_id: str) -> BlobRow:
+        """One file. Raises Fault not_found."""
+        ...
+
+    async def read(self, sha256: str) -> bytes:
+        """All bytes. Raises StoreDamaged when they are gone or are others."""
+        ...
+
+    async def locate(self, sha256: str) -> Path:
+        """The file to serve. Raises StoreDamaged when it is gone."""
+        ...
+
+    async def upload(self, act: Act, new: NewFile, draft: FileDraft) -> RawJson:
+        """Store a file that a client may send in a message later; returns a BlobResult.
+
+        Idempotent with a claim: the same key with other bytes is an idempotency_conflict.
+        """
+        ...
+
+    async def keep(self, run: ClaimedRun, new: NewFile, draft: FileDraft, now_ms: int) -> BlobRow:
+        """Store a file of the answer of a run; the same name and bytes again are the file that is there.
+
+        Raises StaleFence.
+        """
+        ...
+
+    async def due(self, now_ms: int, limit: int) -> list[BlobRow]:
+        """Files to fetch now, the longest due first."""
+        ...
+
+    async def next_due(self) -> int | None:
+        """When the next file is due; None when none is under way."""
+        ...
+
+    async def settle(self, blob_id: str, media_type: str, draft: FileDraft, now_ms: int) -> bool:
+        """The file is here; False when nobody waits for it any more."""
+        ...
+
+    async def fail(self, blob_id: str, error: str, notice: Notice | None, now_ms: int) -> bool:
+        """The file will not come; `notice` tells its thread's room so. False when nobody waits for it."""
+        ...
+
+    async def postpone(self, blob_id: str, next_attempt_at_ms: int, error: str) -> None:
+        """An attempt failed; there will be another one."""
+        ...
+
+    async def collect(self, before_ms: int, limit: int) -> int:
+        """Delete files older than that which belong to no message, a bounded number; returns how many."""
+        ...
+
+    async def discard(self, hashes: Sequence[str]) -> int:
+        """Delete the bytes under these hashes that no row refers to; returns how many."""
+        ...
+
+    async def sweep(self, before_ms: int) -> int:
+        """Delete what crashes left: unfinished files (call it before any is begun), and files older than that
+        which no row refers to. Returns how many."""
         ...
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.records import RunState, Usage
-from storage import approvals, audit_log, run_rows
+from storage import approvals, audit_log, blobs, run_rows
 from storage.engine import Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.queries import Queries
@@ -63,6 +63,7 @@ def end(tx: Transaction, act: Act, run: Row, ending: Ending) -> None:
         error = {"kind": ending.error_kind, "message": ending.reason}
     close(tx, run, ending.move.target, act.at_ms, error=error)
     approvals.cancel_of_run(tx, act, run["id"])
+    _release_files(tx, run)
     if ending.notice is not None:
         _deliver(tx, run, [Outbound(ending.notice.delivery_id, 1, ending.notice.content)], act.at_ms)
     elif not ending.will_retry:
@@ -176,6 +177,13 @@ def _drop_live(tx: Transaction, run: Row, at_ms: int) -> None:
             sending_since=live["sending_since"],
             now=at_ms,
         )
+
+
+def _release_files(tx: Transaction, run: Row) -> None:
+    """An answer that will not be said has no use for the files that were made for it."""
+    step = tx.one(_SQL.find_step, run_id=run["id"], step=run_rows.REPLY_STEP)
+    if step is not None:
+        blobs.release(tx, from_text(step["request"])["message_id"])
 
 
 def _subject(run: Row) -> dict[str, str]:

@@ -12,7 +12,7 @@ from protocol.frames import RawJson
 from protocol.instants import to_instant
 from protocol.records import Origin, Run, RunError, RunState, Usage
 from protocol.requests import RunResult
-from storage import audit_log, messages, run_ends, run_rows
+from storage import audit_log, blobs, messages, run_ends, run_rows
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StaleFence
 from storage.event_log import Fact, Tail, append, message_fact
@@ -161,6 +161,8 @@ def _claim(
     row = tx.one(_SQL.next_queued, thread_id=thread_id)
     if row is None:
         return None
+    if blobs.is_awaited(tx, row["message_id"]):
+        return None  # those behind it wait too: a conversation keeps its order
     tx.run(_SQL.start, id=row["id"], now=now_ms, owner=owner, lease_until=lease_until_ms)
     tx.run(
         _SQL.open_step,
@@ -236,6 +238,8 @@ def _claimed(tx: Reader, row: Row, *, recovered: bool) -> ClaimedRun:
         decisions=tuple(_decided(approval) for approval in tx.all(_APPROVALS.of_run, run_id=row["id"])),
         is_taken_back=message["deleted_at"] is not None,
         message_ref=_message_ref(tx, row["message_id"], origin),
+        files=blobs.of_message(tx, row["message_id"]),
+        answer_files=blobs.of_message(tx, from_text(step["request"])["message_id"]),
     )
 
 
@@ -279,8 +283,9 @@ def _complete(
     row = run_rows.owned(tx, run.org_id, run.id, run.fence)
     act = run_rows.agent_act(run, now_ms)
     answer = None
-    if text:
-        content = [{"type": "text", "text": text}]
+    content = [{"type": "text", "text": text}] if text else []
+    content += [blobs.part_of(blob) for blob in blobs.of_message(tx, run.reply_id)]
+    if content:
         answer = message_fact(run.reply_id, "assistant", content, text, act.actor, run.id)
     run_ends.complete(tx, act, row, move, answer, usage, parts)
 

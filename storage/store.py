@@ -7,6 +7,7 @@ from protocol.instants import to_instant
 from storage.approvals import Approvals
 from storage.audit_chain import Break, Link, Sealed, verify
 from storage.audit_log import AuditLog
+from storage.blobs import Blobs
 from storage.deliveries import DeliveryRecords
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StoreDamaged
@@ -44,6 +45,7 @@ class Store:
         self.outbox = Outbox(engine)
         self.approvals = Approvals(engine)
         self.pairings = Pairings(engine)
+        self.blobs = Blobs(engine)
         self.deliveries = DeliveryRecords(engine)
         self.identities = Identities(engine)
         self.audit = AuditLog(engine)

@@ -12,7 +12,7 @@ from protocol.frames import RawJson, event_json
 from protocol.instants import to_instant
 from protocol.records import Origin, RunState, Thread, ThreadStatus
 from protocol.requests import SearchMatch, ThreadResult
-from storage import audit_log, messages, run_ends
+from storage import audit_log, blobs, messages, run_ends
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.idempotency import once
@@ -149,6 +149,7 @@ def _delete(tx: Transaction, act: Act, thread_id: str) -> RawJson:
         tx.run(_RUNS.delete_steps, thread_id=thread_id)
         tx.run(_CHANNELS.abandon_thread, thread_id=thread_id, now=act.at_ms)
         tx.run(_CHANNELS.erase_thread, thread_id=thread_id)
+        blobs.forget_thread(tx, thread_id)
         offset = tx.next_offset()
         tx.run(_SQL.bury, id=thread_id, head_offset=offset, at=act.at_ms)
         tx.emit(ThreadDeleted(thread_id, row["head_seq"], offset, act.at_ms))

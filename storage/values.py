@@ -73,6 +73,25 @@ class OutboxChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesArriving:
+    """A message came with files that have to be fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilesSettled:
+    """No file of a message is under way any more: its run may begin."""
+
+    thread_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilesDropped:
+    """Rows of these files are gone: bytes that nobody refers to any more can be deleted."""
+
+    hashes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TokenRevoked:
     """Connections that authenticated with this token must end."""
 
@@ -106,8 +125,9 @@ class NewMessage:
 
     Exactly one of `thread_id` and `new_thread` is given, but for channels, which give both: there the
     conversation's thread, once it is found, takes the place of a new one. `text` is the searchable text,
-    `title` names an untitled thread. `interrupt` is how on_busy="interrupt" ends the runs that are ahead;
-    its notice is shown once.
+    `title` names an untitled thread. `files` are recorded with it and fetched later; other blob parts of
+    `content` name files that are stored already and belong to no message yet. `interrupt` is how
+    on_busy="interrupt" ends the runs that are ahead; its notice is shown once.
     """
 
     message_id: str
@@ -122,6 +142,7 @@ class NewMessage:
     on_busy: Literal["queue", "reject", "interrupt", "steer"] = "queue"
     interrupt: "Ending | None" = None
     restore_archived: bool = False
+    files: "tuple[ArrivingFile, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +201,9 @@ class ClaimedRun:
     """A run that is the caller's until its fence is raised, with what a turn needs to know.
 
     `reply_id` is the id of the answer's message, the same in every attempt; `partial` is what the journal
-    holds of it. `is_taken_back`: the message was deleted meanwhile, so there is nothing to begin with again.
-    `message_ref` is the platform's id of the message it answers, None when that did not come from the room where
-    the thread lives.
+    holds of it. `files` came with the message, `answer_files` were given by earlier attempts. `is_taken_back`: the
+    message was deleted meanwhile, so there is nothing to begin with again. `message_ref` is the platform's id of
+    the message it answers, None when that did not come from the room where the thread lives.
     """
 
     id: str
@@ -202,6 +223,8 @@ class ClaimedRun:
     decisions: "tuple[Decided, ...]" = ()
     is_taken_back: bool = False
     message_ref: str | None = None
+    files: "tuple[BlobRow, ...]" = ()
+    answer_files: "tuple[BlobRow, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,6 +479,58 @@ class DeliveryFilter:
     channel: str | None = None
     account: str | None = None
     thread_id: str | None = None
+
+
+# --- files -----------------------------------------------------------------------------------------
+
+BlobState = Literal["pending", "stored", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivingFile:
+    """A file that came with a message and has to be fetched from its chat network.
+
+    `name` is safe already, `media_type` and `size_bytes` are claims. `source` is what the adapter needs, as JSON
+    text; None says that it will not be fetched, because the message had too many.
+    """
+
+    id: str
+    name: str
+    media_type: str
+    size_bytes: int | None
+    channel: str
+    account: str
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file whose bytes are here: its id, a safe name and what its bytes are."""
+
+    id: str
+    name: str
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRow:
+    """A file as the store knows it. `sha256` is known once it is stored, `error` says why it failed or was late."""
+
+    id: str
+    org_id: str
+    state: BlobState
+    name: str
+    media_type: str
+    size_bytes: int | None
+    sha256: str | None
+    message_id: str | None
+    thread_id: str | None
+    channel: str | None
+    account: str | None
+    source: str | None
+    attempts: int
+    error: str | None
+    created_at_ms: int
 
 
 # --- identities and audit --------------------------------------------------------------------------

@@ -232,7 +232,9 @@ class DiscordAdapter:
             return Reconciled(Finding.ABSENT)
         after = first_id_at(operation.attempted_at_ms - CLOCK_SLACK_MS)
         try:
-            return await self._find(operation, room.topic or room.room, after, content)
+            # The message may have been put up as a placeholder, before its content was known.
+            shows = (content, self.placeholder(room))
+            return await self._find(operation, room.topic or room.room, after, shows)
         except Vanished as error:
             # A thread that was not opened, or a room that is gone, which sending again will find out.
             is_absent = error.code in (UNKNOWN_CHANNEL, UNKNOWN_MESSAGE)
@@ -240,12 +242,14 @@ class DiscordAdapter:
         except Refused:
             return Reconciled(Finding.UNKNOWABLE)
 
-    async def _find(self, operation: Operation, channel_id: str, after: int, content: Rendered) -> Reconciled:
+    async def _find(
+        self, operation: Operation, channel_id: str, after: int, shows: Sequence[Rendered]
+    ) -> Reconciled:
         bot_id = str((await self._calls().identify())["id"])
         others = {ref for ref, owner in self._sent.items() if owner != operation.id}
         for page in range(RECONCILE_PAGES_MAX):
             messages = await self.messages_after(channel_id, after)
-            ref = find_own(messages, bot_id, content, others)
+            ref = find_own(messages, bot_id, shows, others)
             if ref is not None:
                 return Reconciled(Finding.FOUND, Receipt(ref, "deduplicated"))
             if not messages and page == 0 and await self._hides_something(channel_id, after):

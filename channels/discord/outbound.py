@@ -111,23 +111,41 @@ def _button(action: Action) -> dict[str, Any]:
 
 
 def find_own(
-    messages: Iterable[Mapping[str, Any]], bot_id: str, content: Rendered, others: Container[str] = ()
+    messages: Iterable[Mapping[str, Any]],
+    bot_id: str,
+    contents: Sequence[Rendered],
+    others: Container[str] = (),
 ) -> str | None:
-    """The id of the newest message of ours that shows `content`; buttons are compared by what they carry.
+    """The id of the newest message of ours that shows one of `contents`; buttons are compared by what they carry.
 
     Not one of `others`, which belong to other operations. Newest, because a room is written by one operation at a
     time: whatever stands before it is not its own.
     """
-    wanted = (_words(content).strip(), custom_ids(content.payload.get("components", [])))
+    wanted = [
+        (
+            _words(content).strip(),
+            custom_ids(content.payload.get("components", [])),
+            content.blob_id is not None,
+        )
+        for content in contents
+    ]
     found = [
         str(message["id"])
         for message in messages
         if message["author"]["id"] == bot_id
         and str(message["id"]) not in others
-        and (str(message["content"]).strip(), custom_ids(message.get("components", []))) == wanted
-        and bool(message["attachments"]) == (content.blob_id is not None)
+        and _shown(message) in wanted
     ]
     return max(found, key=int, default=None)
+
+
+def _shown(message: Mapping[str, Any]) -> tuple[str, list[str], bool]:
+    """What of a message tells it from others: words, buttons, whether there is a file."""
+    return (
+        str(message["content"]).strip(),
+        custom_ids(message.get("components", [])),
+        bool(message["attachments"]),
+    )
 
 
 def custom_ids(components: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -38,11 +38,6 @@ LOOKUP_TIMEOUT_S = 1.5
 PROFILE_LIFE_S = 3600.0
 PROFILES_MAX = 10_000
 
-# Slack cannot list a message at once: two looks this far apart, the second one at least GRACE_S after the attempt.
-LOOK_AGAIN_S = 5.0
-GRACE_S = 5.0
-# By now a request cannot be under way any more (REQUEST_TIMEOUT_S and some): one look is enough.
-SETTLED_S = 60.0
 # How far our clock and Slack's may differ: messages from this long before an attempt are looked at.
 CLOCK_SKEW_S = 60.0
 # conversations.history and .replies: up to 999 a page, 200 recommended.

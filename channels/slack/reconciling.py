@@ -1,24 +1,20 @@
-"""Whether a message of unknown outcome stands in Slack: look for its marker, twice, before saying that it does not.
+"""Whether a message of unknown outcome stands in Slack: look for its marker.
 
 A post carries its operation as metadata. Streams carry it from their end on and uploads never do, so those are known
 by what is left: ours, unmarked, in the right thread, from the time of the attempt, and nobody else's. Judging is pure;
-`Reconciler` asks and remembers when it looked, which costs a second look when forgotten.
+`Reconciler` asks, once: Slack cannot list a message at once, so the core looks twice before it believes an absence.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from channels.errors import Permanent, RateLimited
+from channels.errors import Permanent
 from channels.messages import Finding, Operation, Receipt, Reconciled, Rendered, RoomRef
 from channels.slack.calls import SlackCalls
 from channels.slack.capabilities import (
     CLOCK_SKEW_S,
-    GRACE_S,
     HISTORY_PAGE,
-    LOOK_AGAIN_S,
     RECONCILE_PAGES_MAX,
-    SETTLED_S,
 )
 from channels.slack.outbound import op_in
 from channels.slack.places import Place, later, moved, place_of, ts_at
@@ -62,20 +58,16 @@ def _may_be(message: Mapping[str, Any], operation: Operation, content: Rendered,
 class Reconciler:
     """Asks Slack. `echoes` and `own` are what the adapter saw and made itself."""
 
-    def __init__(
-        self, calls: SlackCalls, identities: Identities, now_s: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, calls: SlackCalls, identities: Identities) -> None:
         self._calls = calls
         self._identities = identities
-        self._now_s = now_s
-        self._looked: Remembered[str, float] = Remembered()
         self.echoes: Remembered[str, str] = Remembered()
         """Message by operation, as Slack showed it to us as an event."""
         self.own: Remembered[str, str] = Remembered()
         """Operation by message, as Slack answered."""
 
     async def reconcile(self, operation: Operation, room: RoomRef, content: Rendered) -> Reconciled:
-        """Raises RateLimited when it is too early to say that there is no such message."""
+        """One look. Raises ChannelError when Slack cannot be asked now."""
         if (ref := self.echoes.get(operation.id)) is not None:
             return Reconciled(Finding.FOUND, Receipt(ref))
         place = place_of(room)
@@ -90,25 +82,10 @@ class Reconciler:
             return Reconciled(Finding.FOUND, Receipt(ref))
         if messages is None:
             return Reconciled(Finding.UNKNOWABLE)
-        self._look_again(operation)
         return Reconciled(Finding.ABSENT)
 
     def _is_of_another(self, op: str) -> Callable[[str], bool]:
         return lambda ts: self.own.get(ts) not in (None, op)
-
-    def _look_again(self, operation: Operation) -> None:
-        """Raises RateLimited unless this was the second look, late enough, or the attempt is long ago."""
-        now_s = self._now_s()
-        age_s = now_s - operation.attempted_at_ms / 1000
-        if age_s >= SETTLED_S:
-            return
-        looked_at = self._looked.get(operation.id)
-        if looked_at is None:
-            self._looked.put(operation.id, now_s)
-            raise RateLimited(max(LOOK_AGAIN_S, GRACE_S - age_s), "room")
-        remaining_s = max(LOOK_AGAIN_S - (now_s - looked_at), GRACE_S - age_s)
-        if remaining_s > 0:
-            raise RateLimited(remaining_s, "room")
 
     async def _messages(self, place: Place, operation: Operation) -> list[Mapping[str, Any]] | None:
         """Everything since shortly before the attempt; None when it is more than may be read."""

@@ -22,6 +22,7 @@ from typing import Any
 
 import aiohttp
 
+from channels import backoff
 from channels.errors import AuthLost, ChannelError, RateLimited, Unreachable
 from channels.slack.calls import SlackCalls
 from channels.slack.capabilities import (
@@ -55,16 +56,12 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
-    """How long to wait after failures in a row: anything up to a bound that doubles from `first_s`."""
+class Backoff(backoff.Backoff):
+    """The waits of this adapter; `refused_s` is for what only a person can mend."""
 
     first_s: float = BACKOFF_FIRST_S
     max_s: float = BACKOFF_MAX_S
     refused_s: float = BACKOFF_REFUSED_S
-
-    def delay_s(self, failures: int, jitter: random.Random) -> float:
-        """Full jitter: sockets that failed together do not come back together. `failures` counts from 1."""
-        return jitter.uniform(0, min(self.max_s, self.first_s * 2 ** min(failures - 1, 32)))
 
 
 @dataclass(eq=False, slots=True)

@@ -9,11 +9,11 @@ Knows no SDK: the adapter hands in a source whose errors are ChannelErrors.
 """
 
 import logging
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from channels import backoff
 from channels.messages import Cursor, HealthState
 from channels.port import Vault
 from channels.telegram.capabilities import (
@@ -42,16 +42,11 @@ class UpdateSource(WebhookApi, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
-    """How long to wait after failures in a row: anything up to a bound that doubles from `first_s`."""
+class Backoff(backoff.Backoff):
+    """The waits of this adapter."""
 
     first_s: float = BACKOFF_FIRST_S
     max_s: float = BACKOFF_MAX_S
-
-    def delay_s(self, failures: int, jitter: random.Random) -> float:
-        """Full jitter: bots that failed together do not come back together. `failures` counts from 1."""
-        # The exponent is bounded so that a long outage cannot overflow the power.
-        return jitter.uniform(0, min(self.max_s, self.first_s * 2 ** min(failures - 1, 32)))
 
 
 @dataclass(slots=True)

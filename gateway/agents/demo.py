@@ -1,16 +1,25 @@
 """The demo agent: the offline default, deterministic, without any network.
 
-Commands: `say TEXT`, `stream N [RATE]`, `sleep S`, `fail`, `long N`, `approve TEXT`; anything else is answered
-with what the gateway knows of the thread. Because it is deterministic it can always continue: the pieces an
-earlier attempt said are skipped.
+Commands: `say TEXT`, `stream N [RATE]`, `sleep S`, `fail`, `long N`, `approve TEXT`, `file NAME [WORDS…]`. A
+message with files is answered with what they are, anything else with what the gateway knows of the thread. Because
+it is deterministic it can always continue: the pieces an earlier attempt said are skipped.
 """
 
 import asyncio
+import hashlib
 import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
-from gateway.agents.port import AgentAsk, AgentFailure, AgentOutput, AgentText, RunContext
+from gateway.agents.port import (
+    AgentAsk,
+    AgentFailure,
+    AgentFile,
+    AgentOutput,
+    AgentText,
+    GivenFile,
+    RunContext,
+)
 from protocol.records import Agent
 
 STREAM_RATE: Final = 50.0
@@ -25,6 +34,8 @@ WORDS_MAX: Final = 20_000
 PARAGRAPHS_MAX: Final = 200
 SLEEP_MAX_S: Final = 3600.0
 """Bounds, so that a demo cannot be asked for gigabytes or for days."""
+DIGEST_CHARS: Final = 12
+"""Of a file's hash: enough to compare two by eye."""
 HISTORY: Final = 20
 """Messages the help text looks back on."""
 
@@ -40,9 +51,19 @@ class DemoAgent:
         self.retries_interrupted = retries_interrupted
 
     async def answer(self, context: RunContext) -> AsyncIterator[AgentOutput]:
+        if context.files:
+            lines = [await _look_at(file) for file in context.files]
+            for line in _behind(iter(lines), context.partial):
+                yield AgentText(line)
+            return
         if (action := _action(context.text)) is not None:
             async for output in _with_leave(action, context):
                 yield output
+            return
+        if (file := _file(context.text)) is not None:
+            yield file
+            async for piece in _at_rate(_behind(iter([f"Here is {file.name}."]), context.partial), AT_ONCE):
+                yield AgentText(piece)
             return
         pieces, rate = await _compose(context)
         async for piece in _at_rate(_behind(pieces, context.partial), rate):
@@ -71,6 +92,24 @@ async def _compose(context: RunContext) -> tuple[Iterator[str], float]:
             return _paragraphs(int(_number(rest, "long N", PARAGRAPHS_MAX))), LONG_RATE
         case _:
             return iter(_PIECE.findall(await _help(context))), HELP_RATE
+
+
+def _file(text: str) -> AgentFile | None:
+    """What `file NAME [WORDS…]` asks for; None for every other command."""
+    command, _, rest = text.strip().partition(" ")
+    if command.lower().lstrip("/") != "file":
+        return None
+    name, _, words = rest.strip().partition(" ")
+    said = words.strip() or "A file of the demo agent."
+    return AgentFile(name or "demo.txt", "text/plain", f"{said}\n".encode())
+
+
+async def _look_at(file: GivenFile) -> str:
+    """One line about a file somebody sent."""
+    if file.error is not None:
+        return f"- `{file.name}` did not arrive: {file.error}\n"
+    digest = hashlib.sha256(await file.read()).hexdigest()[:DIGEST_CHARS]
+    return f"- `{file.name}`: {file.media_type}, {file.size_bytes} bytes, SHA-256 {digest}…\n"
 
 
 def _action(text: str) -> str | None:
@@ -144,5 +183,5 @@ async def _help(context: RunContext) -> str:
     return (
         f"I am the demo agent. This thread is {title}, it came from {context.origin}, and of its last "
         f"{len(said)} messages {mine} are mine.\n\n"
-        "Try `say hello`, `stream 40`, `long 3`, `sleep 2`, `approve a release` or `fail`."
+        "Try `say hello`, `stream 40`, `long 3`, `sleep 2`, `approve a release`, `file notes.txt` or `fail`."
     )

@@ -37,7 +37,33 @@ class AgentAsk:
     body: str
 
 
-AgentOutput = AgentText | AgentUsage | AgentAsk
+@dataclass(frozen=True, slots=True)
+class AgentFile:
+    """A file that belongs to the answer. `name` and `media_type` are claims, looked at like anybody's.
+
+    Given again in a later attempt it is the same file; what earlier attempts gave stays part of the answer.
+    """
+
+    name: str
+    media_type: str
+    data: bytes
+
+
+AgentOutput = AgentText | AgentFile | AgentUsage | AgentAsk
+
+
+@dataclass(frozen=True, slots=True)
+class GivenFile:
+    """A file that came with the message. `error` says why there are no bytes, None when there are.
+
+    `read` returns them; it raises FileUnreadable when there are none.
+    """
+
+    name: str
+    media_type: str
+    size_bytes: int | None
+    read: Callable[[], Awaitable[bytes]]
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +72,8 @@ class RunContext:
 
     `partial` is what earlier attempts said already; an agent with `can_continue` goes on behind it, and its
     pieces are appended to it. `decisions` is how everything the run asked for was decided, in the order it
-    asked. `said` reads the last messages of the thread, up to the one to answer.
+    asked. `files` came with the message, in its order. `said` reads the last messages of the thread, up to the
+    one to answer.
     """
 
     run_id: str
@@ -58,6 +85,7 @@ class RunContext:
     origin: str
     said: Callable[[int], Awaitable[list[Said]]]
     decisions: tuple[Decided, ...] = ()
+    files: tuple[GivenFile, ...] = ()
 
 
 class AgentFailure(Exception):
@@ -66,6 +94,10 @@ class AgentFailure(Exception):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class FileUnreadable(Exception):
+    """A file has no bytes; the text says why."""
 
 
 class AgentAdapter(Protocol):

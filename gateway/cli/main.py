@@ -47,6 +47,7 @@ ENTRIES: Final = (
     _Entry("threads", LOOK, "threads", "app"),
     _Entry("runs", LOOK, "runs", "app"),
     _Entry("approvals", LOOK, "approvals", "app"),
+    _Entry("blobs", LOOK, "blobs", "app"),
     _Entry("agents", LOOK, "catalogue", "agents"),
     _Entry("deliveries", LOOK, "deliveries", "app"),
     _Entry("channels", LOOK, "catalogue", "channels"),

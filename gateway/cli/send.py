@@ -3,16 +3,27 @@
 import asyncio
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from threadgate_client import Client, ReplyStream, RunCancelled, RunEnded, SendResult
+from threadgate_client import (
+    BlobPart,
+    Client,
+    Part,
+    ReplyStream,
+    RunCancelled,
+    RunEnded,
+    SendResult,
+    TextPart,
+)
 
+from gateway.cli.blobs import files_of
 from gateway.cli.connecting import tell_interruptions, thread_named, with_client
 from gateway.cli.failures import EXIT_FAILED, EXIT_UNUSABLE, fail, note
 from gateway.cli.options import Json
 from gateway.cli.painter import painter_for_stdout
-from gateway.cli.printing import print_json
+from gateway.cli.printing import clean, print_json
 
 REPLY_TIMEOUT_S: Final = 24 * 3600.0
 """An agent that works with tools may take long; the gateway's own turn_timeout_s ends a run before."""
@@ -30,7 +41,18 @@ class OnBusy(StrEnum):
 @with_client()
 async def send(
     client: Client,
-    text: Annotated[str, typer.Argument(help="What to say; - reads it from the standard input.")],
+    text: Annotated[
+        str, typer.Argument(help="What to say; - reads it from the standard input.", show_default=False)
+    ] = "",
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="A file to send along; may be given several times.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     thread: Annotated[
         str | None,
         typer.Option(help="Thread to say it in: its id, or `last`.", show_default="a new one"),
@@ -48,14 +70,16 @@ async def send(
     """
     if text == "-":
         text = await asyncio.to_thread(sys.stdin.read)
-    if not text.strip():
+    if not text.strip() and not file:
         fail(
             "There is nothing to say.",
-            "threadgate send TEXT, or - to read the standard input.",
+            "threadgate send TEXT, or - to read the standard input, or --file PATH.",
             EXIT_UNUSABLE,
         )
     thread_id = await thread_named(client, thread) if thread is not None else None
-    sent = await client.send(text, thread_id, agent_id=agent, on_busy=on_busy.value)
+    content: list[Part] = [TextPart(text)] if text.strip() else []
+    content += [BlobPart((await client.blobs.upload(path)).id) for path in file or ()]
+    sent = await client.send(content, thread_id, agent_id=agent, on_busy=on_busy.value)
     if not wait:
         _print_ids(sent, json)
         return
@@ -97,7 +121,16 @@ async def _answer(client: Client, sent: SendResult, json: bool) -> None:
             raise typer.Exit(EXIT_FAILED) from None
         fail(f"The run {state}: {ended.message or ended.kind or ended.run_id}", f"thread {sent.thread_id}")
     if json:
-        print_json(_ids(sent) | {"run_id": reply.run_id, "state": "completed", "text": reply.text})
+        found = {"run_id": reply.run_id, "state": "completed", "text": reply.text}
+        blobs = (
+            [part for part in reply.message.content if isinstance(part, BlobPart)] if reply.message else []
+        )
+        print_json(
+            _ids(sent) | found | {"files": [{"blob_id": blob.blob_id, "name": blob.name} for blob in blobs]}
+        )
+        return
+    for line in files_of(reply.message):
+        print(clean(line))
 
 
 async def _paint(reply: ReplyStream) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 from threadgate_client import Client, Cursor, Event, Head
 
+from gateway.cli.blobs import words_of
 from gateway.cli.connecting import tell_interruptions, thread_named, with_client
 from gateway.cli.failures import EXIT_UNUSABLE, fail, note
 from gateway.cli.options import Json
@@ -101,7 +102,7 @@ def _gist(event: Event) -> str:
     """What a person wants to know of an event."""
     who = event.actor.name or event.actor.id
     if (message := event.message) is not None:
-        return f"{message.author.name or message.author.id}: {one_line(message.text)}"
+        return f"{message.author.name or message.author.id}: {one_line(words_of(message))}"
     error = event.data.get("error")
     if isinstance(error, dict):
         return f"{event.run_id} {one_line(str(error.get('message', '')))}"

@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 import typer
 from threadgate_client import Client, Event, SearchMatch, Thread
 
+from gateway.cli.blobs import words_of
 from gateway.cli.connecting import thread_named, with_client
 from gateway.cli.failures import EXIT_UNUSABLE, fail
 from gateway.cli.groups import LIMIT, listing_group
@@ -85,7 +86,7 @@ async def show(
     )
     for event in events:
         if (message := event.message) is not None:
-            print(f"\n{clean(message.author.name)} · {local_time(event.at)}\n{clean(message.text)}")
+            print(f"\n{clean(message.author.name)} · {local_time(event.at)}\n{clean(words_of(message))}")
 
 
 @app.command()

@@ -84,7 +84,7 @@ class Dispatcher:
         """Answer one request. Raises Fault, and nothing else but cancellation."""
         method = METHODS.get(name)
         try:
-            self._take(caller.bearer.actor.id)
+            self.take(caller)
             if method is None:
                 raise method_not_found(name)
             require(caller.scopes, method.scope)
@@ -106,8 +106,9 @@ class Dispatcher:
         self._answered[name].inc()
         return outcome if isinstance(outcome, Reply) else Reply(outcome)
 
-    def _take(self, principal_id: str) -> None:
-        now = self._clock.monotonic()
+    def take(self, caller: Caller) -> None:
+        """Count one request of a principal, over whatever it comes. Raises Fault rate_limited."""
+        principal_id, now = caller.bearer.actor.id, self._clock.monotonic()
         bucket = self._buckets.get(principal_id)
         if bucket is None:
             if len(self._buckets) >= BUCKETS_MAX:

@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 
 from gateway.edge import http, sse, websocket
+from gateway.edge.blobs import BlobEdge
 from gateway.edge.dispatch import store_fault
 from gateway.edge.websocket import EdgeContext
 from gateway.metrics import CONTENT_TYPE
@@ -49,6 +50,7 @@ class Server:
         self._context = context
         self._settings = settings
         self._readiness = readiness
+        self._blobs = BlobEdge(context, context.uploads)
         self._is_draining = False
         self._hosts: frozenset[str] = frozenset()
         self._origins: frozenset[str] = frozenset()
@@ -66,6 +68,8 @@ class Server:
         for name in _SCHEMAS:
             app.router.add_get(f"/v1/{name}.json", self._schema)
         app.router.add_get("/v1/threads/{thread_id}/events", self._events)
+        app.router.add_post("/v1/blobs", self._upload)
+        app.router.add_get("/v1/blobs/{blob_id}", self._download)
         app.router.add_post("/v1/{method}", self._call)
         for path in ("/hooks/{kind}/{account}", "/hooks/{kind}/{account}/{path:.*}"):
             app.router.add_get(path, self._hook, allow_head=False)
@@ -118,7 +122,8 @@ class Server:
             log.exception("a request broke", action="http_broke", path=request.path, incident=incident)
             response = http.problem(Fault(ErrorKind.INTERNAL, "Something went wrong here", incident=incident))
         if not response.prepared:
-            response.headers.update(_SECURITY_HEADERS)
+            for name, value in _SECURITY_HEADERS.items():
+                response.headers.setdefault(name, value)
         return response
 
     def _check_names(self, request: web.Request) -> None:
@@ -164,6 +169,16 @@ class Server:
             )
         return await self._context.hooks.serve(request)
 
+    async def _upload(self, request: web.Request) -> web.StreamResponse:
+        if self._is_draining:
+            raise Fault(ErrorKind.UNAVAILABLE, "No new uploads now", retry_after_ms=RETRY_AFTER_S * 1000)
+        caller = await http.authenticate(self._context.authenticator, request)
+        return await self._blobs.take(caller, request)
+
+    async def _download(self, request: web.Request) -> web.StreamResponse:
+        caller = await http.authenticate(self._context.authenticator, request)
+        return await self._blobs.give(caller, request)
+
     async def _schema(self, request: web.Request) -> web.StreamResponse:
         name = request.path.rsplit("/", 1)[-1]
         return web.Response(body=schema.load(name), content_type="application/json")
@@ -174,6 +189,7 @@ class Server:
             text=f"{identity.name} {identity.version}\n\n"
             "WebSocket   /v1/ws            subprotocol threadgate.v1\n"
             "HTTP        POST /v1/{method} with a bearer token\n"
+            "files       POST /v1/blobs    GET /v1/blobs/{id}\n"
             "schemas     /v1/openapi.json  /v1/asyncapi.json  /v1/schema.json\n"
             "state       /healthz  /readyz  /metrics\n"
         )

@@ -21,6 +21,7 @@ from gateway.edge.send_queue import SendQueue
 from gateway.hub.hub import Hub, Opening
 from gateway.hub.notes import PING_FRAME, Note, pong_frame, text_frame
 from gateway.metrics import Metrics
+from gateway.services.blobs import Uploads
 from gateway.settings import LimitSettings
 from protocol import limits
 from protocol.connection import (
@@ -71,6 +72,7 @@ class EdgeContext:
     hub: Hub
     metrics: Metrics
     limits: LimitSettings
+    uploads: Uploads
     identity: ServerIdentity
     compression: bool
     sessions: set["Session"] = field(default_factory=set)

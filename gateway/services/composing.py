@@ -3,15 +3,20 @@
 Both ways in use it, so that a message from a chat network and one from a client are the same thing.
 """
 
-from typing import Final, Literal
+from collections.abc import Sequence
+from typing import Any, Final, Literal
 
+import orjson
+
+from channels.messages import Attachment
 from gateway.clock import Clock
+from gateway.rules import filenames, media_types
 from gateway.rules.run_states import TRANSITIONS, RunEvent
 from gateway.rules.titles import title_from
 from gateway.services.channels import Channels, freeze
 from protocol.ids import IdPrefix
 from protocol.records import Origin
-from storage.values import Ending, NewMessage, NewThread, Notice
+from storage.values import ArrivingFile, Ending, NewMessage, NewThread, Notice
 
 REPLACED: Final = "a newer message took its place"
 """Why on_busy="interrupt" ends a run."""
@@ -29,10 +34,13 @@ OnBusy = Literal["queue", "reject", "interrupt", "steer"]
 class Composer:
     """Makes `NewMessage`s and endings. Holds only what they are made with."""
 
-    def __init__(self, clock: Clock, channels: Channels, default_agent_id: str, queue_max: int) -> None:
+    def __init__(
+        self, clock: Clock, channels: Channels, default_agent_id: str, queue_max: int, files_max: int = 10
+    ) -> None:
         self._clock = clock
         self._channels = channels
         self._default_agent_id = default_agent_id
+        self._files_max = files_max
         self.queue_max = queue_max
 
     def message(
@@ -44,10 +52,17 @@ class Composer:
         agent_id: str | None = None,
         on_busy: OnBusy = "queue",
         restore_archived: bool = False,
+        files: Sequence[ArrivingFile] = (),
+        content: list[dict[str, Any]] | None = None,
+        name: str = "",
     ) -> NewMessage:
-        """A message of a person; `origin` is used when it begins a thread, and to reach its room."""
+        """A message of a person; `origin` is used when it begins a thread, and to reach its room.
+
+        `files` have to be fetched. `content` is given when there is more to it than texts and those; `name`
+        is that of a file, for a thread that begins without words.
+        """
         text = "\n".join(texts)
-        title = title_from(text)
+        title = title_from(text) or title_from(name or (files[0].name if files else ""))
         new_id = self._clock.new_id
         new_thread = None
         if thread_id is None:
@@ -59,14 +74,36 @@ class Composer:
             thread_id=thread_id,
             new_thread=new_thread,
             agent_id=agent_id,
-            content=[{"type": "text", "text": part} for part in texts],
+            content=content or _content(texts, files),
             text=text,
             title=title,
             queue_max=self.queue_max,
             on_busy=on_busy,
             interrupt=self.cancelled(REPLACED, origin) if on_busy == "interrupt" else None,
             restore_archived=restore_archived,
+            files=tuple(files),
         )
+
+    def arriving(self, channel: str, account: str, attachments: Sequence[Attachment]) -> list[ArrivingFile]:
+        """The files of a chat network's message. Of too many, the last says how many will not be fetched."""
+        taken = [
+            ArrivingFile(
+                id=self._clock.new_id(IdPrefix.BLOB),
+                name=filenames.safe_name(found.name),
+                media_type=media_types.claimed_type(found.media_type or ""),
+                size_bytes=found.size_bytes,
+                channel=channel,
+                account=account,
+                source=orjson.dumps(dict(found.key)).decode(),
+            )
+            for found in attachments[: self._files_max]
+        ]
+        more = len(attachments) - len(taken)
+        if more > 0:
+            name = f"{more} more file{'s' if more > 1 else ''}"
+            blob_id = self._clock.new_id(IdPrefix.BLOB)
+            taken.append(ArrivingFile(blob_id, name, media_types.UNKNOWN, None, channel, account, None))
+        return taken
 
     def cancelled(self, reason: str, origin: Origin, said: str = "") -> Ending:
         """A run that somebody stopped; `said` is what its room has seen of the answer."""
@@ -94,3 +131,12 @@ class Composer:
         whole = adapter.render(f"{said[:SAID_CHARS]}\n\n{markdown}", room)
         content = whole[0] if len(whole) == 1 else adapter.render(markdown, room)[0]
         return Notice(self._clock.new_id(IdPrefix.DELIVERY), freeze(content))
+
+
+def _content(texts: Sequence[str], files: Sequence[ArrivingFile]) -> list[dict[str, Any]]:
+    """Text first, then files. A file needs no words beside it."""
+    words = [text for text in texts if text.strip() or not files]
+    return [
+        *({"type": "text", "text": text} for text in words),
+        *({"type": "blob", "blob_id": file.id} for file in files),
+    ]

@@ -7,9 +7,9 @@ from gateway.services.composing import Composer
 from protocol.errors import ErrorKind, Fault
 from protocol.frames import RawJson
 from protocol.ids import IdPrefix
-from protocol.records import Origin, TextPart
+from protocol.records import BlobPart, Origin, TextPart
 from protocol.requests import MessageSendParams, ThreadCreateParams
-from storage.ports import RunStore, ThreadStore
+from storage.ports import BlobStore, RunStore, ThreadStore
 from storage.values import Act, NewThread
 
 CLIENT_ORIGIN = Origin(kind="client")
@@ -26,6 +26,8 @@ class Conversations:
         hub: Hub,
         composer: Composer,
         clock: Clock,
+        blobs: BlobStore,
+        files_max: int,
     ) -> None:
         self._threads = threads
         self._runs = runs
@@ -33,6 +35,8 @@ class Conversations:
         self._hub = hub
         self._composer = composer
         self._clock = clock
+        self._blobs = blobs
+        self._files_max = files_max
 
     async def create_thread(self, act: Act, params: ThreadCreateParams) -> RawJson:
         """An empty thread. Raises Fault not_found for an unknown agent."""
@@ -47,12 +51,11 @@ class Conversations:
         if params.agent_id is not None:
             self._agents.get(params.agent_id)
         texts = [part.text for part in params.content if isinstance(part, TextPart)]
-        if len(texts) < len(params.content):
+        blob_ids = [part.blob_id for part in params.content if isinstance(part, BlobPart)]
+        if not blob_ids and not any(text.strip() for text in texts):
             raise Fault(
-                ErrorKind.NOT_FOUND, "There is no such blob", hint="Uploads are not part of this version"
+                ErrorKind.INVALID_STATE, "The message says nothing", hint="Send at least one word, or a file"
             )
-        if not any(text.strip() for text in texts):
-            raise Fault(ErrorKind.INVALID_STATE, "The message says nothing", hint="Send at least one word")
         origin = CLIENT_ORIGIN
         if params.on_busy == "interrupt" and params.thread_id is not None:
             origin = (await self._threads.get(act.org_id, params.thread_id)).origin
@@ -62,8 +65,26 @@ class Conversations:
             thread_id=params.thread_id,
             agent_id=params.agent_id,
             on_busy=params.on_busy,
+            content=[part.model_dump(include={"type", "text", "blob_id"}) for part in params.content],
+            name=await self._name_of(act, blob_ids),
         )
         return await self._threads.accept(act, message)
+
+    async def _name_of(self, act: Act, blob_ids: list[str]) -> str:
+        """What the first of the files is called, if there is one; whether it can be sent is the store's word.
+
+        Raises Fault too_large for too many.
+        """
+        if len(blob_ids) > self._files_max:
+            raise Fault(
+                ErrorKind.TOO_LARGE,
+                f"A message has at most {self._files_max} files",
+                hint="Send the rest in another message",
+            )
+        try:
+            return (await self._blobs.get(act.org_id, blob_ids[0])).name if blob_ids else ""
+        except Fault:
+            return ""
 
     async def cancel(self, act: Act, run_id: str, reason: str) -> RawJson:
         """Stop a run, in whatever state it is. Raises Fault not_found, or invalid_state when it has ended."""

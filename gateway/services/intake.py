@@ -161,6 +161,11 @@ class Intake:
         is_paced = self._pace.allows(room.room, said.sender.id, said.delivery_id, said.occurred_at_ms)
         is_offered = admitted.pairs
         not_yet = notices.ASKED if is_offered else self._not_let_in
+        kind, account = self._adapter.kind, self._adapter.account
+        message = None
+        if is_paced:
+            files = self._composer.arriving(kind, account, said.attachments)
+            message = self._composer.message([said.text], origin, restore_archived=True, files=files)
         return Delivered(
             said.delivery_id,
             "accepted",
@@ -172,7 +177,7 @@ class Intake:
             thread_key=said.thread_key,
             reply_to=said.reply_to,
             act=self._act(self._person(said.sender)),
-            message=self._composer.message([said.text], origin, restore_archived=True) if is_paced else None,
+            message=message,
             entry=admitted.entry,
             refused=Telling(says=_to_command(said, not_yet)),
             busy=self._told(said, notices.BUSY if is_paced else notices.TOO_FAST),

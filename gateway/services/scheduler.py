@@ -19,7 +19,7 @@ from protocol.events import RUN_ENDINGS, EventKind
 from protocol.ids import IdPrefix
 from storage.errors import StoreUnavailable
 from storage.ports import RunStore
-from storage.values import ClaimedRun, CommittedEvent, ThreadDeleted
+from storage.values import ClaimedRun, CommittedEvent, FilesSettled, ThreadDeleted
 
 log = structlog.get_logger()
 
@@ -85,10 +85,15 @@ class Scheduler:
         self._keeper = asyncio.create_task(self._keep(), name="scheduler leases")
 
     def on_commit(self, signals: Sequence[object]) -> None:
-        """The store's commit hook: runs that were queued, ended or cancelled."""
+        """The store's commit hook: runs that were queued, ended or cancelled, or whose files are here."""
         for signal in signals:
             if isinstance(signal, CommittedEvent):
                 self._note(signal)
+            elif isinstance(signal, FilesSettled):
+                self._queued[signal.thread_id] = (
+                    MANY  # those behind the run that waited could not begin either
+                )
+                self._ask(signal.thread_id)
             elif isinstance(signal, ThreadDeleted):
                 self._queued.pop(signal.thread_id, None)
                 task = self._busy.get(signal.thread_id)

@@ -6,17 +6,28 @@ run vanished: it ends in an answer, a visible error, or stays `running` for the 
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
 
-from gateway.agents.port import AgentAdapter, AgentAsk, AgentFailure, AgentText, AgentUsage, RunContext
+from gateway.agents.port import (
+    AgentAdapter,
+    AgentAsk,
+    AgentFailure,
+    AgentFile,
+    AgentText,
+    AgentUsage,
+    RunContext,
+)
 from gateway.agents.registry import Agents
 from gateway.clock import Clock
 from gateway.crash_points import reached
 from gateway.hub.hub import Hub
 from gateway.hub.streams import Stream
 from gateway.rules.run_states import TRANSITIONS, RunEvent
+from gateway.services import answer_files
+from gateway.services.answer_files import AnswerFiles
 from gateway.services.approvals import Approvals
 from gateway.services.channels import Channels, freeze
 from gateway.services.composing import TAKEN_BACK, Composer
@@ -28,7 +39,7 @@ from protocol.ids import IdPrefix
 from protocol.records import Usage
 from storage.errors import StaleFence, StoreUnavailable
 from storage.ports import RunStore, ThreadStore
-from storage.values import ClaimedRun, Ending, Outbound, Said
+from storage.values import BlobRow, ClaimedRun, Ending, Outbound, Said
 
 log = structlog.get_logger()
 
@@ -54,6 +65,7 @@ class Turns:
         channels: Channels,
         composer: Composer,
         approvals: Approvals,
+        files: AnswerFiles,
         clock: Clock,
         *,
         attempts_max: int,
@@ -68,6 +80,7 @@ class Turns:
         self._channels = channels
         self._composer = composer
         self._approvals = approvals
+        self._files = files
         self._clock = clock
         self._attempts_max = attempts_max
         self._timeout_s = timeout_s
@@ -100,7 +113,7 @@ class Turns:
             live.stop()
             await journal.settle()
             if ending is None:
-                await self._complete(run, stream.text, journal.usage)
+                await self._complete(run, stream.text, journal)
             elif isinstance(ending, AgentAsk):
                 await self._wait_for_decision(run, ending, stream.text)
             else:
@@ -131,6 +144,8 @@ class Turns:
                         stream.push(output.text)
                         live.update(stream)
                         journal.note(stream, asyncio.get_running_loop().time())
+                    elif isinstance(output, AgentFile):
+                        journal.files.append(await self._files.keep(run, output, journal.files))
                     elif isinstance(output, AgentUsage):
                         journal.add(output.usage)
                     else:
@@ -163,12 +178,13 @@ class Turns:
             origin=run.origin.channel or "a client",
             said=said,
             decisions=run.decisions,
+            files=self._files.given(run),
         )
 
     # --- endings: each is written until the store takes it ------------------------------------
 
-    async def _complete(self, run: ClaimedRun, text: str, usage: Usage) -> None:
-        parts = await self._parts(run, text or NO_ANSWER)
+    async def _complete(self, run: ClaimedRun, text: str, journal: "_Journal") -> None:
+        usage, parts = journal.usage, await self._parts(run, text, journal.files)
         move = TRANSITIONS[RunEvent.COMPLETE]
         while True:
             try:
@@ -205,15 +221,18 @@ class Turns:
         log.warning("an ending waits for the store", action="ending_waits", run_id=run.id, error=str(error))
         await asyncio.sleep(STORE_RETRY_S)
 
-    async def _parts(self, run: ClaimedRun, text: str) -> list[Outbound]:
+    async def _parts(self, run: ClaimedRun, text: str, files: Sequence[BlobRow]) -> list[Outbound]:
         place = self._channels.of(run.origin)
         if place is None:
             return []
         adapter, room = place
+        shown, told = answer_files.shown_in(adapter.capabilities(room), files)
+        text = "\n\n".join(filter(None, [text, *told])) or ("" if shown else NO_ANSWER)
         if len(text) <= RENDER_HERE_CHARS:
-            rendered = adapter.render(text, room)
+            rendered = adapter.render(text, room) if text else []
         else:
             rendered = await asyncio.to_thread(adapter.render, text, room)
+        rendered += shown
         return [
             Outbound(self._clock.new_id(IdPrefix.DELIVERY), number, freeze(content))
             for number, content in enumerate(rendered, start=1)
@@ -221,10 +240,11 @@ class Turns:
 
 
 class _Journal:
-    """The journal of one turn: checkpoints of the text, one at a time, and what the answer cost."""
+    """The journal of one turn: checkpoints of the text, one at a time, its files and what the answer cost."""
 
     def __init__(self, runs: RunStore, run: ClaimedRun) -> None:
         self.usage = Usage()
+        self.files: list[BlobRow] = list(run.answer_files)
         self._runs = runs
         self._run = run
         self._writing: asyncio.Task[None] | None = None

@@ -93,7 +93,8 @@ CREATE TABLE blobs (
   media_type TEXT NOT NULL,         -- from the bytes once they are there, before that the sender's claim
   size_bytes INTEGER,
   sha256 TEXT,
-  message_id TEXT,                  -- the message it came with
+  message_id TEXT,                  -- the message it belongs to; an answer's files are there before the answer
+  thread_id TEXT,                   -- the thread of that message
   channel TEXT,
   account TEXT,
   source TEXT,                      -- what the adapter needs to fetch it
@@ -105,7 +106,9 @@ CREATE TABLE blobs (
 );
 CREATE INDEX blobs_pending ON blobs (next_attempt_at) WHERE state = 'pending';
 CREATE INDEX blobs_by_message ON blobs (message_id) WHERE message_id IS NOT NULL;
+CREATE INDEX blobs_by_thread ON blobs (thread_id) WHERE thread_id IS NOT NULL;
 CREATE INDEX blobs_by_content ON blobs (sha256) WHERE sha256 IS NOT NULL;
+CREATE INDEX blobs_unattached ON blobs (created_at) WHERE message_id IS NULL;
 
 -- Small secrets that accounts were given at run time, sealed with a key that is not in this file.
 CREATE TABLE vault (

@@ -58,7 +58,9 @@ class Autopsy:
                 self._unsettled.remove(said)
                 if not _is_stored(store, said):
                     self.lost.add(said.text)
-            rows = store.execute("SELECT channel, id, attempt FROM outbox WHERE phase IN ('sending', 'unknown')")
+            rows = store.execute(
+                "SELECT channel, id, attempt FROM outbox WHERE phase IN ('sending', 'unknown')"
+            )
             self.doubtful |= {(row["channel"], row["id"], row["attempt"]) for row in rows}
 
     def _promised(self) -> list[Said]:
@@ -156,7 +158,9 @@ _LEFTOVERS = {
 
 def _is_stored(store: sqlite3.Connection, said: Said) -> bool:
     if said.there is not None:
-        row = store.execute("SELECT 1 FROM messages WHERE role = 'user' AND text = ?", (said.text,)).fetchone()
+        row = store.execute(
+            "SELECT 1 FROM messages WHERE role = 'user' AND text = ?", (said.text,)
+        ).fetchone()
         return row is not None
     row = store.execute(
         "SELECT id FROM messages WHERE thread_id = ? AND seq = ?", (said.thread_id, said.seq)

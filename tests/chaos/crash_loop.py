@@ -39,7 +39,8 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "telegram": TelegramNetwork,
     "discord": DiscordNetwork,
 }
-MET: tuple[str, ...] = tuple(name for name in POINTS if not name.startswith(("approval.", "attachment.")))
+_UNMET = ("approval.", "run.resumed", "file.")
+MET: tuple[str, ...] = tuple(name for name in POINTS if not name.startswith(_UNMET))
 """Points that what is said here leads to: nobody asks for leave, nobody sends a file."""
 FAULTS = ("ack-before-commit", "library-retries", "blind-resend")
 """The negative controls, as the nursery knows them: the loop must fail with each."""

@@ -119,7 +119,10 @@ def _configuration(port: int, tables: Sequence[Mapping[str, Any]]) -> str:
     for table in tables:
         more = {"dm_policy": "open", "messages_per_minute": 100_000}
         # What a TOML file and JSON write alike: texts, numbers, true and false.
-        lines += ["[[channels]]", *(f"{key} = {json.dumps(value)}" for key, value in {**more, **table}.items())]
+        lines += [
+            "[[channels]]",
+            *(f"{key} = {json.dumps(value)}" for key, value in {**more, **table}.items()),
+        ]
     return "\n".join(lines)
 
 

@@ -31,7 +31,13 @@ class Person:
     """
 
     def __init__(
-        self, network: Network, spot: Spot, who: networks.Person, ledger: Ledger, rng: random.Random, haste: float
+        self,
+        network: Network,
+        spot: Spot,
+        who: networks.Person,
+        ledger: Ledger,
+        rng: random.Random,
+        haste: float,
     ) -> None:
         self.network = network
         self.spot = spot

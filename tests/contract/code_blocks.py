@@ -2,7 +2,9 @@
 
 import re
 
-_FENCED = re.compile(r"^(?P<fence>`{3,})(?P<language>[^\n`]*)\n(?P<code>.*?)^(?P=fence)`*[ ]*$", re.DOTALL | re.MULTILINE)
+_FENCED = re.compile(
+    r"^(?P<fence>`{3,})(?P<language>[^\n`]*)\n(?P<code>.*?)^(?P=fence)`*[ ]*$", re.DOTALL | re.MULTILINE
+)
 
 
 def fenced_code(markdown: str) -> tuple[tuple[str, str], ...]:

@@ -106,7 +106,10 @@ class ContractStage(Stage):
         return shown
 
     async def eventually(
-        self, condition: Callable[[], object], look: Callable[[], object] = lambda: "", patience_s: float = PATIENCE_S
+        self,
+        condition: Callable[[], object],
+        look: Callable[[], object] = lambda: "",
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """Wait until `condition` holds; `look` says what is there instead when it does not."""
         deadline = time.monotonic() + patience_s

@@ -122,9 +122,7 @@ class DiscordNetwork:
     def command(self, spot: Spot, text: str, person: Person = ADA) -> Said:
         options = {COMMAND_TEXT: text}
         bot = BOTS[spot.account].username
-        self.emulator.slash(
-            COMMAND, options, user=self._user(person), channel_id=_channel_id(spot), bot=bot
-        )
+        self.emulator.slash(COMMAND, options, user=self._user(person), channel_id=_channel_id(spot), bot=bot)
         return Said(spot, "", person)
 
     def edit(self, said: Said, text: str) -> None:
@@ -165,7 +163,9 @@ class DiscordNetwork:
         return [self._shown(spot, one) for one in found[-last:]]
 
     def answers(self, said: Said) -> list[Shown]:
-        thread = said.spot.thread or (said.ref if int(said.ref or 0) in self.emulator.world.channels else None)
+        thread = said.spot.thread or (
+            said.ref if int(said.ref or 0) in self.emulator.world.channels else None
+        )
         shown = self.from_bot(Spot(said.spot.room, said.spot.is_direct, None, said.spot.account))
         return [one for one in shown if one.spot.thread == thread]
 

@@ -108,20 +108,22 @@ class SlackNetwork:
         if person.is_bot:
             bot = self.emulator.bot(APPS[ROBOT.name].id)
             posted = post_message(
-                self.emulator.world, bot, Arguments({"channel": spot.room, "text": f"<@{self._bot_user}> {text}"})
+                self.emulator.world,
+                bot,
+                Arguments({"channel": spot.room, "text": f"<@{self._bot_user}> {text}"}),
             )
             self.emulator.spread()
             return Said(spot, posted["ts"], person)
-        message = self.emulator.say(
-            text, user=self._member(person), channel=spot.room, thread_ts=spot.thread
-        )
+        message = self.emulator.say(text, user=self._member(person), channel=spot.room, thread_ts=spot.thread)
         return self._said(spot, message, person)
 
     def mention(self, spot: Spot, text: str, person: Person = ADA) -> Said:
         return self.say(spot, f"@{APPS[spot.account].name} {text}", person)
 
     def reply(self, said: Said, answer: Shown, text: str, person: Person = ADA) -> Said:
-        return self.say(Spot(said.spot.room, said.spot.is_direct, _root(said), said.spot.account), text, person)
+        return self.say(
+            Spot(said.spot.room, said.spot.is_direct, _root(said), said.spot.account), text, person
+        )
 
     def command(self, spot: Spot, text: str, person: Person = ADA) -> Said:
         user, app_id = self._member(person), APPS[spot.account].id

@@ -83,9 +83,7 @@ async def test_what_the_store_does_not_take_is_not_acknowledged_and_comes_again(
     spot = network.direct()
     commit, refusals = stage.store.inbox.commit, 2
 
-    async def refusing(
-        org: str, channel: str, account: str, batch: list[Delivered], *rest: object
-    ) -> object:
+    async def refusing(org: str, channel: str, account: str, batch: list[Delivered], *rest: object) -> object:
         nonlocal refusals
         if refusals and any(one.outcome == "accepted" for one in batch):
             refusals -= 1

@@ -47,7 +47,11 @@ async def test_two_conversations_in_one_room_do_not_mix(stage: ContractStage, ne
     await stage.settled()
     logs = [await stage.log(thread_id) for thread_id in await stage.threads()]
     texts = [
-        [event["data"]["message"]["content"][0]["text"] for event in log if event["kind"] == "message.created"]
+        [
+            event["data"]["message"]["content"][0]["text"]
+            for event in log
+            if event["kind"] == "message.created"
+        ]
         for log in logs
     ]
     assert sorted(texts) == [

@@ -55,7 +55,9 @@ async def test_code_that_is_too_long_is_closed_and_opened_again(
     lines = [f"print({number})  # a line of code" for number in range(2 * text_max(stage, spot) // 30)]
 
     await ask_from_a_client(
-        stage, await stage.only_thread(), "say Look:\n\n```python\n" + "\n".join(lines) + "\n```\n\nThat is all."
+        stage,
+        await stage.only_thread(),
+        "say Look:\n\n```python\n" + "\n".join(lines) + "\n```\n\nThat is all.",
     )
 
     await stage.eventually(lambda: any("That is all." in text for text in stage.texts(spot)), patience_s=30)

@@ -74,6 +74,8 @@ def test_the_other_paths() -> None:
 
     assert others == {
         "/v1/threads/{thread_id}/events",
+        "/v1/blobs",
+        "/v1/blobs/{blob_id}",
         "/healthz",
         "/readyz",
         "/metrics",

@@ -20,10 +20,12 @@ from protocol.frames import RawJson
 from protocol.records import Actor, ActorKind, Origin, Role, Usage
 from protocol.requests import MessageSendResult
 from storage.engine import Reader, Transaction
+from storage.ports import FileDraft
 from storage.store import Store
 from storage.values import (
     DEFAULT_ORG,
     Act,
+    ArrivingFile,
     Claim,
     ClaimedRun,
     CommittedEvent,
@@ -31,6 +33,7 @@ from storage.values import (
     Ending,
     Entry,
     NewApproval,
+    NewFile,
     NewMessage,
     NewThread,
     NewToken,
@@ -259,6 +262,39 @@ class Scene:
         row = await self.store.outbox.next_in_room(ROOM)
         assert row is not None, "the room has a delivery to make"
         return row
+
+    # --- files ------------------------------------------------------------------------------
+
+    def new_file(self, name: str = "notes.txt", media_type: str = "text/plain") -> NewFile:
+        return NewFile(self.new_id("blb"), name, media_type)
+
+    async def draft(self, data: bytes = b"hello", limit_bytes: int = 1024) -> FileDraft:
+        draft = await self.store.blobs.begin(limit_bytes)
+        await draft.add(data)
+        await draft.complete()
+        return draft
+
+    async def uploaded(self, data: bytes = b"hello", name: str = "notes.txt") -> str:
+        """A file that a client may send; its id."""
+        answer = await self.store.blobs.upload(self.act(), self.new_file(name), await self.draft(data))
+        return read(answer)["blob"]["id"]
+
+    def arriving(self, name: str = "photo.jpg", source: str | None = '{"id":"1"}') -> ArrivingFile:
+        blob_id = self.new_id("blb")
+        return ArrivingFile(blob_id, name, "image/jpeg", 9, ROOM.channel, ROOM.account, source)
+
+    async def say_with(
+        self, *files: ArrivingFile, text: str = "look", thread_id: str | None = None, **choices: Any
+    ):
+        """A message of a chat network that came with files."""
+        content = [{"type": "text", "text": text}] if text else []
+        content += [{"type": "blob", "blob_id": file.id} for file in files]
+        choices = {"origin": CHAT, **choices}
+        return await self.say(text, thread_id, content=content, files=files, **choices)
+
+    def on_disk(self) -> list[str]:
+        """The hashes of all bytes that are kept, and the names of unfinished files."""
+        return sorted(path.name for path in (self.directory / "blobs").rglob("*") if path.is_file())
 
     def token(self, role: Role = Role.OPERATOR, **choices: Any) -> NewToken:
         values: dict[str, Any] = {

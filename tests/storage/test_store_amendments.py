@@ -7,7 +7,7 @@ from store_stage import CHAT, ROOM, Scene, actor, cancelled, refused
 
 from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind
-from storage.values import DEFAULT_ORG, Amendment, CommittedEvent, Delivered, Entry, PairingKey
+from storage.values import DEFAULT_ORG, Amendment, CommittedEvent, Delivered, Entry, FilesDropped, PairingKey
 
 
 async def said(scene: Scene, text: str = "first words", **choices: Any) -> tuple[str, Delivered]:
@@ -190,6 +190,24 @@ async def test_what_was_said_is_redacted_in_its_place(scene: Scene) -> None:
     assert delivery.message is not None
     assert after[-1].data == {"message_id": delivery.message.message_id}
     assert after[1].data == {}
+
+
+async def test_a_deletion_takes_its_files_along(scene: Scene) -> None:
+    here, under_way = scene.arriving(), scene.arriving("more.jpg", '{"id":"2"}')
+    content = [{"type": "blob", "blob_id": file.id} for file in (here, under_way)]
+    message = scene.message("look", origin=CHAT, content=content, files=(here, under_way))
+    delivery = scene.delivery(message=message)
+    await scene.receive(delivery)
+    await scene.store.blobs.settle(here.id, "image/png", await scene.draft(), scene.now_ms)
+    await delete(scene, delivery)
+    assert await scene.rows("SELECT id FROM blobs") == []
+    (dropped,) = scene.told(FilesDropped)
+    await scene.store.blobs.discard(dropped.hashes)
+    assert scene.on_disk() == []
+    late = await scene.draft(b"late")
+    assert not await scene.store.blobs.settle(under_way.id, "image/png", late, scene.now_ms), (
+        "nobody wants it now"
+    )
 
 
 async def test_a_run_that_has_not_begun_is_cancelled_and_one_that_runs_is_not(scene: Scene) -> None:

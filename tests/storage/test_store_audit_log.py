@@ -25,16 +25,17 @@ READS = {
     "inbox.cursors", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
     "pairings.page", "pairings.place", "vault.get", "vault.keys",
-    "outbox.gaps", "deliveries.page",
+    "outbox.gaps", "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
 }  # fmt: skip
 PLURAL = {
     "thread": "threads", "run": "runs", "identity": "identities", "approval": "approvals", "pairing": "pairings",
-    "delivery": "deliveries",
+    "delivery": "deliveries", "blob": "blobs",
 }  # fmt: skip
 """Repositories whose name is not their port's."""
 BOOKKEEPING = {
     "runs.claim", "runs.take_over", "runs.resume", "runs.renew_leases", "runs.checkpoint", "outbox.open_live",
-    "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers",
+    "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers", "blobs.begin", "blobs.keep",
+    "blobs.settle", "blobs.fail", "blobs.postpone", "blobs.collect", "blobs.discard", "blobs.sweep",
     "vault.put", "vault.delete",
 }  # fmt: skip
 """What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry."""
@@ -55,6 +56,9 @@ async def act_on(scene: Scene, name: str) -> Callable:
         _, (part,) = await scene.owed("the answer")
         await scene.store.outbox.step(part.id, states.refused("no"), scene.now_ms)
         return lambda: scene.store.deliveries.decide(act, part.id, states.RETRIED, "delivery.retry")
+    if name == "blobs.upload":
+        draft = await scene.draft(b"bytes")
+        return lambda: scene.store.blobs.upload(act, scene.new_file(), draft)
     calls = {
         "threads.create": lambda: threads.create(act, scene.new_thread()),
         "threads.update": lambda: threads.update(act, run.thread_id, "Title", None),
@@ -98,6 +102,7 @@ AUDITED = {
     "inbox.report_gap": ["channel.gap"],
     "pairings.approve": ["pairing.approve"],
     "pairings.reject": ["pairing.reject"],
+    "blobs.upload": ["blob.upload"],
     "identities.create_token": ["token.create"],
     "identities.revoke_token": ["token.revoke"],
     "audit.record": ["login"],

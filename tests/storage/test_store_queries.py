@@ -81,6 +81,12 @@ async def test_nothing_sorts_what_an_index_has_in_order(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("family", "name", "index"),
     [
+        ("blobs", "due", "blobs_pending (next_attempt_at<?)"),
+        ("blobs", "of_message", "blobs_by_message (message_id=?)"),
+        ("blobs", "pending_of_message", "blobs_by_message (message_id=?)"),
+        ("blobs", "of_thread", "blobs_by_thread (thread_id=?)"),
+        ("blobs", "unattached", "blobs_unattached (created_at<?)"),
+        ("blobs", "still_used", "blobs_by_content (sha256=?)"),
         ("channels", "next_in_room", "outbox_pending (channel=? AND account=? AND room=?)"),
         ("channels", "pending_rooms", "outbox_pending"),
         ("channels", "page_of_dead", "outbox_failed (org_id=? AND phase=? AND id<?)"),

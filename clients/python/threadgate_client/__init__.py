@@ -25,6 +25,7 @@ from threadgate_client.answers import (
     SendResult,
     ServerInfo,
 )
+from threadgate_client.blobs import Blob, Disconnected, Download
 from threadgate_client.client import Client
 from threadgate_client.closing import RetryVerdict
 from threadgate_client.errors import (
@@ -98,6 +99,7 @@ __all__ = [
     "Approval",
     "ApprovalRequired",
     "AuditEntry",
+    "Blob",
     "BlobPart",
     "BudgetExceeded",
     "Busy",
@@ -113,6 +115,8 @@ __all__ = [
     "Cursor",
     "DeadlineExceeded",
     "Delivery",
+    "Disconnected",
+    "Download",
     "Event",
     "EventKind",
     "Events",

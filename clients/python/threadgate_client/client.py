@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from threadgate_client import limits
 from threadgate_client.answers import Hello, SendResult, ServerInfo
+from threadgate_client.blobs import Blobs
 from threadgate_client.engine import Engine, TokenSource
 from threadgate_client.items import Cursor
 from threadgate_client.methods import (
@@ -62,6 +63,7 @@ class Client:
         self.runs = Runs(self._engine)
         self.agents = Agents(self._engine)
         self.approvals = Approvals(self._engine)
+        self.blobs = Blobs(self._engine, ssl_context)
         self.channels = Channels(self._engine)
         self.deliveries = Deliveries(self._engine)
         self.tokens = Tokens(self._engine)

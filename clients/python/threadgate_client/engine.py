@@ -109,6 +109,11 @@ class Engine:
             raise ClientClosed("the client is not connected yet: use `async with`, or await connect()")
 
     @property
+    def token(self) -> str | None:
+        """The token of the moment."""
+        return self._token() if callable(self._token) else self._token
+
+    @property
     def is_connected(self) -> bool:
         """Whether requests flow right now."""
         return self._end is None and self.session.is_ready
@@ -213,9 +218,7 @@ class Engine:
         """Be connected until that ends; then tell the session."""
         self._socket = socket
         try:
-            self.session.connection_opened(
-                self._now(), self._token() if callable(self._token) else self._token
-            )
+            self.session.connection_opened(self._now(), self.token)
             self._settle()
             async with asyncio.TaskGroup() as group:
                 writer = group.create_task(self._write(socket), name="threadgate-client-writer")

@@ -55,9 +55,10 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class BlobPart:
-    """A file, by the id its upload returned."""
+    """A file, by the id its upload returned. `name` is what the gateway calls it; a sender leaves it out."""
 
     blob_id: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def part_from_json(value: object) -> Part:
         case "text":
             return TextPart(wire.text("text"))
         case "blob":
-            return BlobPart(wire.text("blob_id"))
+            return BlobPart(wire.text("blob_id"), wire.text("name", ""))
         case other:
             return UnknownPart(other, MappingProxyType(dict(value) if isinstance(value, dict) else {}))
 
@@ -88,7 +89,7 @@ def part_to_json(part: Part) -> dict[str, Any]:
     match part:
         case TextPart(text):
             return {"type": "text", "text": text}
-        case BlobPart(blob_id):
+        case BlobPart(blob_id=blob_id):
             return {"type": "blob", "blob_id": blob_id}
         case UnknownPart(_, fields):
             return dict(fields)

@@ -25,6 +25,7 @@ from threadgate_client import (
     ThreadgateError,
 )
 
+from gateway.cli.blobs import files_of, words_of
 from gateway.cli.chat.keyboard import Keyboard
 from gateway.cli.chat.screen import WARNING, Screen
 from gateway.cli.chat.slash import obey
@@ -183,6 +184,8 @@ class Conversation:
             if reply.is_replaced:
                 self.screen.note("the answer ended up different from what was streamed:")
                 self.screen.said(self._agent_name, reply.text, by_agent=True)
+            for line in files_of(reply.message):
+                self.screen.note(line)
         finally:
             reply.close()
             if reply.run_id is not None:
@@ -257,7 +260,7 @@ class Conversation:
         name = message.author.name or message.author.id
         if message.author.kind == "person" and self._room:
             name = f"{name} ({self._room})"
-        self.screen.said(name + remark, message.text, by_agent=message.role == "assistant")
+        self.screen.said(name + remark, words_of(message), by_agent=message.role == "assistant")
 
     async def _leave_thread(self) -> None:
         await self._stop(self._follower)

@@ -101,9 +101,10 @@ def test_the_newest_own_message_that_says_the_same_is_found() -> None:
         message("12", "bye"),
         message("13", "hi", attachments=[{"filename": "x"}]),
     ]
-    assert find_own(messages, BOT, Rendered("hi ")) == "10"
-    assert find_own(messages, BOT, Rendered("hi", blob_id="blb_1")) == "13"
-    assert find_own(messages, BOT, Rendered("nothing like it")) is None
+    assert find_own(messages, BOT, [Rendered("hi ")]) == "10"
+    assert find_own(messages, BOT, [Rendered("hi", blob_id="blb_1")]) == "13"
+    assert find_own(messages, BOT, [Rendered("nothing like it")]) is None
+    assert find_own(messages, BOT, [Rendered("the answer"), Rendered("hi")]) == "10", "as a placeholder"
 
 
 def test_reactions_are_changed_as_far_as_needed() -> None:

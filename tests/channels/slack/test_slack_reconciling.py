@@ -10,11 +10,9 @@ from channels.emulators.slack import FaultKind, SlackEmulator
 from channels.errors import RateLimited, UnknownOutcome
 from channels.messages import Finding, Operation, OutboundFile, Rendered, RoomRef
 from channels.slack.adapter import SlackAdapter
-from channels.slack.calls import SlackCalls
 from channels.slack.outbound import marker
 from channels.slack.received import BotIdentity
-from channels.slack.reconciling import Reconciler, find
-from channels.slack.workspaces import Identities, OneWorkspace
+from channels.slack.reconciling import find
 
 CONTENT = Rendered("the answer")
 BOT = BotIdentity("T1", "UBOT", "BBOT")
@@ -58,7 +56,7 @@ async def test_a_send_that_never_happened_is_repeated_once(
     emulator: SlackEmulator, adapter: SlackAdapter, where: RoomRef
 ) -> None:
     emulator.faults.add(FaultKind.DROP, "chat.postMessage")
-    await deliver(adapter, attempt(ago_s=61), where)
+    await deliver(adapter, attempt(), where)
     assert posts(emulator, where) == 1
 
 
@@ -75,22 +73,9 @@ async def test_it_is_found_after_a_restart_among_many(
     await restarted.stop()
 
 
-async def test_absence_wants_two_looks_some_seconds_apart(emulator: SlackEmulator) -> None:
-    now = [time.time()]
-    calls = SlackCalls(emulator.api_url, OneWorkspace("xoxb-emulated-1"))
-    reconciler = Reconciler(calls, Identities(calls), lambda: now[0])
-    where = room(emulator.direct(), emulator.say("hello").ts)
-    operation = Operation("dlv_1", 1, attempted_at_ms=int(now[0] * 1000))
-    with pytest.raises(RateLimited) as raised:
-        await reconciler.reconcile(operation, where, CONTENT)
-    assert raised.value.after_s >= 5 and raised.value.scope == "room"
-    now[0] += 2
-    with pytest.raises(RateLimited) as raised:
-        await reconciler.reconcile(operation, where, CONTENT)
-    assert raised.value.after_s == pytest.approx(3)
-    now[0] += 3.1
-    assert (await reconciler.reconcile(operation, where, CONTENT)).finding is Finding.ABSENT
-    await calls.close()
+async def test_what_is_not_there_is_absent(adapter: SlackAdapter, where: RoomRef) -> None:
+    """One look: that it is looked for twice is the core's, for every network that reads back."""
+    assert (await adapter.reconcile(attempt(), where, CONTENT)).finding is Finding.ABSENT
 
 
 async def test_what_cannot_be_read_cannot_be_known(
