@@ -6,7 +6,7 @@ KILLS  ?= 1000
 SOURCES := protocol storage channels gateway clients/python tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format schema lock chaos bench clean
+.PHONY: help setup demo test check format schema lock chaos chaos-channels bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ schema: setup ## regenerate what is generated: schemas and tables from the metho
 
 chaos: setup ## the long crash loop, KILLS=1000 (`make test` runs a short form)
 	$(BIN)/python -m tests.chaos.crash_loop --kills $(KILLS)
+
+chaos-channels: setup ## the same over Slack, Telegram and Discord at once, KILLS=1000
+	$(BIN)/python -m tests.chaos.crash_loop --kills $(KILLS) --networks slack telegram discord
 
 bench: setup ## measure; results go to bench/results
 	$(BIN)/python -m bench

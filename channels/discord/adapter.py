@@ -186,11 +186,14 @@ class DiscordAdapter:
     async def send(self, operation: Operation, room: RoomRef, content: Rendered) -> Receipt:
         """Post a new message, opening the room's thread when there is none. Raises ChannelError.
 
-        The nonce makes a repetition within a few minutes the same message; one that was deleted meanwhile
-        raises Gone.
+        The nonce makes a repetition within a few minutes the same message, whatever that said then: it is told
+        as deduplicated unless it shows `content`. One that was deleted meanwhile raises Gone.
         """
         body = message_body(content, operation.id)
-        return await self._post(operation, room, json=body)
+        message = await self._post(operation, room, json=body)
+        ref = str(message["id"])
+        shows_it = find_own([message], str(message["author"]["id"]), content) is not None
+        return Receipt(ref) if shows_it else Receipt(ref, "deduplicated")
 
     async def upload(
         self, operation: Operation, room: RoomRef, content: Rendered, file: OutboundFile
@@ -201,7 +204,8 @@ class DiscordAdapter:
         # The library's own cleaning of the name, so that both parts of the request agree.
         attached = discord.File(BytesIO(file.data), file.name)
         form = file_form(file_body(content, operation.id, attached.filename), attached, file.media_type)
-        return await self._post(operation, room, file=attached, form=form)
+        message = await self._post(operation, room, file=attached, form=form)
+        return Receipt(str(message["id"]))
 
     async def edit(self, operation: Operation, room: RoomRef, ref: str, content: Rendered) -> Receipt:
         """Make message `ref` show `content`. Raises ChannelError."""
@@ -375,16 +379,16 @@ class DiscordAdapter:
         self._auth_lost = None
         return answer
 
-    async def _post(self, operation: Operation, room: RoomRef, **arguments: Any) -> Receipt:
+    async def _post(self, operation: Operation, room: RoomRef, **arguments: Any) -> Mapping[str, Any]:
         path = "/channels/{channel_id}/messages"
-        message = await self._into(
+        message: Mapping[str, Any] = await self._into(
             room, lambda channel_id: self._call("POST", path, channel_id=channel_id, **arguments)
         )
         ref = str(message["id"])
         self._sent[ref] = operation.id
         if len(self._sent) > SENT_REMEMBERED:
             self._sent.popitem(last=False)
-        return Receipt(ref)
+        return message
 
     def _channel_of(self, room: RoomRef, ref: str) -> str:
         """Where a message stands. A thread's starter stands in the channel, but for posts of a forum."""

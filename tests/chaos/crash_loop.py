@@ -39,8 +39,11 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "telegram": TelegramNetwork,
     "discord": DiscordNetwork,
 }
-MET: tuple[str, ...] = tuple(name for name in POINTS if not name.startswith(("approval.", "attachment.")))
+_UNMET = ("approval.", "run.resumed", "file.")
+MET: tuple[str, ...] = tuple(name for name in POINTS if not name.startswith(_UNMET))
 """Points that what is said here leads to: nobody asks for leave, nobody sends a file."""
+FAULTS = ("ack-before-commit", "library-retries", "blind-resend")
+"""The negative controls, as the nursery knows them: the loop must fail with each."""
 RANDOM, STARTING, NOT_MET = "random moment", "while starting", "point not met in time"
 LIFE_S = (0.0, 0.9)
 """How long a gateway is left alone before a random kill: also beyond one checkpoint (0.5 s)."""
@@ -91,6 +94,7 @@ class CrashLoop:
     networks: dict[str, Network]
     ledger: Ledger
     autopsy: Autopsy
+    life_s: tuple[float, float] = LIFE_S
     kills: Counter[str] = field(default_factory=Counter)
     verifications: int = 0
     _order: list[str] = field(default_factory=list)
@@ -122,7 +126,7 @@ class CrashLoop:
             kind = STARTING
         else:
             await self.gateways.ready()
-            await asyncio.sleep(self.rng.uniform(*LIFE_S))
+            await asyncio.sleep(self.rng.uniform(*self.life_s))
             kind = RANDOM
         self.gateways.send(signal.SIGKILL)
         await self._death()
@@ -173,14 +177,20 @@ async def run(
     place: Path,
     *,
     kinds: Sequence[str] = ("telegram",),
-    options: Sequence[str] = (),
+    fault: str = "",
+    life_s: tuple[float, float] = LIFE_S,
+    quiet_s: float = QUIET_S,
 ) -> Report:
-    """One whole loop in a directory of its own, over these networks. `options` are those of the nursery."""
+    """One whole loop in a directory of its own, over these networks.
+
+    `fault` is the name of a negative control, `life_s` how long gateways live that die at random, `quiet_s` what it
+    may take to do all that is owed in the end.
+    """
     rng = random.Random(seed)
     ledger = Ledger(random.Random(rng.random()))
     networks = {kind: NETWORKS[kind]() for kind in kinds}
-    gateways = Gateways(place, *options)
-    loop = CrashLoop(kills, rng, gateways, networks, ledger, Autopsy(gateways.data_dir, ledger, networks))
+    gateways = Gateways(place, *([f"--{fault}"] if fault else []))
+    loop = CrashLoop(kills, rng, gateways, networks, ledger, Autopsy(gateways.data_dir, ledger, networks), life_s)
     async with AsyncExitStack() as stack:
         stack.enter_context(_hasty_clients())
         for network in networks.values():
@@ -194,7 +204,7 @@ async def run(
         began = time.monotonic()
         await loop.kill_all()
         loop_s = time.monotonic() - began
-        exit_code = await _finish(loop, cast)
+        exit_code = await _finish(loop, cast, quiet_s)
     verdict = judge(
         gateways.data_dir, ledger, loop.autopsy, networks, _rooms(cast.people), cast.observer.views
     )
@@ -263,7 +273,7 @@ async def _assemble(loop: CrashLoop, stack: AsyncExitStack) -> Cast:
     return cast
 
 
-async def _finish(loop: CrashLoop, cast: Cast) -> int:
+async def _finish(loop: CrashLoop, cast: Cast, quiet_s: float) -> int:
     """One gateway more that nobody kills: everything owed is done. Returns its exit code."""
     await loop.gateways.birth()
     for sender in cast.senders:
@@ -272,7 +282,7 @@ async def _finish(loop: CrashLoop, cast: Cast) -> int:
         if task.done() and not task.cancelled() and (error := task.exception()) is not None:
             loop.ledger.faults.append(f"the harness broke: {error!r}")
     await _end(cast.typing)
-    await _quiet(loop, cast.sending)
+    await _quiet(loop, cast.sending, quiet_s)
     loop.gateways.send(signal.SIGTERM)
     exit_code = await loop.gateways.death()
     if exit_code != 0:
@@ -324,11 +334,11 @@ async def _disturb(loop: CrashLoop) -> None:
         loop.rng.choice(networks).disturb(Act.SEND, FaultKind.COMMIT_THEN_DROP)
 
 
-async def _quiet(loop: CrashLoop, sending: Sequence[asyncio.Task[None]]) -> None:
+async def _quiet(loop: CrashLoop, sending: Sequence[asyncio.Task[None]], quiet_s: float) -> None:
     """Wait until everything owed is done, and a moment longer for the observer, and for what should not come."""
     data_dir, networks = loop.gateways.data_dir, loop.networks.values()
     try:
-        async with asyncio.timeout(QUIET_S):
+        async with asyncio.timeout(quiet_s):
             await asyncio.gather(*sending)
             while (
                 any(network.undelivered() for network in networks)
@@ -338,7 +348,7 @@ async def _quiet(loop: CrashLoop, sending: Sequence[asyncio.Task[None]]) -> None
                 await asyncio.sleep(0.1)
             await asyncio.sleep(1.0)
     except TimeoutError:
-        loop.ledger.faults.append(f"not everything was done {QUIET_S:g} s after the last kill")
+        loop.ledger.faults.append(f"not everything was done {quiet_s:g} s after the last kill")
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -383,11 +393,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="default: a new one, printed")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["telegram"])
     parser.add_argument(
-        "--fault",
-        action="append",
-        choices=["ack-before-commit", "library-retries", "blind-resend"],
-        default=[],
-        help="a negative control: gateways with this fault, which must be found",
+        "--fault", choices=FAULTS, default="", help="a negative control: gateways with this fault"
     )
     parser.add_argument("--keep", type=Path, default=None, help="an empty directory for data and log")
     arguments = parser.parse_args()
@@ -395,8 +401,9 @@ def main() -> int:
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="threadgate-chaos-") as scratch:
         place = arguments.keep or Path(scratch)
-        options = [f"--{fault}" for fault in arguments.fault]
-        report = asyncio.run(run(arguments.kills, seed, place, kinds=arguments.networks, options=options))
+        report = asyncio.run(
+            run(arguments.kills, seed, place, kinds=arguments.networks, fault=arguments.fault)
+        )
     print(table(report))
     return 0 if report.verdict.is_good else 1
 

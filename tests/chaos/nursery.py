@@ -34,8 +34,6 @@ LATE_S = 0.15
 """How long the negative control holds a commit back, after it has let the network be told it was done."""
 SCALED = {
     # Slack shows a message in its lists some seconds after it was posted, the emulator at once.
-    "channels.slack.reconciling.LOOK_AGAIN_S": 0.15,
-    "channels.slack.reconciling.GRACE_S": 0.15,
     "gateway.services.attempts.LOOK_AGAIN_S": 0.15,
     # The emulated ladder of repetitions ends after 6 s, the real one after 360 s.
     "channels.slack.history.OVERLAP_S": 10.0,

@@ -22,8 +22,6 @@ NETWORKS: dict[str, Callable[..., Network]] = {
 }
 
 QUICK = (
-    "channels.slack.reconciling.LOOK_AGAIN_S",
-    "channels.slack.reconciling.GRACE_S",
     "gateway.services.attempts.LOOK_AGAIN_S",
     "gateway.rules.retry.FIRST_S",
 )

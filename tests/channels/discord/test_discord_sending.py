@@ -97,6 +97,19 @@ async def test_an_answer_lost_after_the_effect_and_sent_again_is_one_message(
     assert [str(message.id) for message in from_bot(emulator)] == [receipt.ref]
 
 
+async def test_what_another_attempt_said_is_told_as_deduplicated(
+    emulator: DiscordEmulator, adapter: DiscordAdapter
+) -> None:
+    first = await adapter.send(operation(), GENERAL, adapter.placeholder(GENERAL))
+    (answer,) = adapter.render("the **answer**", GENERAL)
+    again = await adapter.send(operation(), GENERAL, answer)
+    assert (first.certainty, again.certainty) == ("confirmed", "deduplicated")
+    assert again.ref == first.ref
+    await adapter.edit(operation(), GENERAL, again.ref, answer)
+    assert (await adapter.send(operation(), GENERAL, answer)).certainty == "confirmed"
+    assert len(from_bot(emulator)) == 1
+
+
 async def test_a_message_deleted_before_it_is_sent_again_is_gone(
     emulator: DiscordEmulator, adapter: DiscordAdapter
 ) -> None:
