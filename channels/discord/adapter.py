@@ -192,7 +192,7 @@ class DiscordAdapter:
         body = message_body(content, operation.id)
         message = await self._post(operation, room, json=body)
         ref = str(message["id"])
-        shows_it = find_own([message], str(message["author"]["id"]), content) is not None
+        shows_it = find_own([message], str(message["author"]["id"]), [content]) is not None
         return Receipt(ref) if shows_it else Receipt(ref, "deduplicated")
 
     async def upload(

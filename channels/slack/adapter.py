@@ -5,6 +5,7 @@ repeats a call; what must survive a restart is in the core, what is remembered o
 """
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
@@ -269,15 +270,14 @@ class SlackAdapter:
         place = place_of(room)
         op = self._streams.get((room.room, ref))
         metadata = marker(op) if op is not None else None
-        try:
+        with suppress(StreamEnded):
             await self._calls.call(
                 place.team,
                 "chat.stopStream",
                 lambda client: client.chat_stopStream(channel=place.channel, ts=ref, metadata=metadata),
                 _ROOM,
             )
-        except StreamEnded:
-            return
+        await self._agent.rested(place)
 
     async def draft(self, operation: Operation, room: RoomRef, content: Rendered) -> None:
         """Slack has no drafts."""

@@ -6,9 +6,10 @@ https://docs.slack.dev/ai
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from channels.errors import Permanent
+from channels.errors import ChannelError, Permanent
 from channels.slack.calls import Call, SlackCalls
 from channels.slack.capabilities import TITLE_MAX
 from channels.slack.outbound import STATUS
@@ -31,11 +32,25 @@ class AgentView:
         thread_ts = place.thread_ts
         if self._experience == "none" or thread_ts is None:
             return
+        await self._set_status(place, thread_ts, STATUS)
+
+    async def rested(self, place: Place) -> None:
+        """Take the status away where the answer is no new message: a stream that ends is an old one by then.
+
+        Best effort: Slack takes it away by itself after two minutes.
+        """
+        thread_ts = place.thread_ts
+        if self._experience == "none" or thread_ts is None:
+            return
+        with suppress(ChannelError):
+            await self._set_status(place, thread_ts, "")
+
+    async def _set_status(self, place: Place, thread_ts: str, status: str) -> None:
         await self._try(
             place,
             "assistant.threads.setStatus",
             lambda client: client.assistant_threads_setStatus(
-                channel_id=place.channel, thread_ts=thread_ts, status=STATUS
+                channel_id=place.channel, thread_ts=thread_ts, status=status
             ),
         )
 

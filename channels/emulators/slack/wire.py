@@ -35,9 +35,9 @@ def _user(user_id: str, team_id: str, name: str, real_name: str) -> Json:
         "tz_offset": 0,
         "profile": {
             "real_name": real_name,
-            "display_name": name,
+            "display_name": real_name,
             "real_name_normalized": real_name,
-            "display_name_normalized": name,
+            "display_name_normalized": real_name,
             "team": team_id,
         },
         "is_admin": False,

@@ -29,7 +29,7 @@ async def test_what_a_person_writes_is_stored_and_then_acknowledged(
     assert (inbound.addressed, inbound.is_direct) == (Addressed.DIRECT, True)
     assert (inbound.room, inbound.message_ref) == (room(channel, said.ts), said.ts)
     assert inbound.thread_key == f"{TEAM}/{channel}/{said.ts}"
-    assert (inbound.sender.id, inbound.sender.name) == (DEFAULT_USER.id, "ada")
+    assert (inbound.sender.id, inbound.sender.name) == (DEFAULT_USER.id, "Ada")
     await until(lambda: emulator.undelivered() == [])
     assert sink.cursor_values[f"{TEAM}/{channel}"].value == said.ts
     health = adapter.health()
