@@ -273,7 +273,7 @@ class SlackNetwork:
         return [
             one
             for one in self.emulator.messages(spot.room)
-            if one.bot is not None and one.bot.app.id == app.id and one.subtype is None
+            if one.bot is not None and one.bot.app.id == app.id and one.subtype in (None, "file_share")
         ]
 
     def _said(self, spot: Spot, message: Message, person: Person) -> Said:
