@@ -13,9 +13,10 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from bench import machine
@@ -38,11 +39,14 @@ concurrent = {concurrent}
 class GatewayProcess:
     """`threadgate serve` on a scratch directory, pinned to one core."""
 
-    def __init__(self, concurrent: int = 64) -> None:
+    def __init__(
+        self, concurrent: int = 64, more_config: str = "", command: Sequence[str] = GATEWAY_COMMAND
+    ) -> None:
+        self._command = command
         self._scratch = tempfile.TemporaryDirectory(prefix="threadgate-bench-")
         self.data_dir = Path(self._scratch.name) / "data"
         self._config = Path(self._scratch.name) / "config.toml"
-        self._config.write_text(CONFIG.format(concurrent=concurrent))
+        self._config.write_text(CONFIG.format(concurrent=concurrent) + more_config)
         self.pid = 0
         self.port = 0
         self.secret = ""
@@ -50,7 +54,7 @@ class GatewayProcess:
 
     async def __aenter__(self) -> Self:
         began = time.perf_counter()
-        command = [sys.executable, *GATEWAY_COMMAND, "serve", "--port", "0", "--data-dir", str(self.data_dir)]
+        command = [sys.executable, *self._command, "serve", "--port", "0", "--data-dir", str(self.data_dir)]
         self._process = await asyncio.create_subprocess_exec(
             *command,
             "--config",
@@ -68,7 +72,8 @@ class GatewayProcess:
         found = json.loads(runtime.read_text())
         self.port = int(found["url"].rsplit(":", 1)[1])
         self.secret = found["secret"]
-        await asyncio.to_thread(lambda: urlopen(f"{found['url']}/readyz", timeout=5).read())
+        while not await asyncio.to_thread(_is_ready, found["url"]):
+            await asyncio.sleep(0.002)
         self.ready_s = time.perf_counter() - began
         os.sched_setaffinity(0, {LOAD_CORE})
         return self
@@ -97,6 +102,15 @@ class GatewayProcess:
             lambda: urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5).read().decode()
         )
         return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
+
+
+def _is_ready(url: str) -> bool:
+    """Whether nothing is missing; a channel may still be connecting."""
+    try:
+        with urlopen(f"{url}/readyz", timeout=5) as answer:
+            return bool(answer.read())
+    except HTTPError:
+        return False
 
 
 class LoadClient(asyncio.Protocol):
