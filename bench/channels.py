@@ -108,11 +108,11 @@ async def _round(people: list[_Person], number: int) -> None:
     for person in people:
         person.ask(number)
     waiting = people
-    while waiting := [person for person in waiting if not person.is_answered()]:
+    while waiting := [person for person in waiting if not person.is_answered()]:  # noqa: ASYNC110 - emulators tell nobody
         await asyncio.sleep(LOOK_S)
 
 
 async def _connected(gateway: GatewayProcess, kind: str) -> None:
     labels = f'threadgate_channel_up{{account="gate",channel="{kind}"}}'
-    while not await gateway.metric(labels):
+    while not await gateway.metric(labels):  # noqa: ASYNC110
         await asyncio.sleep(LOOK_S)

@@ -72,7 +72,7 @@ class GatewayProcess:
         found = json.loads(runtime.read_text())
         self.port = int(found["url"].rsplit(":", 1)[1])
         self.secret = found["secret"]
-        while not await asyncio.to_thread(_is_ready, found["url"]):
+        while not await asyncio.to_thread(_is_ready, found["url"]):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
         self.ready_s = time.perf_counter() - began
         os.sched_setaffinity(0, {LOAD_CORE})

@@ -29,6 +29,7 @@ from channels.telegram.capabilities import (
     CONNECT_TIMEOUT_S,
     DOWNLOAD_PIECE_BYTES,
     POLL_BATCH_MAX,
+    POOL_CONNECTIONS,
     POOL_TIMEOUT_S,
     READ_TIMEOUT_S,
     WEBHOOK_CONNECTIONS,
@@ -274,6 +275,7 @@ def _check_download(answer: httpx.Response) -> None:
 
 def _http_client(made_by: type[HTTPXRequest]) -> HTTPXRequest:
     return made_by(
+        connection_pool_size=POOL_CONNECTIONS,
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
         write_timeout=WRITE_TIMEOUT_S,

@@ -1,4 +1,4 @@
-"""The contract of every channel: what an agent asks to do is decided by buttons in the room, once, by the right person."""
+"""The contract of every channel: buttons in the room decide, once and by the right person, what an agent may do."""
 
 from channels.messages import RoomRef
 from tests.contract.contract_stage import ContractStage
