@@ -14,7 +14,6 @@ from pathlib import Path
 from threadgate_client import Event
 
 from storage.files import DATABASE_NAME
-
 from tests.contract.networks import Network
 
 from .ledger import Ledger, Said

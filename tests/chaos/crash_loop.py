@@ -190,7 +190,9 @@ async def run(
     ledger = Ledger(random.Random(rng.random()))
     networks = {kind: NETWORKS[kind]() for kind in kinds}
     gateways = Gateways(place, *([f"--{fault}"] if fault else []))
-    loop = CrashLoop(kills, rng, gateways, networks, ledger, Autopsy(gateways.data_dir, ledger, networks), life_s)
+    loop = CrashLoop(
+        kills, rng, gateways, networks, ledger, Autopsy(gateways.data_dir, ledger, networks), life_s
+    )
     async with AsyncExitStack() as stack:
         stack.enter_context(_hasty_clients())
         for network in networks.values():
@@ -313,7 +315,7 @@ def _senders(
 
 async def _flowing(client: Client) -> None:
     """Return when every network is connected: before that nobody can be heard for the first time."""
-    while any(channel.state != "connected" for channel in await client.channels.list()):
+    while any(channel.state != "connected" for channel in await client.channels.list()):  # noqa: ASYNC110
         await asyncio.sleep(0.05)
 
 
@@ -340,7 +342,7 @@ async def _quiet(loop: CrashLoop, sending: Sequence[asyncio.Task[None]], quiet_s
     try:
         async with asyncio.timeout(quiet_s):
             await asyncio.gather(*sending)
-            while (
+            while (  # noqa: ASYNC110 - neither a network nor a store tells when it has nothing left
                 any(network.undelivered() for network in networks)
                 or unheard(data_dir, loop.ledger)
                 or not is_quiet(data_dir)

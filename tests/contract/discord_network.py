@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
+from channels.discord.render import render_markdown
 from channels.emulators.calls import Call
 from channels.emulators.discord import (
     NO_RATE_LIMITS,
@@ -21,7 +22,6 @@ from channels.emulators.discord import (
 from channels.emulators.discord.components import BUTTON, walk
 from channels.emulators.discord.records import SYSTEM_TYPES
 from channels.emulators.faults import FaultKind
-from channels.discord.render import render_markdown
 from channels.messages import Mark
 from tests.contract.code_blocks import fenced_code
 from tests.contract.networks import ADA, GATE, NIGHT, Act, Facts, File, Person, Said, Shown, Spot

@@ -157,7 +157,7 @@ class SlackNetwork:
         self.emulator.press(shown.spot.room, shown.ref, action_id, user=self._member(person))
         if action_id.startswith("threadgate:reason:"):
             async with asyncio.timeout(_FORM_S):
-                while not (opened := [view for view in self.emulator.views() if view.id not in known]):
+                while not (opened := [view for view in self.emulator.views() if view.id not in known]):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             self.emulator.submit(opened[0].id)
 

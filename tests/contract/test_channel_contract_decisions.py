@@ -1,4 +1,4 @@
-"""The contract of every channel: what an agent asks to do is decided by buttons in the room, once, by the right person."""
+"""The contract of every channel: what an agent asks is decided by buttons in the room, once, by the right person."""
 
 from channels.messages import RoomRef
 from tests.contract.contract_stage import ContractStage
