@@ -93,8 +93,8 @@ async def test_an_answer_is_shown_while_it_is_written_and_stands_in_one_message(
 ) -> None:
     await stage.go()
     spot = network.direct()
-    said = network.say(spot, f"stream 60 {SLOW_WORDS_PER_S}")
-    expected = " ".join(f"word-{number}" for number in range(1, 61))
+    said = network.say(spot, f"stream 44 {SLOW_WORDS_PER_S}")
+    expected = " ".join(f"word-{number}" for number in range(1, 45))
 
     await stage.eventually(lambda: "word-1 " in network.growing(spot))
     partial = network.growing(spot)
@@ -117,8 +117,8 @@ async def test_an_answer_in_a_room_is_shown_while_it_is_written(
 ) -> None:
     await stage.go()
     lobby = network.room()
-    said = network.mention(lobby, f"stream 60 {SLOW_WORDS_PER_S}")
-    expected = " ".join(f"word-{number}" for number in range(1, 61))
+    said = network.mention(lobby, f"stream 44 {SLOW_WORDS_PER_S}")
+    expected = " ".join(f"word-{number}" for number in range(1, 45))
 
     await stage.eventually(lambda: "word-1 " in network.growing(lobby))
     assert network.growing(lobby) != expected
