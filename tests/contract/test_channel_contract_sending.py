@@ -72,6 +72,23 @@ async def test_an_edit_whose_answer_is_lost_changes_nothing(stage: ContractStage
     assert await stage.events("delivery.uncertain") == []
 
 
+async def test_an_answer_whose_first_message_was_lost_is_shown_completely(
+    stage: ContractStage, network: Network
+) -> None:
+    await stage.go()
+    lobby = network.room()
+    network.disturb(Act.SEND, FaultKind.COMMIT_THEN_DROP, count=2)
+
+    said = network.mention(lobby, "stream 24 40")
+
+    await stage.answer(said, " ".join(f"word-{number}" for number in range(1, 25)))
+    await stage.settled()
+    answers = [one for one in network.answers(said) if one.text != stage.placeholder]
+    assert len(answers) == 1
+    if idempotency(stage, lobby) is not Idempotency.NONE:
+        assert network.posts(lobby) == 1
+
+
 async def test_a_slow_send_is_waited_for(stage: ContractStage, network: Network) -> None:
     await stage.go()
     spot = network.direct()
