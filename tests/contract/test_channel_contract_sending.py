@@ -246,3 +246,13 @@ async def test_the_networks_own_limits_are_kept(stage: ContractStage, network: N
     refused = [call for call in network.calls(Act.SEND) if call.status == 429]
     # How much a network tolerates at once is not published: finding out may cost one refusal.
     assert len(refused) <= 1, "the gateway paces itself before it is told to"
+
+
+async def test_what_is_said_of_a_network_here_agrees_with_its_capabilities(
+    stage: ContractStage, network: Network
+) -> None:
+    await stage.go()
+
+    for spot in (network.direct(), network.room()):
+        recognises = idempotency(stage, spot) is not Idempotency.NONE
+        assert network.facts.recognises_repeats == recognises
