@@ -128,6 +128,8 @@ async def test_a_batch_that_cannot_be_stored_is_stored_later(
     emulator: DiscordEmulator, adapter: DiscordAdapter, sink: MemorySink, caplog: pytest.LogCaptureFixture
 ) -> None:
     await connect(adapter, sink)
+    # What a start stores by itself comes first: where reading begins, and which commands were made known.
+    await until(lambda: {str(ROOM), "commands"} <= sink.cursor_values.keys())
     before = len(sink.attempts)
     sink.failures = [OSError("disk full"), OSError("disk full")]
     said = emulator.say(f"{MENTION} hello")
