@@ -124,12 +124,16 @@ async def test_the_bots_own_messages_are_no_deliveries(
 # --- when storing fails ---------------------------------------------------------------------------
 
 
+async def started(sink: MemorySink) -> None:
+    """What a start stores by itself comes first: where reading begins, and which commands were made known."""
+    await until(lambda: {str(ROOM), "commands"} <= sink.cursor_values.keys())
+
+
 async def test_a_batch_that_cannot_be_stored_is_stored_later(
     emulator: DiscordEmulator, adapter: DiscordAdapter, sink: MemorySink, caplog: pytest.LogCaptureFixture
 ) -> None:
     await connect(adapter, sink)
-    # What a start stores by itself comes first: where reading begins, and which commands were made known.
-    await until(lambda: {str(ROOM), "commands"} <= sink.cursor_values.keys())
+    await started(sink)
     before = len(sink.attempts)
     sink.failures = [OSError("disk full"), OSError("disk full")]
     said = emulator.say(f"{MENTION} hello")
@@ -173,6 +177,7 @@ async def test_a_commit_in_progress_is_awaited_by_the_stop(
     emulator: DiscordEmulator, adapter: DiscordAdapter, sink: MemorySink
 ) -> None:
     await connect(adapter, sink)
+    await started(sink)
     attempts = len(sink.attempts)
     sink.gate.clear()
     emulator.say(f"{MENTION} hello")
