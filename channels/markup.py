@@ -9,6 +9,7 @@ gets them at the margin. Where marks of emphasis can stand is the business of `c
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import ClassVar, NamedTuple
@@ -64,7 +65,7 @@ class Line(NamedTuple):
     is_literal: bool = False
 
 
-class MarkupWriter:
+class MarkupWriter(ABC):
     """Writes one document. The class attributes and the methods without an underscore are a network's own."""
 
     DELIMITERS: ClassVar[Mapping[Mark, Sequence[str]]] = {
@@ -95,33 +96,33 @@ class MarkupWriter:
 
     # What a network says for itself.
 
+    @abstractmethod
     def escaped(self, text: str, at_line_start: bool) -> str:
         """Words as markup that shows them as they are, and calls nobody."""
-        raise NotImplementedError
 
+    @abstractmethod
     def code(self, text: str) -> str:
         """Literal characters within a line."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fence(self, block: CodeBlock) -> list[Line]:
         """Literal lines."""
-        raise NotImplementedError
 
+    @abstractmethod
     def heading(self, heading: Heading) -> list[Line]:
         """A heading on one line."""
-        raise NotImplementedError
 
+    @abstractmethod
     def table(self, table: Table) -> list[Line]:
         """A table, in the network's own form or as code."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rule(self) -> str:
         """A line across."""
-        raise NotImplementedError
 
+    @abstractmethod
     def call(self, user: str) -> str:
         """What calls somebody of the allowlist; nothing when the id cannot be one of the network's."""
-        raise NotImplementedError
 
     def bare_address(self, url: str) -> str:
         """An address that shows itself and can be followed."""

@@ -33,7 +33,7 @@ def make_emulator(**options: Any) -> SlackEmulator:
 def make_settings(api_base_url: str, **changes: Any) -> SlackSettings:
     values: dict[str, Any] = {
         "kind": "slack",
-        "account": "work",
+        "account": "acme",
         "bot_token": SecretStr("xoxb-emulated-1"),
         "app_token": SecretStr(APP.app_token),
         "api_base_url": api_base_url.rstrip("/"),

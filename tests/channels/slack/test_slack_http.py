@@ -17,7 +17,7 @@ from channels.emulators.slack import SlackEmulator
 from channels.messages import HttpRequest, HttpResponse
 from channels.slack.adapter import SlackAdapter
 
-PREFIX = "/hooks/slack/work/"
+PREFIX = "/hooks/slack/acme/"
 
 
 @asynccontextmanager

@@ -64,7 +64,7 @@ async def agreed(adapter: SlackAdapter, **more: str) -> tuple[dict[str, str], st
     ):
         back = urlsplit(there.headers["Location"])
     assert f"{back.scheme}://{back.netloc}{back.path}" == (
-        "https://gate.example.org/hooks/slack/work/oauth_redirect"
+        "https://gate.example.org/hooks/slack/acme/oauth_redirect"
     )
     return {name: values[0] for name, values in parse_qs(back.query).items()}, cookie
 

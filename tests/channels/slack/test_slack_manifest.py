@@ -10,7 +10,7 @@ from channels.slack.manifest import BOT_EVENTS, BOT_SCOPES, app_manifest, wanted
 from gateway.cli.main import command_line
 
 SNAPSHOT = Path(__file__).parent / "manifest.json"
-URL = "https://gate.example.org/hooks/slack/work/events"
+URL = "https://gate.example.org/hooks/slack/acme/events"
 
 
 def printed(*options: str) -> dict[str, object]:
@@ -30,7 +30,7 @@ def test_the_command_prints_it() -> None:
 
 def test_http_differs_only_in_where_slack_sends() -> None:
     socket, http = app_manifest(), app_manifest(http_url=URL)
-    assert printed("--http", "https://gate.example.org", "--account", "work") == http
+    assert printed("--http", "https://gate.example.org", "--account", "acme") == http
     assert {name: part for name, part in socket.items() if name not in ("settings", "features")} == {
         name: part for name, part in http.items() if name not in ("settings", "features")
     }
@@ -64,9 +64,9 @@ def test_the_older_experience_needs_one_scope_more() -> None:
 
 
 def test_several_workspaces_need_a_way_back() -> None:
-    found = printed("--several", "https://gate.example.org/", "--account", "work")
+    found = printed("--several", "https://gate.example.org/", "--account", "acme")
     assert found["oauth_config"]["redirect_urls"] == [  # type: ignore[index]
-        "https://gate.example.org/hooks/slack/work/oauth_redirect"
+        "https://gate.example.org/hooks/slack/acme/oauth_redirect"
     ]
 
 

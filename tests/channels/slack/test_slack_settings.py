@@ -7,17 +7,17 @@ from pydantic import ValidationError
 
 from channels.slack.settings import SlackSettings
 
-SOCKET = {"kind": "slack", "account": "work", "bot_token": "xoxb-secret", "app_token": "xapp-secret"}
+SOCKET = {"kind": "slack", "account": "acme", "bot_token": "xoxb-secret", "app_token": "xapp-secret"}
 HTTP = {
     "kind": "slack",
-    "account": "work",
+    "account": "acme",
     "mode": "http",
     "bot_token": "xoxb-secret",
     "signing_secret": "secret",
 }
 SEVERAL = {
     "kind": "slack",
-    "account": "work",
+    "account": "acme",
     "app_token": "xapp-secret",
     "client_id": "1.2",
     "client_secret": "secret",
