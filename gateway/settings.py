@@ -7,11 +7,11 @@ channel that owns them; `channels` here only carries them.
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeGuard, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from channels.registry import SETTINGS_BY_KIND, ChannelSettings
+from gateway.agent_settings import AnyAgent, DemoSettings, RouteSettings, Section
 from protocol import limits
 
 ENV_PREFIX = "THREADGATE_"
@@ -47,17 +48,15 @@ class SettingsError(Exception):
         return "\n  ".join(["The configuration cannot be used:", *self.problems])
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class RunSettings(_Section):
+class RunSettings(Section):
     """How runs are scheduled."""
 
     concurrent: Annotated[int, Field(ge=1, le=10_000)] = 64
     """Runs at the same time, over all threads (one per thread)."""
     queue_max: Annotated[int, Field(ge=1, le=10_000)] = 100
     """Unfinished runs one thread may have; more messages are refused with `busy`."""
+    messages_max: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+    """Messages one thread may have; more are refused with `too_large`: begin another thread."""
     attempts_max: Annotated[int, Field(ge=1, le=100)] = 5
     """Attempts of one run, counting those that a restart of the gateway ended."""
     turn_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 3600.0
@@ -66,7 +65,7 @@ class RunSettings(_Section):
     """Time that running turns get to finish when the gateway stops; the rest resume at the next start."""
 
 
-class LimitSettings(_Section):
+class LimitSettings(Section):
     """What one principal and one connection may use."""
 
     requests_per_s: Annotated[float, Field(gt=0)] = limits.REQUESTS_PER_S
@@ -83,21 +82,6 @@ class LimitSettings(_Section):
     """Largest file taken, from a client, a chat network or an agent, in bytes."""
     attachments: Annotated[int, Field(ge=1, le=limits.PARTS - 2)] = 10
     """Files one message may bring; a chat network's message loses those beyond, and says so."""
-
-
-class AgentSettings(_Section):
-    """One agent. `[[agents]]` in the file."""
-
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
-    """The name that threads and clients use."""
-    kind: Literal["demo"] = "demo"
-    """What answers."""
-    name: Annotated[str, Field(max_length=limits.NAME_CHARS)] = ""
-    """How people see it; the id when empty."""
-    description: Annotated[str, Field(max_length=500)] = ""
-    """One sentence for lists."""
-    retry_interrupted: bool = True
-    """Whether a run that a restart interrupted is queued again, when the agent cannot continue it."""
 
 
 class Settings(BaseSettings):
@@ -137,8 +121,10 @@ class Settings(BaseSettings):
     """`auto` is console on a terminal and JSON elsewhere."""
     runs: RunSettings = RunSettings()
     limits: LimitSettings = LimitSettings()
-    agents: Annotated[tuple[AgentSettings, ...], Field(min_length=1)] = (AgentSettings(id="demo"),)
+    agents: Annotated[tuple[AnyAgent, ...], Field(min_length=1)] = (DemoSettings(id="demo"),)
     """Who answers; the demo agent unless told."""
+    routes: tuple[RouteSettings, ...] = ()
+    """Which agent answers where; the default agent where none fits."""
     channels: tuple[dict[str, Any], ...] = ()
     """Chat networks, each with `kind`, `account` and what its kind needs."""
 
@@ -147,16 +133,25 @@ class Settings(BaseSettings):
         ids = [agent.id for agent in self.agents]
         if len(set(ids)) != len(ids):
             raise ValueError("agents: every id may occur once")
-        if self.default_agent and self.default_agent not in ids:
-            raise ValueError(
-                f"default_agent: {self.default_agent!r} is none of the agents ({', '.join(ids)})"
-            )
+        for key, named in self._named_agents():
+            if named not in ids:
+                raise ValueError(f"{key}: {named!r} is none of the agents ({', '.join(ids)})")
         if self.host not in LOOPBACK and not self.behind_tls_proxy:
             raise ValueError(
                 f"host: {self.host!r} can be reached from elsewhere and the gateway itself speaks no TLS. "
                 "Listen on 127.0.0.1, or set behind_tls_proxy = true when a proxy in front ends TLS"
             )
         return self
+
+    def _named_agents(self) -> Iterator[tuple[str, str]]:
+        """Every place that names an agent, and whom."""
+        if self.default_agent:
+            yield "default_agent", self.default_agent
+        for number, route in enumerate(self.routes):
+            yield f"routes.{number}.agent", route.agent
+        for number, agent in enumerate(self.agents):
+            if agent.fallback is not None:
+                yield f"agents.{number}.fallback", agent.fallback
 
     @property
     def default_agent_id(self) -> str:

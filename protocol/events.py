@@ -85,10 +85,12 @@ class ThreadCreatedData(Record):
 
 
 class ThreadUpdatedData(Record):
-    """Only what changed is present."""
+    """Only what changed is present. `assignee` has taken the thread over; `returned_by` gave it back to its agent."""
 
     title: str | None = None
     agent_id: str | None = None
+    assignee: Actor | None = None
+    returned_by: Actor | None = None
 
 
 class MessageData(Record):
@@ -104,11 +106,15 @@ class MessageDeletedData(Record):
 
 
 class RunQueuedData(Record):
-    """`message_id` is the message the run answers; a retry names the run it repeats."""
+    """`message_id` is the message the run answers; a retry names the run it repeats.
+
+    `was_steered`: the message was said to a run that ended before it could take it.
+    """
 
     agent_id: str
     message_id: str
     retry_of: str | None = None
+    was_steered: bool | None = None
 
 
 class RunStartedData(Record):
@@ -125,9 +131,27 @@ class RunResumedData(Record):
 
 
 class RunWaitingData(Record):
-    """What the run waits for."""
+    """What the run waits for: `approval`, `input` or `device`. `prompt` is the question that wants input."""
 
     reason: str
+    prompt: str | None = None
+
+
+class ToolStartedData(Record):
+    """A tool is about to be called. `step` is its place in the run's journal; large arguments are cut there too."""
+
+    step: int
+    name: str
+    arguments: Any
+
+
+class ToolFinishedData(Record):
+    """A tool call ended; `outcome` as in a RunStep, `preview` is one line of what came of it."""
+
+    step: int
+    name: str
+    outcome: Literal["ok", "error", "unknown", "skipped"]
+    preview: str | None = None
 
 
 class RunCompletedData(Record):
@@ -194,6 +218,8 @@ EVENT_DATA: Final[Mapping[EventKind, type[Record]]] = {
     EventKind.RUN_FAILED: RunFailedData,
     EventKind.RUN_CANCELLED: RunCancelledData,
     EventKind.RUN_INTERRUPTED: RunInterruptedData,
+    EventKind.TOOL_STARTED: ToolStartedData,
+    EventKind.TOOL_FINISHED: ToolFinishedData,
     EventKind.APPROVAL_REQUESTED: ApprovalData,
     EventKind.APPROVAL_DECIDED: ApprovalData,
     EventKind.APPROVAL_EXPIRED: ApprovalData,

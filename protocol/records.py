@@ -118,12 +118,16 @@ class Origin(Record):
 
 
 class Thread(Record):
-    """A conversation. `title` is empty until somebody names the thread or its first message does."""
+    """A conversation. `title` is empty until somebody names the thread or its first message does.
+
+    `assignee` is the person who has taken it over: until they give it back, its agent does not answer.
+    """
 
     id: Id
     title: Title
     status: Annotated[ThreadStatus, LAX]
     agent_id: str
+    assignee: Actor | None = None
     head_seq: Seq
     created_at: Instant
     updated_at: Instant
@@ -168,7 +172,12 @@ class Usage(Record):
 
 
 class Run(Record):
-    """One execution of an agent."""
+    """One execution of an agent.
+
+    `waiting_for` is present while the state is waiting. `facts` say how it was answered: the context packs a model
+    was given and those that were missing, the worker that did it. `journal_hash` seals what a completed run did:
+    `run.replay` makes it again.
+    """
 
     id: Id
     thread_id: Id
@@ -180,16 +189,93 @@ class Run(Record):
     ended_at: Instant | None = None
     error: RunError | None = None
     usage: Usage = Usage()
+    retry_of: str | None = None
+    agent_version: str | None = None
+    waiting_for: Literal["approval", "input", "device"] | None = None
+    facts: dict[str, Any] | None = None
+    journal_hash: str | None = None
+
+
+class RunStep(Record):
+    """One step of a run's journal, recorded before its effect and closed after.
+
+    `request` is what was asked of the model or the tool, and `result` what came of it, None while `outcome` is: the
+    step is open. Either is cut to `{"sha256": …, "bytes": …}` when it is large. `repeatable`: doing it twice does
+    no harm. unknown: it was cut off · skipped: it was cut off, and a person decided not to do it again.
+    """
+
+    step: int
+    key: str
+    kind: Literal["reply", "model", "tool", "prompt", "steer", "note"]
+    name: str
+    attempt: int
+    repeatable: bool
+    request: Any
+    outcome: Literal["ok", "error", "unknown", "skipped"] | None = None
+    result: Any = None
+    usage: Usage = Usage()
+    opened_at: Instant
+    closed_at: Instant | None = None
+
+
+class RunFinding(Record):
+    """Why an unfinished run is where it is. `is_stuck`: nothing that is under way will ever move it."""
+
+    run_id: Id
+    thread_id: Id
+    agent_id: str
+    state: Annotated[RunState, LAX]
+    is_stuck: bool
+    reason: str
+    hint: str | None = None
+    since: Instant
+
+
+class Replay(Record):
+    """A recorded run that was executed again with the answers of its journal, touching nothing outside.
+
+    `verified`: it said and did the same, so the two hashes are equal. `differences` say where it did not.
+    """
+
+    run_id: Id
+    verified: bool
+    hash: str
+    recorded_hash: str
+    steps: int
+    differences: list[str]
+
+
+class Route(Record):
+    """Which agent answers, and why. `rule` counts the `[[routes]]` from 1; None: no rule fits, the default answers."""
+
+    agent_id: str
+    rule: int | None = None
+    text: str
+    reasons: list[str]
 
 
 class Agent(Record):
-    """Somebody who answers."""
+    """Somebody who answers.
+
+    draft: clients can talk to it, chat networks cannot · released: everybody can · suspended: nobody can. `breaker`
+    is open while its runs end at once, or go to `fallback`, because it failed too often in a row. `workers` are the
+    connected processes of an agent of kind remote. `problem` says why it cannot answer at all.
+    """
 
     id: str
     name: str
     kind: str
     state: Literal["draft", "released", "suspended"]
     description: str
+    version: str = "1"
+    tools: list[str] = []
+    scopes: list[str] = []
+    fallback: str | None = None
+    breaker: Literal["closed", "open", "half_open"] = "closed"
+    running: int = 0
+    concurrent: int | None = None
+    workers: int | None = None
+    problem: str | None = None
 
 
 class ApprovalState(StrEnum):
@@ -311,6 +397,7 @@ class Role(StrEnum):
     OWNER = "owner"
     OPERATOR = "operator"
     VIEWER = "viewer"
+    AGENT = "agent"
 
 
 class Principal(Record):
@@ -327,6 +414,7 @@ class Token(Record):
     id: Id
     name: str
     role: Annotated[Role, LAX]
+    agent_id: str | None = None
     created_at: Instant
     expires_at: Instant | None = None
     revoked_at: Instant | None = None

@@ -3,7 +3,7 @@
 Shapes only; `methods.py` has the table that names them.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,7 @@ from protocol import limits
 from protocol.events import Event, ServerIdentity
 from protocol.records import (
     LAX,
+    Actor,
     Agent,
     Approval,
     ApprovalState,
@@ -26,14 +27,20 @@ from protocol.records import (
     Pairing,
     Principal,
     Record,
+    Replay,
     Role,
+    Route,
     Run,
+    RunFinding,
     RunState,
+    RunStep,
     Seq,
     Thread,
     Title,
     Token,
+    Usage,
 )
+from protocol.workers import WorkerOffer
 
 Key = Annotated[
     str,
@@ -97,7 +104,7 @@ class ResumePoint(Record):
 
 
 class HelloParams(Record):
-    """What a client says first."""
+    """What a client says first. `worker` belongs to the role agent."""
 
     minor: int
     client: ClientIdentity
@@ -106,6 +113,7 @@ class HelloParams(Record):
     capabilities: Annotated[list[str], Field(max_length=64, default_factory=list)]
     resume: Annotated[list[ResumePoint], Field(max_length=limits.SUBSCRIPTIONS, default_factory=list)]
     last_close_code: int | None = None
+    worker: WorkerOffer | None = None
 
 
 class ConnectionLimits(Record):
@@ -341,7 +349,12 @@ class MessageSendParams(Mutation):
 
 
 class MessageSendResult(Record):
-    """Durably accepted; progress comes as events. `queue_position` counts runs ahead of this one."""
+    """Durably accepted; progress comes as events. `queue_position` counts runs ahead of this one.
+
+    `steered`: it went to the run that is running (`run_id`), which takes it at its next step; should that run end
+    before, a run of its own is queued for it (`run.queued` with `was_steered`). A message that answers the question
+    of a waiting run has that run's id, too.
+    """
 
     thread_id: Id
     message_id: Id
@@ -349,6 +362,7 @@ class MessageSendResult(Record):
     run_id: Id
     run_state: Annotated[RunState, LAX]
     queue_position: int
+    steered: bool = False
 
 
 class BlobResult(Record):
@@ -394,6 +408,101 @@ class RunListResult(Record):
 
     runs: list[Run]
     next_cursor: str | None = None
+
+
+class RunStepsResult(Record):
+    """The journal of a run, in order."""
+
+    steps: list[RunStep]
+
+
+class RunReplayResult(Record):
+    """What came of executing a recorded run again."""
+
+    replay: Replay
+
+
+class RunDiagnoseParams(Record):
+    """One run, or all that have not ended."""
+
+    run_id: Id | None = None
+
+
+class RunDiagnoseResult(Record):
+    """Why unfinished runs are where they are; those that are stuck first. `more`: there are others."""
+
+    findings: list[RunFinding]
+    more: bool = False
+
+
+class RunStepParams(Record):
+    """A step of a run, told by the agent process that executes it.
+
+    `phase` begin asks for leave: the answer is what was recorded, or nothing, and then the step is to be done. `phase`
+    end says what came of it. `fence` is that of the `run.execute` it belongs to.
+    """
+
+    run_id: Id
+    fence: int
+    key: Annotated[str, Field(min_length=1, max_length=200)]
+    phase: Literal["begin", "end"]
+    kind: Literal["model", "tool", "note"] = "tool"
+    name: Annotated[str, Field(max_length=limits.NAME_CHARS)] = ""
+    request: Any = None
+    repeatable: bool = False
+    outcome: Literal["ok", "error"] = "ok"
+    result: Any = None
+    usage: Usage | None = None
+
+
+class RunStepResult(Record):
+    """`is_recorded`: it was done before, with this outcome and result; otherwise go on."""
+
+    is_recorded: bool
+    outcome: Literal["ok", "error", "unknown", "skipped"] | None = None
+    result: Any = None
+
+
+class AgentReloadResult(Record):
+    """What reading the configuration again changed: ids of agents. `restart_needed` names other settings that differ.
+
+    Nothing changes when the file is not valid: then the error says what is wrong.
+    """
+
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+    restart_needed: list[str]
+
+
+class RouteExplainParams(Record):
+    """A message that somebody might send: where and what."""
+
+    channel: Annotated[str, Field(max_length=limits.NAME_CHARS)] = "client"
+    account: Annotated[str, Field(max_length=limits.NAME_CHARS)] | None = None
+    room: Annotated[str, Field(max_length=limits.NAME_CHARS)] | None = None
+    mention: bool = False
+    text: Annotated[str, Field(max_length=limits.TEXT_CHARS)] = ""
+
+
+class RouteExplainResult(Record):
+    """Who would answer, and why."""
+
+    route: Route
+
+
+class ThreadAssignParams(Mutation):
+    """Hand a thread over. To another agent, to a person, or back to its agent.
+
+    `take`: the caller takes it over · `assign`: the person `person` does · `give_back`: the agent answers again, and
+    with `agent_id` another one than before.
+    """
+
+    thread_id: Id
+    action: Literal["take", "assign", "give_back"]
+    person: Actor | None = None
+    agent_id: str | None = None
+    note: Annotated[str, Field(max_length=limits.REASON_CHARS)] = ""
 
 
 # --- approvals ---------------------------------------------------------------------------
@@ -467,10 +576,11 @@ class DeliveryResult(Record):
 
 
 class TokenCreateParams(Mutation):
-    """A new token; without `ttl_s` it does not expire."""
+    """A new token; without `ttl_s` it does not expire. One of role agent names the agent it answers for."""
 
     role: Annotated[Role, LAX]
     name: Annotated[str, Field(max_length=limits.NAME_CHARS)] = ""
+    agent_id: Annotated[str, Field(max_length=32)] | None = None
     ttl_s: Annotated[int, Field(ge=1, le=10 * 365 * 24 * 3600)] | None = None
 
 

@@ -14,6 +14,8 @@ class Scope(StrEnum):
     RUN_READ = "run.read"
     RUN_CONTROL = "run.control"
     AGENT_READ = "agent.read"
+    AGENT_CONTROL = "agent.control"
+    AGENT_SERVE = "agent.serve"
     CHANNEL_READ = "channel.read"
     APPROVAL_READ = "approval.read"
     APPROVAL_DECIDE = "approval.decide"

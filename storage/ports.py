@@ -130,84 +130,6 @@ class ThreadStore(Protocol):
         ...
 
 
-class RunStore(Protocol):
-    """Runs and their journal."""
-
-    async def get(self, org_id: str, run_id: str) -> Run:
-        """One run. Raises Fault not_found."""
-        ...
-
-    async def page(
-        self, org_id: str, thread_id: str | None, state: RunState | None, limit: int, cursor: str | None
-    ) -> tuple[list[Run], str | None]:
-        """A page, newest first."""
-        ...
-
-    async def waiting_threads(self, limit: int) -> list[str]:
-        """Threads that have queued runs (a hint for the scheduler, in no particular order)."""
-        ...
-
-    async def claim(
-        self, thread_id: str, owner: str, now_ms: int, lease_until_ms: int, reply_id: str
-    ) -> ClaimedRun | None:
-        """Start the thread's next queued run; None when it has none or one is active already."""
-        ...
-
-    async def abandoned(self, owner: str, now_ms: int) -> list[Run]:
-        """Running runs that no living owner holds."""
-        ...
-
-    async def running(self, owner: str, limit: int) -> list[Run]:
-        """Running runs that `owner` holds, in no particular order."""
-        ...
-
-    async def take_over(
-        self, run_id: str, owner: str, now_ms: int, lease_until_ms: int, reason: str
-    ) -> ClaimedRun | None:
-        """Continue an abandoned run (event run.resumed); None when it is not running any more."""
-        ...
-
-    async def resumable(self, limit: int) -> list[Run]:
-        """Waiting runs for which everything they asked for is decided."""
-        ...
-
-    async def resume(
-        self, run_id: str, move: Move, owner: str, now_ms: int, lease_until_ms: int
-    ) -> ClaimedRun | None:
-        """Continue a waiting run (event run.resumed); None when it does not wait any more, or still must."""
-        ...
-
-    async def renew_leases(self, owner: str, lease_until_ms: int) -> None:
-        """Keep what `owner` holds."""
-        ...
-
-    async def checkpoint(self, run_id: str, fence: int, text: str) -> None:
-        """Journal the answer as far as it is known. Raises StaleFence."""
-        ...
-
-    async def complete(
-        self, run: ClaimedRun, move: Move, now_ms: int, text: str, usage: Usage, parts: Sequence[Outbound]
-    ) -> None:
-        """The answer, its deliveries, usage and audit entry in one. Raises StaleFence."""
-        ...
-
-    async def end(self, run: ClaimedRun, ending: Ending, now_ms: int, retry_id: str | None = None) -> None:
-        """A run that fails or is interrupted; `retry_id` queues its repetition. Raises StaleFence."""
-        ...
-
-    async def cancel(self, act: Act, run_id: str, ending: Ending) -> RawJson:
-        """Cancel whatever the run is doing; a run that ended already is invalid_state. Returns a RunResult."""
-        ...
-
-    async def retry(self, act: Act, run_id: str, new_run_id: str, queue_max: int) -> RawJson:
-        """Queue a new run with the same input; only for a run that ended. Returns a RunResult."""
-        ...
-
-    async def count_by_state(self) -> dict[str, int]:
-        """Runs per state, for metrics."""
-        ...
-
-
 class InboxStore(Protocol):
     """What chat networks delivered."""
 
@@ -321,10 +243,6 @@ class DeliveryStore(Protocol):
 
 class ApprovalStore(Protocol):
     """What agents ask people to decide."""
-
-    async def ask(self, run: ClaimedRun, move: Move, new: NewApproval, text: str, now_ms: int) -> None:
-        """Park the run with what it has said so far, until `new` is decided. Raises StaleFence."""
-        ...
 
     async def get(self, org_id: str, approval_id: str) -> Approval:
         """One approval. Raises Fault not_found."""

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from protocol.frames import RawJson
 from protocol.records import Actor, ActorKind, Origin, Role, RunState
+from storage.run_values import Answered
 
 DEFAULT_ORG: Final = "org_default"
 """The one organization of a store, until more are made."""
@@ -127,7 +128,9 @@ class NewMessage:
     conversation's thread, once it is found, takes the place of a new one. `text` is the searchable text,
     `title` names an untitled thread. `files` are recorded with it and fetched later; other blob parts of
     `content` name files that are stored already and belong to no message yet. `interrupt` is how
-    on_busy="interrupt" ends the runs that are ahead; its notice is shown once.
+    on_busy="interrupt" ends the runs that are ahead; its notice is shown once. `steerable` are the agents whose
+    running runs take what on_busy="steer" says; `messages_max` is how many messages a thread may have. `held` is how
+    the run of a message ends at once whose thread a person has taken over.
     """
 
     message_id: str
@@ -143,6 +146,9 @@ class NewMessage:
     interrupt: "Ending | None" = None
     restore_archived: bool = False
     files: "tuple[ArrivingFile, ...]" = ()
+    steerable: frozenset[str] = frozenset()
+    messages_max: int = 10_000_000
+    held: "Ending | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +227,7 @@ class ClaimedRun:
     recovered: bool
     requested_by: str = ""
     decisions: "tuple[Decided, ...]" = ()
+    answers: "tuple[Answered, ...]" = ()
     is_taken_back: bool = False
     message_ref: str | None = None
     files: "tuple[BlobRow, ...]" = ()
@@ -386,6 +393,7 @@ class NewApproval:
     """
 
     id: str
+    key: str
     title: str
     body: str
     subject_hash: str
@@ -418,6 +426,8 @@ class Decided:
     approved: bool
     reason: str
     by: str
+    key: str = ""
+    subject_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -545,6 +555,7 @@ class Bearer:
     actor: Actor
     role: Role
     expires_at_ms: int | None
+    agent_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -557,3 +568,4 @@ class NewToken:
     role: Role
     secret_hash: str
     expires_at_ms: int | None
+    agent_id: str | None = None

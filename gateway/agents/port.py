@@ -1,15 +1,29 @@
-"""The agent port: what a turn gives an agent, and what an agent may give back.
+"""The agent port: what a run gives an agent, and what an agent may give back.
 
-An agent is a pure-looking coroutine over a context: it knows nothing of the store, the hub or channels. It may
-be cancelled at any await and must then end at once.
+Theory of operation. An agent is asked to `answer` once per attempt of a run, and **every attempt tells the whole
+answer from its beginning**: what was shown already is not shown again, and what it says otherwise replaces it.
+What must not happen twice is a step of the journal: it is recorded before its effect and closed after, and an
+attempt that comes to a step which is closed gets its recorded result instead of doing it again. So a crash at
+any instant, a decision that took a day, and a replay for an auditor are all the same thing: the agent runs again
+over what is recorded.
+
+An agent knows nothing of the store, the hub or channels. It may be cancelled at any await and must end at once.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
 
-from protocol.records import Agent, Usage
+from gateway.agent_settings import AgentSettings
+from protocol.canonical import digest
+from protocol.records import Usage
+from storage.run_values import Answered, Steered, StepKind, StepOutcome
 from storage.values import Decided, Said
+
+Json: TypeAlias = Any
+"""Anything that JSON can say. Numbers are finite, keys are texts."""
+
+# --- what an agent gives back ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,21 +34,17 @@ class AgentText:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentUsage:
-    """What the answer has cost since the last time; added up by the turn."""
+class AgentRewind:
+    """Only the first `chars` characters of the answer stand; what follows takes the place of the rest."""
 
-    usage: Usage
+    chars: int
 
 
 @dataclass(frozen=True, slots=True)
-class AgentAsk:
-    """Something the agent wants to do and a person decides: the last output of an attempt.
+class AgentUsage:
+    """What the answer has cost since the last time, beside what its steps cost."""
 
-    The run waits as data. When it is decided, the agent answers again, with one more entry in `decisions`.
-    """
-
-    title: str
-    body: str
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,126 @@ class AgentFile:
     data: bytes
 
 
-AgentOutput = AgentText | AgentFile | AgentUsage | AgentAsk
+@dataclass(frozen=True, slots=True)
+class AgentAsk:
+    """Something the agent wants to do and a person decides. It waits as data: the attempt ends.
+
+    `key` names it within the run, `subject` is the exact action (the tool and its arguments) to which the decision
+    is bound: a later attempt that asks the same key about something else asks anew. An attempt may ask several
+    things before it ends. Afterwards the agent answers again, and `RunContext.decided` knows.
+    """
+
+    key: str
+    title: str
+    body: str
+    subject: Json = None
+
+    @property
+    def subject_hash(self) -> str:
+        """What the decision is bound to: SHA-256 of the exact action and of the words it was asked with."""
+        return digest([self.title, self.body, self.subject])
+
+
+@dataclass(frozen=True, slots=True)
+class AgentQuestion:
+    """A question to the person the run answers; their next message in the thread is the answer.
+
+    The attempt ends. Afterwards the agent answers again, and `RunContext.answered` knows.
+    """
+
+    key: str
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentBeat:
+    """A sign of life, for when nothing else can be said: it is at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFacts:
+    """What the run's record should say about how it was answered: context packs, the worker that did it."""
+
+    facts: Mapping[str, Json]
+
+
+AgentOutput = (
+    AgentText
+    | AgentRewind
+    | AgentFile
+    | AgentUsage
+    | AgentAsk
+    | AgentQuestion
+    | AgentBeat
+    | AgentFacts
+)
+
+# --- the journal -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something with an effect or a price, about to be done.
+
+    `key` is the same for the same step in every attempt: `model/1`, `tool/CALL_ID`. `name` is for people: the
+    model, the tool. `request` is what is asked, whole. `repeatable`: doing it twice does no harm.
+    """
+
+    key: str
+    kind: StepKind
+    name: str
+    request: Json
+    repeatable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How a step ended, as the journal knows it."""
+
+    outcome: StepOutcome
+    result: Json
+    usage: Usage = field(default_factory=Usage)
+
+
+class Journal(Protocol):
+    """What a run has done. One writer at a time per key; different keys may be open together."""
+
+    async def begin(self, step: Step) -> Recorded | None:
+        """Record that `step` begins; None: go and do it. Else it was done before, and this came of it.
+
+        Raises AgentFailure (`journal_mismatch`) when a tool step of that key was about something else, and
+        StaleFence when the run has another owner now.
+        """
+        ...
+
+    async def finish(
+        self, key: str, result: Json, *, outcome: StepOutcome = "ok", usage: Usage | None = None
+    ) -> Recorded:
+        """Record what came of a step that began. Raises StaleFence."""
+        ...
+
+    async def steered(self, key: str) -> tuple[Steered, ...]:
+        """What people said to the run meanwhile (on_busy="steer"), each once; a step of its own, named by `key`."""
+        ...
+
+
+async def perform(journal: Journal, step: Step, effect: Callable[[], Awaitable[Json]]) -> Recorded:
+    """Do a step once in the life of the run: the recorded result, or that of `effect`.
+
+    A StepFailed of the effect is recorded as its outcome `error` and returned, not raised. Whatever else it raises
+    leaves the step open: nobody knows what came of it.
+    """
+    done = await journal.begin(step)
+    if done is not None:
+        return done
+    try:
+        result = await effect()
+    except StepFailed as failure:
+        return await journal.finish(step.key, {"error": str(failure)}, outcome="error")
+    return await journal.finish(step.key, result)
+
+
+# --- what a run gives an agent ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +196,25 @@ class GivenFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """A message that a search of the threads found."""
+
+    thread_id: str
+    thread_title: str
+    role: str
+    text: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunContext:
     """What one attempt of a run works with.
 
-    `partial` is what earlier attempts said already; an agent with `can_continue` goes on behind it, and its
-    pieces are appended to it. `decisions` is how everything the run asked for was decided, in the order it
-    asked. `files` came with the message, in its order. `said` reads the last messages of the thread, up to the
-    one to answer.
+    `files` came with the message, in its order. `said` reads the last messages of the thread, up to the one to
+    answer, which is the last of them. `search` finds messages by words in the threads that the agent may read.
+    `ask` asks a person while the agent goes on living, for agents that cannot be run again over their steps
+    (a program that waits for a permission); all others give an AgentAsk. `recovered`: an earlier attempt was cut
+    off by the end of its process.
     """
 
     run_id: str
@@ -81,41 +222,86 @@ class RunContext:
     thread_title: str
     attempt: int
     text: str
-    partial: str
     origin: str
+    requested_by: str
     said: Callable[[int], Awaitable[list[Said]]]
+    search: Callable[[str, int], Awaitable[list[Found]]]
+    journal: Journal
+    ask: Callable[[AgentAsk], Awaitable[Decided]]
+    now_ms: Callable[[], int]
+    recovered: bool = False
     decisions: tuple[Decided, ...] = ()
+    answers: tuple[Answered, ...] = ()
     files: tuple[GivenFile, ...] = ()
+
+    def decided(self, ask: AgentAsk) -> Decided | None:
+        """How exactly this was decided; None while nobody was asked about it."""
+        found = [one for one in self.decisions if one.key == ask.key and one.subject_hash == ask.subject_hash]
+        return found[-1] if found else None
+
+    def answered(self, question: AgentQuestion) -> Answered | None:
+        """What was said to this question; None while nobody was asked."""
+        found = [one for one in self.answers if one.key == question.key]
+        return found[-1] if found else None
+
+
+# --- failures --------------------------------------------------------------------------------------
 
 
 class AgentFailure(Exception):
-    """The agent cannot answer. `kind` is stable, the text is shown to people."""
+    """The agent cannot answer. `kind` is stable, the text is shown to people.
 
-    def __init__(self, kind: str, message: str) -> None:
+    `passes`: the same may work a little later, after `retry_after_s` when somebody said so. Then the attempt is made
+    again over what is recorded; and failures of this sort open the agent's circuit breaker.
+    """
+
+    def __init__(
+        self, kind: str, message: str, *, passes: bool = False, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.kind = kind
+        self.passes = passes
+        self.retry_after_s = retry_after_s
+
+
+class StepFailed(Exception):
+    """A step had an outcome, a bad one; the text is what the agent is told."""
 
 
 class FileUnreadable(Exception):
     """A file has no bytes; the text says why."""
 
 
+# --- an agent --------------------------------------------------------------------------------------
+
+Recovery: TypeAlias = Literal["resume", "interrupt"]
+"""What becomes of a run whose process died: it is answered again over its journal, or it is over."""
+
+
 class AgentAdapter(Protocol):
     """One agent of the configuration."""
 
     @property
-    def record(self) -> Agent:
-        """How it is listed."""
+    def settings(self) -> AgentSettings:
+        """What the configuration says of it."""
         ...
 
     @property
-    def can_continue(self) -> bool:
-        """Whether it can go on behind the partial text of an earlier attempt."""
+    def recovery(self) -> Recovery:
+        """What becomes of its runs after a crash."""
         ...
 
     @property
-    def retries_interrupted(self) -> bool:
-        """Whether a run of it that was interrupted by a restart is queued again."""
+    def is_steerable(self) -> bool:
+        """Whether it looks for what people say meanwhile, with `Journal.steered`."""
+        ...
+
+    async def start(self) -> None:
+        """Get ready; called once before the first run. Must not wait for anything outside the process."""
+        ...
+
+    async def stop(self) -> None:
+        """Let go of everything; called once, after its last run. Idempotent."""
         ...
 
     def answer(self, context: RunContext) -> AsyncIterator[AgentOutput]:

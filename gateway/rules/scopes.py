@@ -21,6 +21,7 @@ _OPERATE: Final = _READ | {
     Scope.THREAD_WRITE,
     Scope.MESSAGE_SEND,
     Scope.RUN_CONTROL,
+    Scope.AGENT_CONTROL,
     Scope.APPROVAL_DECIDE,
     Scope.PAIRING_READ,
     Scope.PAIRING_APPROVE,
@@ -31,9 +32,10 @@ _OPERATE: Final = _READ | {
 ROLE_SCOPES: Final = {
     Role.VIEWER: _READ,
     Role.OPERATOR: _OPERATE,
-    Role.OWNER: frozenset(Scope),
+    Role.OWNER: frozenset(Scope) - {Scope.AGENT_SERVE},
+    Role.AGENT: frozenset({Scope.SERVER_READ, Scope.AGENT_SERVE}),
 }
-"""Who may read, who may act, and who may also delete and hand out access."""
+"""Who may read, who may act, who may also delete and hand out access; and agent processes, which may answer."""
 
 
 def require(scopes: frozenset[Scope], needed: Scope) -> None:
