@@ -237,7 +237,6 @@ class HttpSettings(AgentSettings):
     """The most that is read of one answer."""
 
 
-
 def _with_kind(value: Any) -> Any:
     return {"kind": "demo", **value} if isinstance(value, dict) else value
 

@@ -209,8 +209,9 @@ class HandoverStore(Protocol):
         """
         ...
 
-    async def speak(self, act: Act, thread_id: str, message_id: str, run_id: str, text: str,
-                    parts: Sequence[Outbound]) -> RawJson:
+    async def speak(
+        self, act: Act, thread_id: str, message_id: str, run_id: str, text: str, parts: Sequence[Outbound]
+    ) -> RawJson:
         """The assignee of a thread answers in it, instead of its agent; returns a MessageSendResult.
 
         The answer is a message with role assistant of a run that is completed at once. Raises Fault.

@@ -103,14 +103,7 @@ class AgentFacts:
 
 
 AgentOutput = (
-    AgentText
-    | AgentRewind
-    | AgentFile
-    | AgentUsage
-    | AgentAsk
-    | AgentQuestion
-    | AgentBeat
-    | AgentFacts
+    AgentText | AgentRewind | AgentFile | AgentUsage | AgentAsk | AgentQuestion | AgentBeat | AgentFacts
 )
 
 # --- the journal -----------------------------------------------------------------------------------
