@@ -9,9 +9,9 @@ from typing import Any, Literal
 from protocol.records import Usage
 
 StepKind = Literal["reply", "model", "tool", "prompt", "steer", "note"]
-"""What a step is. reply: the answer as it is written, one per run · model: a call of a language model · tool: a call of a
-tool · prompt: a whole turn handed to somebody else's agent · steer: what people said meanwhile · note: something seen,
-without an effect of ours (a tool call inside somebody else's agent)."""
+"""What a step is. reply: the answer as it is written, one per run · model: a call of a language model · tool: a call
+of a tool · prompt: a whole turn handed to somebody else's agent · steer: what people said meanwhile · note: something
+seen, without an effect of ours (a tool call inside somebody else's agent)."""
 
 StepOutcome = Literal["ok", "error", "unknown", "skipped"]
 """How a step ended. unknown: it was cut off and nobody will find out · skipped: it was cut off, and a person decided
