@@ -14,6 +14,7 @@ from typing import Final
 from gateway.agent_settings import AgentSettings
 from gateway.agents.parts import AgentParts
 from gateway.agents.port import (
+    AgentAdapter,
     AgentAsk,
     AgentFailure,
     AgentFile,
@@ -45,7 +46,7 @@ HISTORY: Final = 20
 _PIECE: Final = re.compile(r"\S+\s*|\s+")
 
 
-def create(settings: AgentSettings, parts: AgentParts) -> "DemoAgent":
+def create(settings: AgentSettings, parts: AgentParts) -> AgentAdapter:
     """The factory of kind="demo"."""
     return DemoAgent(settings)
 
@@ -67,8 +68,8 @@ class DemoAgent:
 
     async def answer(self, context: RunContext) -> AsyncIterator[AgentOutput]:
         if context.files:
-            for file in context.files:
-                yield AgentText(await _look_at(file))
+            for given in context.files:
+                yield AgentText(await _look_at(given))
             return
         command, rest = _command(context.text)
         match command:
