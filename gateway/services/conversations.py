@@ -9,7 +9,8 @@ from protocol.frames import RawJson
 from protocol.ids import IdPrefix
 from protocol.records import BlobPart, Origin, TextPart
 from protocol.requests import MessageSendParams, ThreadCreateParams
-from storage.ports import BlobStore, RunStore, ThreadStore
+from storage.ports import BlobStore, ThreadStore
+from storage.run_ports import RunStore
 from storage.values import Act, NewThread
 
 CLIENT_ORIGIN = Origin(kind="client")
