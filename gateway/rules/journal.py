@@ -72,7 +72,9 @@ def differences(recorded: Mapping[str, Visit], again: Mapping[str, Visit]) -> li
             found.append(f"{key}: it did not come to this step any more")
         elif before != after:
             what = [
-                name for name in ("kind", "name", "request_hash") if getattr(before, name) != getattr(after, name)
+                name
+                for name in ("kind", "name", "request_hash")
+                if getattr(before, name) != getattr(after, name)
             ]
             found.append(f"{key}: another {', '.join(what).replace('request_hash', 'request') or 'result'}")
     return found

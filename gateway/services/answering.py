@@ -5,8 +5,8 @@ What follows from how the attempt ended (another one, an ending, a wait) is deci
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,7 +150,7 @@ class Answering:
         asks: list[AgentAsk] = []
         questions: list[AgentQuestion] = []
         context = self._context(agent, speaking, deadlines)
-        async with aclosing(agent.answer(context)) as outputs:
+        async with _closed(agent.answer(context)) as outputs:
             async for output in outputs:
                 deadlines.beat()
                 if isinstance(output, AgentText):
@@ -188,7 +188,9 @@ class Answering:
             case AgentBeat():
                 return
             case _:
-                raise AgentFailure("bad_output", f"it gave something that is no output: {type(output).__name__}")
+                raise AgentFailure(
+                    "bad_output", f"it gave something that is no output: {type(output).__name__}"
+                )
 
     # --- what the agent works with ------------------------------------------------------------
 
@@ -246,6 +248,16 @@ class Answering:
                     deadlines.go_on()
 
         return ask
+
+
+@asynccontextmanager
+async def _closed(outputs: AsyncIterator[AgentOutput]) -> AsyncIterator[AsyncIterator[AgentOutput]]:
+    """The outputs of an agent, which is told when nobody listens any more: now, not when it is collected."""
+    try:
+        yield outputs
+    finally:
+        if isinstance(outputs, AsyncGenerator):
+            await outputs.aclose()
 
 
 def added(one: Usage, other: Usage) -> Usage:

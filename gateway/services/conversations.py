@@ -41,7 +41,7 @@ class Conversations:
 
     async def create_thread(self, act: Act, params: ThreadCreateParams) -> RawJson:
         """An empty thread. Raises Fault not_found for an unknown agent."""
-        agent_id = self._agents.get(params.agent_id or self._agents.default_id).record.id
+        agent_id = self._agents.get(params.agent_id or self._agents.default_id).settings.id
         thread_id = self._clock.new_id(IdPrefix.THREAD)
         return await self._threads.create(
             act, NewThread(thread_id, agent_id, params.title or "", CLIENT_ORIGIN)

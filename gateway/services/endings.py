@@ -52,7 +52,9 @@ class Endings:
         )
         reached("run.after_complete")
 
-    async def fail(self, run: ClaimedRun, kind: str, reason: str, said: str = "", usage: Usage | None = None) -> None:
+    async def fail(
+        self, run: ClaimedRun, kind: str, reason: str, said: str = "", usage: Usage | None = None
+    ) -> None:
         """With an error that its thread and its room are told."""
         await self._end(run, self._composer.failed(kind, reason, run.origin, said), None, usage)
 

@@ -1,4 +1,4 @@
-"""Writing what must be written: again and again until the store takes it. A full disk delays a run, it loses nothing."""
+"""Writing what must be written, again and again until the store takes it: a full disk delays a run and loses nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,6 +21,11 @@ async def until_stored(write: Callable[[], Awaitable[T]], what: str, run_id: str
         try:
             return await write()
         except StoreUnavailable as error:
-            log.warning("a run waits for the store", action="run_waits_for_store", what=what, run_id=run_id,
-                        error=str(error))
+            log.warning(
+                "a run waits for the store",
+                action="run_waits_for_store",
+                what=what,
+                run_id=run_id,
+                error=str(error),
+            )
         await asyncio.sleep(STORE_RETRY_S)

@@ -11,6 +11,7 @@ for the next start to take over. How one attempt goes is in `answering.py`, what
 
 import asyncio
 import random
+from contextlib import ExitStack
 from typing import Final
 
 import structlog
@@ -86,11 +87,11 @@ class Turns:
         if run.attempt > self._attempts_max:
             reason = f"it was started {self._attempts_max} times and never finished"
             return await self._endings.fail(run, "gave_up", reason, run.partial)
-        try:
-            use = self._agents.use(run.agent_id)
-        except Fault as fault:
-            return await self._endings.fail(run, "unknown_agent", fault.message)
-        with use as agent:
+        with ExitStack() as stack:
+            try:
+                agent = stack.enter_context(self._agents.use(run.agent_id))
+            except Fault as fault:
+                return await self._endings.fail(run, "unknown_agent", fault.message)
             refusal = _refusal(run, agent)
             if refusal is not None:
                 await self._endings.fail(run, refusal.kind, str(refusal))

@@ -15,7 +15,7 @@ SHOWN_CHARS: Final = 3_000
 
 def ask_about(row: StepRow) -> AgentAsk:
     """May this be done again? Bound to the step and to the attempt that was cut off."""
-    what = f"‘{row.name}’" if row.name else row.key
+    what = f"`{row.name}`" if row.name else row.key
     request = orjson.dumps(orjson.loads(row.request), option=orjson.OPT_INDENT_2).decode()
     shown = request if len(request) <= SHOWN_CHARS else request[:SHOWN_CHARS] + "\n…"
     body = (

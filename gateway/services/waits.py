@@ -35,6 +35,10 @@ _SETTLED: Final = frozenset(
 )
 
 
+EXPIRE_AT_ONCE: Final = 100
+"""Questions that expire in one transaction."""
+
+
 class Waits:
     """Parks and holds runs."""
 
@@ -109,6 +113,11 @@ class Waits:
             for one in reversed(resumed.decisions)
             if (one.key, one.subject_hash) == (ask.key, ask.subject_hash)
         )
+
+    async def expire(self) -> None:
+        """Settle questions that nobody answered in time."""
+        while await self._runs.expire_questions(self._clock.now_ms(), EXPIRE_AT_ONCE) == EXPIRE_AT_ONCE:
+            pass
 
     async def _resume(self, run_id: str) -> ClaimedRun | None:
         move = TRANSITIONS[RunEvent.RESUME]
