@@ -141,6 +141,13 @@ class RunStore(Protocol):
         """Queue a new run with the same input; only for a run that ended. Returns a RunResult."""
         ...
 
+    async def recorded(self, org_id: str, run_id: str) -> ClaimedRun:
+        """A completed run as its last attempt saw it, for executing it again; `partial` is the whole answer.
+
+        Raises Fault not_found, and invalid_state for a run that was not completed.
+        """
+        ...
+
     async def count_by_state(self) -> dict[str, int]:
         """Runs per state, for metrics."""
         ...

@@ -150,7 +150,7 @@ class Answering:
         asks: list[AgentAsk] = []
         questions: list[AgentQuestion] = []
         context = self._context(agent, speaking, deadlines)
-        async with _closed(agent.answer(context)) as outputs:
+        async with closed(agent.answer(context)) as outputs:
             async for output in outputs:
                 deadlines.beat()
                 if isinstance(output, AgentText):
@@ -251,7 +251,7 @@ class Answering:
 
 
 @asynccontextmanager
-async def _closed(outputs: AsyncIterator[AgentOutput]) -> AsyncIterator[AsyncIterator[AgentOutput]]:
+async def closed(outputs: AsyncIterator[AgentOutput]) -> AsyncIterator[AsyncIterator[AgentOutput]]:
     """The outputs of an agent, which is told when nobody listens any more: now, not when it is collected."""
     try:
         yield outputs

@@ -1,4 +1,4 @@
-"""Writing what must be written, again and again until the store takes it: a full disk delays a run and loses nothing."""
+"""Writing what must be written, until the store takes it: a full disk delays a run and loses nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
