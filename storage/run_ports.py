@@ -4,7 +4,8 @@ Every method is one transaction. Raises StoreUnavailable when the disk does not 
 run is written that has another owner now. The other ports are in `ports.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from protocol.frames import RawJson
@@ -48,10 +49,12 @@ class RunStore(Protocol):
         lease_until_ms: int,
         reply_id: str,
         full: frozenset[str] = frozenset(),
+        versions: Mapping[str, str] = MappingProxyType({}),
     ) -> ClaimedRun | AgentFull | None:
         """Start the thread's next queued run; None when it has none or one is active already.
 
-        Agents that are `full` start nothing: then nothing changes, and the answer says whom it waits for.
+        Agents that are `full` start nothing: then nothing changes, and the answer says whom it waits for. The run's
+        record says which of the `versions` of its agent, by id, began to answer it.
         """
         ...
 
@@ -83,8 +86,8 @@ class RunStore(Protocol):
         """Keep what `owner` holds."""
         ...
 
-    async def note(self, run: ClaimedRun, agent_version: str | None, facts: Facts) -> None:
-        """Record which version of the agent answers, and add to the run's facts. Raises StaleFence."""
+    async def note(self, run: ClaimedRun, facts: Facts) -> None:
+        """Add to the run's facts. Raises StaleFence."""
         ...
 
     async def wait(
@@ -136,6 +139,13 @@ class RunStore(Protocol):
 
     async def retry(self, act: Act, run_id: str, new_run_id: str, queue_max: int) -> RawJson:
         """Queue a new run with the same input; only for a run that ended. Returns a RunResult."""
+        ...
+
+    async def recorded(self, org_id: str, run_id: str) -> ClaimedRun:
+        """A completed run as its last attempt saw it, for executing it again; `partial` is the whole answer.
+
+        Raises Fault not_found, and invalid_state for a run that was not completed.
+        """
         ...
 
     async def count_by_state(self) -> dict[str, int]:
