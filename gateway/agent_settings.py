@@ -64,8 +64,8 @@ class AgentSettings(Section):
     retry_interrupted: bool = True
     """Whether a run that a restart interrupted is queued again, when the agent cannot continue it."""
     scopes: tuple[Scope, ...] = ()
-    """What it may do in the gateway beyond the thread it answers in: with thread.read its search finds messages of every
-    thread, whoever asks."""
+    """What it may do in the gateway beyond the thread it answers in: with thread.read its search finds messages of
+    every thread, whoever asks."""
 
 
 class DemoSettings(AgentSettings):
