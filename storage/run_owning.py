@@ -3,7 +3,11 @@
 Every change of ownership raises the fence; who writes with an older one is refused (`run_rows.py`).
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from protocol.canonical import digest
+from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.records import Origin, Run, RunState
 from storage import blobs, questions, run_rows, thread_rows
@@ -28,6 +32,7 @@ def claim(
     lease_until_ms: int,
     reply_id: str,
     full: frozenset[str],
+    versions: Mapping[str, str],
 ) -> ClaimedRun | AgentFull | None:
     """Start the thread's next queued run; see the port."""
     if tx.one(_SQL.active, thread_id=thread_id) is not None:
@@ -39,7 +44,14 @@ def claim(
         return None  # those behind it wait too: a conversation keeps its order
     if row["agent_id"] in full:
         return AgentFull(row["agent_id"])
-    tx.run(_SQL.start, id=row["id"], now=now_ms, owner=owner, lease_until=lease_until_ms)
+    tx.run(
+        _SQL.start,
+        id=row["id"],
+        now=now_ms,
+        owner=owner,
+        lease_until=lease_until_ms,
+        agent_version=versions.get(row["agent_id"]),
+    )
     row = run_rows.find(tx, row["org_id"], row["id"])
     _open_reply(tx, row, reply_id, now_ms)
     _tell(tx, row, now_ms, EventKind.RUN_STARTED, {"attempt": row["attempt"]})
@@ -97,6 +109,20 @@ def resume(
     row = run_rows.find(tx, row["org_id"], run_id)
     _tell(tx, row, now_ms, EventKind.RUN_RESUMED, {"attempt": row["attempt"], "reason": reason})
     return _claimed(tx, row, recovered=False)
+
+
+def recorded(tx: Reader, org_id: str, run_id: str) -> ClaimedRun:
+    """A completed run as its last attempt saw it; see the port."""
+    row = run_rows.find(tx, org_id, run_id)
+    if row["state"] != RunState.COMPLETED or row["journal_hash"] is None:
+        raise Fault(
+            ErrorKind.INVALID_STATE,
+            f"The run is {row['state']}: only a run that its agent completed can be executed again",
+            state=row["state"],
+        )
+    run = _claimed(tx, row, recovered=False)
+    answer = tx.one(_THREADS.answer_of_run, thread_id=run.thread_id, after=run.message_seq, run_id=run.id)
+    return replace(run, partial=answer["text"] if answer is not None else "")
 
 
 def abandoned(tx: Reader, owner: str, now_ms: int) -> list[Run]:

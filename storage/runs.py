@@ -3,7 +3,8 @@
 Driving is in `run_owning.py`, waiting in `waits.py`, ending in `run_ends.py`, the journal in `journal.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from protocol.errors import ErrorKind, Fault
@@ -62,9 +63,10 @@ class Runs:
         lease_until_ms: int,
         reply_id: str,
         full: frozenset[str] = frozenset(),
+        versions: Mapping[str, str] = MappingProxyType({}),
     ) -> ClaimedRun | AgentFull | None:
         return await self._engine.write(
-            run_owning.claim, thread_id, owner, now_ms, lease_until_ms, reply_id, full
+            run_owning.claim, thread_id, owner, now_ms, lease_until_ms, reply_id, full, versions
         )
 
     async def abandoned(self, owner: str, now_ms: int) -> list[Run]:
@@ -89,8 +91,8 @@ class Runs:
     async def renew_leases(self, owner: str, lease_until_ms: int) -> None:
         await self._engine.write(run_owning.renew, owner, lease_until_ms)
 
-    async def note(self, run: ClaimedRun, agent_version: str | None, facts: Facts) -> None:
-        await self._engine.write(_note, run, agent_version, facts)
+    async def note(self, run: ClaimedRun, facts: Facts) -> None:
+        await self._engine.write(_note, run, facts)
 
     async def wait(
         self,
@@ -130,6 +132,9 @@ class Runs:
 
     async def retry(self, act: Act, run_id: str, new_run_id: str, queue_max: int) -> RawJson:
         return await self._engine.write(_retry, act, run_id, new_run_id, queue_max)
+
+    async def recorded(self, org_id: str, run_id: str) -> ClaimedRun:
+        return await self._engine.read(run_owning.recorded, org_id, run_id)
 
     async def count_by_state(self) -> dict[str, int]:
         return await self._engine.read(_count_by_state)
@@ -172,14 +177,13 @@ def _count_by_state(tx: Reader) -> dict[str, int]:
 # --- writing ---------------------------------------------------------------------------------------
 
 
-def _note(tx: Transaction, run: ClaimedRun, agent_version: str | None, facts: Facts) -> None:
+def _note(tx: Transaction, run: ClaimedRun, facts: Facts) -> None:
     row = run_rows.owned(tx, run.org_id, run.id, run.fence)
     known = from_text(row["facts"]) if row["facts"] else {}
     together = {**known, **facts}
     tx.run(
         _SQL.note,
         id=run.id,
-        agent_version=agent_version or row["agent_version"],
         facts=to_text(together) if together else None,
     )
 

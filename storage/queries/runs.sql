@@ -42,7 +42,7 @@ SELECT DISTINCT thread_id FROM runs WHERE state = 'queued' LIMIT :limit;
 
 -- name: start
 UPDATE runs SET state = 'running', attempt = attempt + 1, started_at = coalesce(started_at, :now),
-  lease_owner = :owner, lease_until = :lease_until, fence = fence + 1
+  lease_owner = :owner, lease_until = :lease_until, fence = fence + 1, agent_version = :agent_version
 WHERE id = :id;
 
 -- name: take_over
@@ -80,7 +80,7 @@ VALUES (:org_id, :run_id, :step, :agent_id, :model, :input_tokens, :output_token
 UPDATE runs SET usage = :usage WHERE id = :id;
 
 -- name: note
-UPDATE runs SET agent_version = :agent_version, facts = :facts WHERE id = :id;
+UPDATE runs SET facts = :facts WHERE id = :id;
 
 -- name: seal
 UPDATE runs SET journal_hash = :journal_hash WHERE id = :id;

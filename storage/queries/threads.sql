@@ -79,6 +79,10 @@ WHERE thread_id = :thread_id AND role = 'user' AND deleted_at IS NULL ORDER BY s
 -- name: find_message
 SELECT * FROM messages WHERE thread_id = :thread_id AND seq = :seq;
 
+-- name: answer_of_run
+SELECT * FROM messages WHERE thread_id = :thread_id AND seq > :after AND run_id = :run_id AND role = 'assistant'
+ORDER BY seq LIMIT 1;
+
 -- name: rewrite_message
 UPDATE messages SET text = :text, edited_at = :edited_at, deleted_at = :deleted_at WHERE log_offset = :log_offset;
 
