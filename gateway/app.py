@@ -56,6 +56,7 @@ from gateway.services.leases import Leases
 from gateway.services.live import LiveMessages
 from gateway.services.pairings import Pairings
 from gateway.services.receipts import Receipts
+from gateway.services.replay import Replays
 from gateway.services.scheduler import Capacity, Scheduler
 from gateway.services.tokens import Tokens
 from gateway.services.turn import Turns
@@ -233,6 +234,7 @@ class Gateway:
         self._answering = Answering(
             store.runs, store.threads, files, self._waits, clock, timeout_s=settings.runs.turn_timeout_s
         )
+        self._replays = Replays(store.runs, store.journal, store.threads, self._agents, files)
         turns = Turns(
             store.journal,
             self._agents,

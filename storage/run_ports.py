@@ -21,7 +21,7 @@ from storage.run_values import (
     StepEnd,
     StepRow,
 )
-from storage.values import Act, ClaimedRun, Ending, Move, NewApproval, Outbound
+from storage.values import Act, ClaimedRun, Ending, Move, NewApproval, Notice, Outbound
 
 
 class RunStore(Protocol):
@@ -210,11 +210,11 @@ class HandoverStore(Protocol):
     """Threads that people take over."""
 
     async def assign(
-        self, act: Act, thread_id: str, assignee: Actor | None, agent_id: str | None, notice: str | None
+        self, act: Act, thread_id: str, assignee: Actor | None, agent_id: str | None, notice: Notice | None
     ) -> RawJson:
         """Hand a thread to a person, or with None back to its agent, or to another one; returns a ThreadResult.
 
-        `notice` is a frozen platform message for the thread's room. An event (thread.updated) and an audit entry go
+        `notice` tells the thread's room. An event (thread.updated) and an audit entry go
         with it; nothing changes when it is so already. Raises Fault not_found.
         """
         ...

@@ -4,7 +4,6 @@ A failure is one that may pass (it cannot be reached, it does not answer in time
 with a refusal, is there. The decisions are those of `gateway/rules/breaker.py`, with runs in the place of rooms.
 """
 
-import random
 from typing import Final
 
 from gateway.clock import Clock
@@ -43,7 +42,7 @@ class AgentBreakers:
         if breaker.state is BreakerState.HALF_OPEN:
             self._breakers[agent_id] = self._probed(agent_id, is_answered=False)
         else:
-            self._breakers[agent_id] = breaker.failed(run_id, self._clock.monotonic(), random.random())
+            self._breakers[agent_id] = breaker.failed(run_id, self._clock.monotonic(), self._clock.chance())
 
     def given_up(self, agent_id: str) -> None:
         """A run ended without saying anything about the agent (it was cancelled): a probe is as good as not made."""
@@ -52,7 +51,7 @@ class AgentBreakers:
 
     def _probed(self, agent_id: str, *, is_answered: bool) -> Breaker:
         now = self._clock.monotonic()
-        return self._of(agent_id).probed(now, random.random(), is_answered=is_answered)
+        return self._of(agent_id).probed(now, self._clock.chance(), is_answered=is_answered)
 
     def _of(self, agent_id: str) -> Breaker:
         return self._breakers.get(agent_id, Breaker())

@@ -246,7 +246,7 @@ class Scheduler:
         reply_id, versions = self._clock.new_id(IdPrefix.MESSAGE), self._capacity.versions()
         lease = self._leases.now_and_until()
         run = await self._runs.claim(thread_id, self._leases.owner, *lease, reply_id, full, versions)
-        if isinstance(run, ClaimedRun):
+        if run is not None and not isinstance(run, AgentFull):
             self._running[run.agent_id] += 1
         return run
 

@@ -10,7 +10,6 @@ for the next start to take over. How one attempt goes is in `answering.py`, what
 """
 
 import asyncio
-import random
 from contextlib import ExitStack
 from typing import Final
 
@@ -145,7 +144,7 @@ class Turns:
                 self._breakers.answered(agent_id)
                 return outcome
             self._breakers.failed(agent_id, speaking.run.id)
-            pause_s = _pause_s(outcome, number)
+            pause_s = self._pause_s(outcome, number)
             if number == settings.retries or pause_s > RETRY_LAST_S:
                 return outcome
             log.info(
@@ -172,6 +171,11 @@ class Turns:
                 await speaking.journal.skip(row.key, why_skipped(decided))
         return asks
 
+    def _pause_s(self, failure: AgentFailure, number: int) -> float:
+        if failure.retry_after_s is not None:
+            return failure.retry_after_s
+        return backoff_s(number, self._clock.chance())
+
     async def _conclude(self, agent: AgentAdapter, speaking: Speaking, outcome: Attempted) -> None:
         run, said = speaking.run, speaking.telling.text
         match outcome:
@@ -197,12 +201,6 @@ def _refusal(run: ClaimedRun, agent: AgentAdapter) -> AgentFailure | None:
     if state == "draft" and run.origin.channel is not None:
         return AgentFailure("agent_suspended", f"{name} is not released yet")
     return None
-
-
-def _pause_s(failure: AgentFailure, number: int) -> float:
-    if failure.retry_after_s is not None:
-        return failure.retry_after_s
-    return backoff_s(number, random.random())
 
 
 async def _park(journal: RunJournal, text: str) -> None:

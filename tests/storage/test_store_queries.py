@@ -27,7 +27,7 @@ SCANS_ALLOWED = {
     ("runs", "count_by_state"): "for metrics",
     ("runs", "renew_leases"): "reads the index of active runs",
     ("runs", "running"): "reads the index of active runs",
-    ("approvals", "resumable"): "reads the index of active runs",
+    ("runs", "resumable"): "reads the index of active runs",
     ("runs", "threads_with_queued"): "reads the index of queued runs",
     ("threads", "unlink"): "when a thread is deleted: one row per conversation of a chat network",
     ("audit", "last"): "reads one row from the end",

@@ -77,7 +77,9 @@ def test_followers_end_with_what_the_last_attempt_said(attempts: list[list[str]]
 
 
 @given(said=pieces, upto=st.integers(0, 40))
-def test_an_attempt_that_repeats_a_part_of_what_was_shown_replaces_nothing(said: list[str], upto: int) -> None:
+def test_an_attempt_that_repeats_a_part_of_what_was_shown_replaces_nothing(
+    said: list[str], upto: int
+) -> None:
     whole = "".join(said)
     telling, follower = Telling(whole[:upto]), Follower(whole[:upto])
     for piece in said:
