@@ -7,10 +7,10 @@ restart.
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import structlog
 from pydantic import BaseModel
@@ -37,14 +37,8 @@ HOT: Final = frozenset({"agents", "routes", "default_agent"})
 
 Stamp: TypeAlias = tuple[int, int, int] | None
 """What changes when a file is written or replaced: its time, size and inode; None without a file."""
-
-
-class Routes(Protocol):
-    """Who decides which agent answers a new conversation."""
-
-    def replace(self, routes: Sequence[RouteSettings], default_agent_id: str) -> None:
-        """From now on these, in this order."""
-        ...
+ReplaceRoutes: TypeAlias = Callable[[Sequence[RouteSettings], str], None]
+"""From now on these routes decide, and this agent where none fits. Cannot fail: they are validated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +53,17 @@ class Reloading:
     """Applies changes of the configuration. Owns the task that watches the file."""
 
     def __init__(
-        self, settings: Settings, agents: Agents, routes: Routes, audit: AuditStore, clock: Clock
+        self,
+        settings: Settings,
+        agents: Agents,
+        replace_routes: ReplaceRoutes,
+        audit: AuditStore,
+        clock: Clock,
     ) -> None:
         self._started_with = settings
         self._now = settings
         self._agents = agents
-        self._routes = routes
+        self._replace_routes = replace_routes
         self._audit = audit
         self._clock = clock
         self._is_valid = True
@@ -162,7 +161,7 @@ class Reloading:
 
     async def _apply(self, wanted: Settings, changes: Changes, act: Act) -> AgentReloadResult:
         """The agents are replaced; without a pause the routes are, too."""
-        self._routes.replace(wanted.routes, wanted.default_agent_id)
+        self._replace_routes(wanted.routes, wanted.default_agent_id)
         before, self._now = self._now, wanted
         restart_needed = [key for key in _differences(self._started_with, wanted) if key not in HOT]
         result = AgentReloadResult(
