@@ -22,7 +22,9 @@ async def taken_over(scene: Scene, run: ClaimedRun) -> ClaimedRun:
 
 async def told(scene: Scene, run: ClaimedRun) -> list[tuple[str, dict]]:
     """What the thread's log says of tools."""
-    return [(event.kind, event.data) for event in await scene.log(run.thread_id) if event.kind.startswith("tool")]
+    return [
+        (event.kind, event.data) for event in await scene.log(run.thread_id) if event.kind.startswith("tool")
+    ]
 
 
 # --- opening ----------------------------------------------------------------------------------------
@@ -99,7 +101,9 @@ async def test_only_an_open_step_can_be_allowed_again(scene: Scene) -> None:
 async def test_a_closed_step_is_its_record(scene: Scene) -> None:
     run = await scene.started()
     await scene.open(run)
-    await scene.close(run, outcome="error", result='{"error":"no such file"}', usage=USAGE, shown="No such file")
+    await scene.close(
+        run, outcome="error", result='{"error":"no such file"}', usage=USAGE, shown="No such file"
+    )
     run = await taken_over(scene, run)
     closed = await scene.open(run)
     assert (closed.attempt, closed.outcome, closed.result) == (1, "error", '{"error":"no such file"}')
@@ -157,7 +161,12 @@ async def test_a_journal_is_shown_with_its_reply(scene: Scene) -> None:
     await scene.close(run, usage=USAGE)
     await scene.open(run, scene.step("open", "model", request={"question": "x" * LIMIT}))
     reply, closed, still_open = await scene.store.journal.read(DEFAULT_ORG, run.id, LIMIT)
-    assert (reply.step, reply.key, reply.kind, reply.request) == (1, "reply", "reply", {"message_id": run.reply_id})
+    assert (reply.step, reply.key, reply.kind, reply.request) == (
+        1,
+        "reply",
+        "reply",
+        {"message_id": run.reply_id},
+    )
     assert (closed.request, closed.result) == ({"arguments": {"path": "notes.txt"}}, "done")
     assert (closed.outcome, closed.usage) == ("ok", USAGE)
     assert (still_open.outcome, still_open.result, still_open.closed_at) == (None, None, None)

@@ -12,7 +12,9 @@ from storage.values import DEFAULT_ORG, ClaimedRun, Decide, OutboxChanged
 async def asked(scene: Scene, *prompts: str, **choices) -> ClaimedRun:
     """A run that waits for answers."""
     run = await scene.started(**choices)
-    await scene.wait(run, questions=[scene.question(prompt, key=prompt) for prompt in prompts or ("Which one?",)])
+    await scene.wait(
+        run, questions=[scene.question(prompt, key=prompt) for prompt in prompts or ("Which one?",)]
+    )
     return run
 
 
@@ -63,7 +65,13 @@ async def test_a_question_is_shown_in_the_room(scene: Scene) -> None:
     question = scene.question(delivery_id="dlv_asks", shown='{"text": "Which one?"}')
     await scene.wait(run, questions=[question])
     row = await scene.next_delivery()
-    assert (row.id, row.run_id, row.part, row.phase, row.content) == ("dlv_asks", run.id, 1, "idle", question.shown)
+    assert (row.id, row.run_id, row.part, row.phase, row.content) == (
+        "dlv_asks",
+        run.id,
+        1,
+        "idle",
+        question.shown,
+    )
     assert scene.told(OutboxChanged) == [ROOM]
 
 
@@ -114,7 +122,10 @@ async def test_answers_of_earlier_waits_come_first(scene: Scene) -> None:
     run = await resumed(scene, run)
     await scene.wait(run, questions=[scene.question("a", key="a")])
     await scene.say("second", run.thread_id)
-    assert [(one.key, one.text) for one in (await resumed(scene, run)).answers] == [("z", "first"), ("a", "second")]
+    assert [(one.key, one.text) for one in (await resumed(scene, run)).answers] == [
+        ("z", "first"),
+        ("a", "second"),
+    ]
 
 
 async def test_what_comes_after_the_answer_is_queued(scene: Scene) -> None:
@@ -222,7 +233,12 @@ async def test_progress_says_what_each_unfinished_run_waits_for(scene: Scene) ->
     assert (first.run_id, first.state, first.attempt, first.lease_owner) == (run.id, "running", 1, "boot-1")
     assert first.open_steps == (("call-1", "read_file", scene.now_ms),)
     assert (first.ahead, first.waits_for, first.next_expiry_ms) == (0, (), None)
-    assert (second.run_id, second.state, second.ahead, second.lease_owner) == (queued.run_id, "queued", 1, None)
+    assert (second.run_id, second.state, second.ahead, second.lease_owner) == (
+        queued.run_id,
+        "queued",
+        1,
+        None,
+    )
     approval, question = scene.approval(), scene.question(expires_at_ms=scene.now_ms + 5)
     await scene.wait(run, [approval], [question])
     (waiting,) = await scene.store.runs.progress(DEFAULT_ORG, run.id, 10)
