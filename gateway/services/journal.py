@@ -18,7 +18,7 @@ from gateway.rules import journal as rules
 from gateway.rules.journal import Visit
 from gateway.services.patience import until_stored
 from protocol import limits
-from protocol.canonical import canonical, digest
+from protocol.canonical import canonical, digest, text_digest
 from protocol.records import Usage
 from storage.errors import StoreUnavailable
 from storage.run_ports import JournalStore
@@ -43,7 +43,7 @@ class RunJournal:
         self._rows: dict[str, StepRow] = {}
         self._ended: dict[str, Recorded] = {}
         self._visits: dict[str, Visit] = {}
-        self._opened: dict[str, Step] = {}
+        self._opened: dict[str, tuple[Step, str]] = {}
 
     async def load(self) -> list[StepRow]:
         """Read what earlier attempts recorded; returns the steps whose outcome nobody knows and that cannot simply be
@@ -66,15 +66,16 @@ class RunJournal:
 
     async def begin(self, step: Step) -> Recorded | None:
         request = _text_of(step)
+        request_hash = text_digest(request)
         known = self._rows.get(step.key)
-        if known is not None and known.kind == "tool" and known.request_hash != digest(step.request):
+        if known is not None and known.kind == "tool" and known.request_hash != request_hash:
             raise AgentFailure(
                 "journal_mismatch", f"Its step {step.key} is recorded with another request: it cannot go on"
             )
         if (ended := self._ended.get(step.key)) is not None:
-            self._visit(step, ended)
+            self._visit(step, request_hash, ended, digest(ended.result))
             return ended
-        new = NewStep(step.key, step.kind, step.name, request, digest(step.request), step.repeatable)
+        new = NewStep(step.key, step.kind, step.name, request, request_hash, step.repeatable)
         reached("step.before_open")
         row = await until_stored(
             lambda: self._store.open(self.run, new, self._clock.now_ms()), "step", self.run.id
@@ -83,22 +84,22 @@ class RunJournal:
         self._rows[step.key] = row
         if row.outcome is not None:
             self._ended[step.key] = ended = recorded(row)
-            self._visit(step, ended)
+            self._visit(step, request_hash, ended, digest(ended.result))
             return ended
-        self._opened[step.key] = step
+        self._opened[step.key] = (step, request_hash)
         return None
 
     async def finish(
         self, key: str, result: Json, *, outcome: StepOutcome = "ok", usage: Usage | None = None
     ) -> Recorded:
-        step = self._opened.pop(key)
+        step, request_hash = self._opened.pop(key)
         text = _bounded(canonical(result), f"What came of its step {key}")
         shown = _shown(result) if step.kind == "tool" else None
         reached("step.before_close")
         await self._close(StepEnd(key, outcome, text, usage, shown))
         reached("step.closed")
         self._ended[key] = ended = Recorded(outcome, result, usage or Usage())
-        self._visit(step, ended)
+        self._visit(step, request_hash, ended, text_digest(text))
         return ended
 
     async def steered(self, key: str) -> tuple[Steered, ...]:
@@ -143,9 +144,9 @@ class RunJournal:
             lambda: self._store.close(self.run, end, self._clock.now_ms()), "step", self.run.id
         )
 
-    def _visit(self, step: Step, ended: Recorded) -> None:
+    def _visit(self, step: Step, request_hash: str, ended: Recorded, result_hash: str) -> None:
         self._visits[step.key] = Visit(
-            step.key, step.kind, step.name, digest(step.request), ended.outcome, digest(ended.result)
+            step.key, step.kind, step.name, request_hash, ended.outcome, result_hash
         )
 
 

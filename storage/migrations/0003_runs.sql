@@ -83,7 +83,7 @@ CREATE TABLE steers (
   taken_step TEXT,                  -- the key of the step that took it
   created_at INTEGER NOT NULL
 );
-CREATE INDEX steers_waiting ON steers (run_id, message_seq) WHERE taken_step IS NULL;
+CREATE INDEX steers_by_run ON steers (run_id, message_seq);
 
 -- What is not over yet, oldest first, for the invariant check.
 CREATE INDEX runs_unfinished ON runs (org_id, queued_at, id) WHERE state IN ('queued', 'running', 'waiting');

@@ -48,9 +48,7 @@ class Backlog:
             raise StoreUnavailable("full")
         return claimed(run_id)
 
-    async def claim(
-        self, thread_id: str, owner: str, now_ms: int, lease_until_ms: int, reply_id: str
-    ) -> ClaimedRun | None:
+    async def claim(self, thread_id: str, *claim: object) -> ClaimedRun | None:
         run = claimed(self.queued.pop(0)) if self.queued else None
         self.after_claim()
         return run

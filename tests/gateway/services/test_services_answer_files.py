@@ -108,7 +108,7 @@ async def test_a_restart_in_the_middle_keeps_one_file(stage: FilesStage, script:
         yield AgentFile("a.png", "", PNG)
         if attempts == 1:
             yield AgentFile("only-once.txt", "", b"kept\n")
-            yield AgentAsk("Go on?", "really")
+            yield AgentAsk("go", "Go on?", "really")
         yield AgentText("done")
 
     script(answer)

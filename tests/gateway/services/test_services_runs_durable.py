@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from gateway_stage import Frame, Stage, Wire, eventually, until, words
+from gateway_stage import Frame, Stage, Wire, until, words
 from turn_stage import Script, ask, ended, logged, make_script
 
 from gateway.agent_settings import DemoSettings
@@ -22,6 +22,7 @@ from gateway.agents.port import (
 )
 from gateway.services import answering
 from gateway.settings import RunSettings
+from protocol.errors import Fault
 from protocol.records import Usage
 
 PATIENT = RunSettings(shutdown_s=0)
@@ -227,7 +228,7 @@ async def test_followers_see_what_takes_the_place_of_what_was_said(stage: Stage,
     snapshot = await wire.note(
         lambda frame: frame["method"] == "snapshot" and frame["params"]["text"] == "one three"
     )
-    assert snapshot["params"]["next_index"] >= 1
+    assert snapshot["next_index"] >= 1
 
 
 async def test_after_the_last_retry_the_error_is_shown(stage: Stage, script: Script) -> None:
@@ -404,7 +405,7 @@ async def test_a_held_run_can_be_cancelled(stage: Stage, script: Script) -> None
     thread_id, run_id = await ask(wire, "hi")
     await logged(stage, thread_id, "run.waiting")
     await wire.call("run.cancel", run_id=run_id)
-    assert (await ended(stage, thread_id))[-1]["kind"] == "run.cancelled"
+    assert "run.cancelled" in kinds(await ended(stage, thread_id))
     await until(lambda: stage.gateway._scheduler.active == 0)
 
 
@@ -447,7 +448,7 @@ async def test_what_the_run_did_not_take_is_answered_by_a_run_of_its_own(
     script(answer, is_steerable=True)
     await stage.restart()
     wire = await stage.connect()
-    thread_id, run_id = await ask(wire, "go")
+    thread_id, _ = await ask(wire, "go")
     await logged(stage, thread_id, "run.started")
     await wire.call("message.send", thread_id=thread_id, content=words("left"), on_busy="steer")
     done.set()
@@ -574,12 +575,5 @@ async def test_a_run_that_is_executed_again_does_the_same_and_nothing_outside(
 async def test_only_what_was_completed_can_be_executed_again(stage: Stage, wire: Wire) -> None:
     thread_id, run_id = await ask(wire, "fail")
     await ended(stage, thread_id)
-
-    async def refused() -> str:
-        try:
-            await stage.gateway._replays.replay("org_default", run_id)
-        except Exception as error:
-            return str(error)
-        return ""
-
-    assert "completed" in await eventually(refused)
+    with pytest.raises(Fault, match="completed"):
+        await stage.gateway._replays.replay("org_default", run_id)
