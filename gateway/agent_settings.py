@@ -64,8 +64,8 @@ class AgentSettings(Section):
     retry_interrupted: bool = True
     """Whether a run that a restart interrupted is queued again, when the agent cannot continue it."""
     scopes: tuple[Scope, ...] = ()
-    """What it may do in the gateway beyond the thread it answers in: with thread.read its search finds messages of every
-    thread, whoever asks."""
+    """What it may do in the gateway beyond the thread it answers in: with thread.read its search finds messages of
+    every thread, whoever asks."""
 
 
 class DemoSettings(AgentSettings):
@@ -190,8 +190,8 @@ class AcpSettings(AgentSettings):
     env: dict[str, SecretStr] = {}
     """Its environment, by reference or as it is; it inherits only PATH, HOME and the locale."""
     idempotent: bool = False
-    """Whether a prompt whose outcome nobody knows (the gateway or the agent died) may simply be given again; otherwise a
-    person is asked."""
+    """Whether a prompt whose outcome nobody knows (the gateway or the agent died) may simply be given again; otherwise
+    a person is asked."""
     start_timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
     """Time for its start and its session."""
     memory_mb: Annotated[int, Field(ge=16)] | None = None
