@@ -309,10 +309,25 @@ class Tokens(Group):
     """`token.*`."""
 
     async def create(
-        self, role: str, *, name: str = "", ttl_s: int | None = None, idempotency_key: str | None = None
+        self,
+        role: str,
+        *,
+        name: str = "",
+        ttl_s: int | None = None,
+        agent_id: str | None = None,
+        idempotency_key: str | None = None,
     ) -> CreatedToken:
-        """Make a token; without `ttl_s` it does not expire. Its secret is shown this once."""
-        params = {"role": role, "name": name, "ttl_s": ttl_s, "idempotency_key": idempotency_key}
+        """Make a token; without `ttl_s` it does not expire. Its secret is shown this once.
+
+        With the role agent, `agent_id` names the agent that processes with this token answer for.
+        """
+        params = {
+            "role": role,
+            "name": name,
+            "ttl_s": ttl_s,
+            "agent_id": agent_id,
+            "idempotency_key": idempotency_key,
+        }
         return CreatedToken.from_json(await self._engine.request("token.create", given(params)))
 
     def list(self, *, limit: int = limits.PAGE_DEFAULT, cursor: str | None = None) -> Listing[Token]:

@@ -9,6 +9,7 @@ from gateway.edge.handlers.deliveries import Delivering
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.subscriptions import Subscriptions
+from gateway.edge.handlers.workers import run_step
 
 
 def table(
@@ -50,6 +51,7 @@ def table(
         "run.list": conversational.run_list,
         "run.cancel": conversational.run_cancel,
         "run.retry": conversational.run_retry,
+        "run.step": run_step,
         "thread.subscribe": subscriptions.thread_subscribe,
         "thread.unsubscribe": subscriptions.thread_unsubscribe,
         "inbox.subscribe": subscriptions.inbox_subscribe,

@@ -1,0 +1,1 @@
+"""Agents of kind remote: processes of somebody else that connect and answer."""
