@@ -17,8 +17,8 @@ from gateway.agents.workers import WorkerPool
 from gateway.clock import Clock
 from gateway.edge.authentication import Authenticator, Caller
 from gateway.edge.dispatch import Dispatcher
-from gateway.edge.hooks import Hooks
 from gateway.edge.handshake import hello_result
+from gateway.edge.hooks import Hooks
 from gateway.edge.send_queue import SendQueue
 from gateway.edge.workers import WorkerLink, check_role
 from gateway.hub.hub import Hub, Opening

@@ -26,6 +26,9 @@ FRAMES_PER_S: Final = 100.0
 FRAMES_MIN_PER_S: Final = 2000.0
 """What every worker may send a second: tokens of a quick local answer come in bursts."""
 
+PACE_S: Final = 0.02
+"""The shortest pause of reading: timers are no finer than a millisecond, and each costs more than a frame."""
+
 
 class WorkerLink:
     """`gateway.agents.workers.WorkerConnection` over a socket."""
@@ -101,8 +104,10 @@ class WorkerLink:
 
     async def pace(self) -> None:
         """Return when the next frame may be read: who sends too fast is read later, nobody else is."""
-        while wait_s := self._bucket.take(self._loop.time()):
-            await asyncio.sleep(wait_s)
+        wait_s = self._bucket.take(self._loop.time())
+        if wait_s:
+            await asyncio.sleep(max(wait_s, PACE_S))
+            self._bucket.take(self._loop.time())
 
     def receive(self, received: Received | None, size_bytes: int) -> None:
         """Take what came beside requests."""

@@ -10,9 +10,13 @@
 
     asyncio.run(main())
 
+An `Agent` is the other side: a process that answers (`agent.py`).
+
 Everything public is named here; modules are an implementation detail, but for `errors`, which shows the tree.
 """
 
+from threadgate_client.agent import Agent
+from threadgate_client.agent_run import AgentRun, Decision, PastFile, PastMessage
 from threadgate_client.answers import (
     ConnectionLimits,
     CreatedToken,
@@ -29,6 +33,7 @@ from threadgate_client.blobs import Blob, Disconnected, Download
 from threadgate_client.client import Client
 from threadgate_client.closing import RetryVerdict
 from threadgate_client.errors import (
+    AgentError,
     ApprovalRequired,
     BudgetExceeded,
     Busy,
@@ -55,6 +60,7 @@ from threadgate_client.errors import (
     RunEnded,
     RunFailed,
     RunInterrupted,
+    StepFailed,
     SubscriptionReset,
     ThreadgateError,
     TooLarge,
@@ -66,7 +72,7 @@ from threadgate_client.outputs import Item
 from threadgate_client.records import (
     RUN_ENDINGS,
     Actor,
-    Agent,
+    AgentInfo,
     Approval,
     AuditEntry,
     BlobPart,
@@ -96,6 +102,9 @@ __all__ = [
     "RUN_ENDINGS",
     "Actor",
     "Agent",
+    "AgentError",
+    "AgentInfo",
+    "AgentRun",
     "Approval",
     "ApprovalRequired",
     "AuditEntry",
@@ -114,6 +123,7 @@ __all__ = [
     "CreatedToken",
     "Cursor",
     "DeadlineExceeded",
+    "Decision",
     "Delivery",
     "Disconnected",
     "Download",
@@ -142,6 +152,8 @@ __all__ = [
     "Pairing",
     "PairingRequired",
     "Part",
+    "PastFile",
+    "PastMessage",
     "PolicyDenied",
     "Principal",
     "ProtocolViolation",
@@ -160,6 +172,7 @@ __all__ = [
     "SearchMatch",
     "SendResult",
     "ServerInfo",
+    "StepFailed",
     "Subscription",
     "SubscriptionReset",
     "TextPart",

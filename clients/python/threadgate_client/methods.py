@@ -14,7 +14,7 @@ from threadgate_client.engine import Engine
 from threadgate_client.fields import Fields
 from threadgate_client.listings import HistoryListing, Listing
 from threadgate_client.records import (
-    Agent,
+    AgentInfo,
     Approval,
     AuditEntry,
     Channel,
@@ -195,13 +195,15 @@ class Runs(Group):
 class Agents(Group):
     """`agent.*`."""
 
-    async def list(self) -> tuple[Agent, ...]:
+    async def list(self) -> tuple[AgentInfo, ...]:
         """All agents."""
-        return Fields(await self._engine.request("agent.list", {}), "agents").many("agents", Agent.from_json)
+        return Fields(await self._engine.request("agent.list", {}), "agents").many(
+            "agents", AgentInfo.from_json
+        )
 
-    async def get(self, agent_id: str) -> Agent:
+    async def get(self, agent_id: str) -> AgentInfo:
         """Read one agent."""
-        return await self._one("agent.get", "agent", Agent.from_json, agent_id=agent_id)
+        return await self._one("agent.get", "agent", AgentInfo.from_json, agent_id=agent_id)
 
 
 class Channels(Group):

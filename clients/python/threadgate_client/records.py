@@ -284,8 +284,8 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Agent:
-    """Somebody who answers."""
+class AgentInfo:
+    """Somebody who answers, as the gateway knows them."""
 
     id: str
     name: str
@@ -294,7 +294,7 @@ class Agent:
     description: str
 
     @classmethod
-    def from_json(cls, value: object) -> "Agent":
+    def from_json(cls, value: object) -> "AgentInfo":
         """Read the wire's form. Raises ProtocolViolation."""
         wire = Fields(value, "agent")
         return cls(
@@ -460,6 +460,7 @@ class Token:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    agent_id: str | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "Token":
@@ -472,6 +473,7 @@ class Token:
             created_at=wire.instant("created_at"),
             expires_at=wire.maybe_instant("expires_at"),
             revoked_at=wire.maybe_instant("revoked_at"),
+            agent_id=wire.maybe_text("agent_id"),
         )
 
 
