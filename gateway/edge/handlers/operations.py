@@ -1,7 +1,7 @@
 """Handlers of the server itself, agents, channels, tokens and the audit log."""
 
-from gateway.agents.registry import Agents
 from gateway.edge.dispatch import Call
+from gateway.services.agents import AgentsView
 from gateway.services.health import ChannelHealth
 from gateway.services.tokens import Tokens
 from protocol import requests as wire
@@ -16,7 +16,7 @@ class Operational:
     def __init__(
         self,
         info: wire.ServerInfoResult,
-        agents: Agents,
+        agents: AgentsView,
         health: ChannelHealth,
         tokens: Tokens,
         identities: IdentityStore,
@@ -33,10 +33,10 @@ class Operational:
         return self._info
 
     async def agent_list(self, call: Call, params: wire.NoParams) -> Result:
-        return wire.AgentListResult(agents=self._agents.records())
+        return wire.AgentListResult(agents=self._agents.all())
 
     async def agent_get(self, call: Call, params: wire.AgentParams) -> Result:
-        return wire.AgentResult(agent=self._agents.get(params.agent_id).record)
+        return wire.AgentResult(agent=self._agents.get(params.agent_id))
 
     async def channel_list(self, call: Call, params: wire.NoParams) -> Result:
         return wire.ChannelListResult(channels=await self._health.statuses())

@@ -1,0 +1,44 @@
+"""The agents as operators and clients see them: what the configuration says, and how they fare."""
+
+from collections.abc import Callable
+
+from gateway.agents.port import AgentAdapter
+from gateway.agents.registry import Agents, problem_of
+from gateway.rules.breaker import BreakerState
+from protocol.records import Agent
+
+
+class AgentsView:
+    """Composes `protocol.records.Agent`."""
+
+    def __init__(
+        self, agents: Agents, running: Callable[[str], int], breaker: Callable[[str], BreakerState]
+    ) -> None:
+        self._agents = agents
+        self._running = running
+        self._breaker = breaker
+
+    def all(self) -> list[Agent]:
+        """All of them, in the order of the configuration."""
+        return [self._record(agent) for agent in self._agents.all()]
+
+    def get(self, agent_id: str) -> Agent:
+        """One. Raises Fault not_found."""
+        return self._record(self._agents.get(agent_id))
+
+    def _record(self, agent: AgentAdapter) -> Agent:
+        settings = agent.settings
+        return Agent(
+            id=settings.id,
+            name=settings.name or settings.id,
+            kind=settings.kind,
+            state=settings.state,
+            description=settings.description,
+            version=settings.version,
+            scopes=[scope.value for scope in settings.scopes],
+            fallback=settings.fallback,
+            breaker=self._breaker(settings.id).value,
+            running=self._running(settings.id),
+            concurrent=settings.concurrent or None,
+            problem=problem_of(agent),
+        )
