@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from protocol import limits
-from protocol.records import Id, Record, RunError, Usage
+from protocol.records import Id, Record, RunError
 
 WORKER_RUNS_MAX: Final = 1000
 """Runs one worker may offer to execute at the same time."""
@@ -23,6 +23,14 @@ class WorkerOffer(Record):
     """What an agent process can take, in its hello: so many runs at the same time."""
 
     concurrent: Annotated[int, Field(ge=1, le=WORKER_RUNS_MAX)] = 1
+
+
+class Spent(Record):
+    """What something has cost. Money is in millionths of a US dollar."""
+
+    input_tokens: Annotated[int, Field(ge=0)] = 0
+    output_tokens: Annotated[int, Field(ge=0)] = 0
+    cost_microusd: Annotated[int, Field(ge=0)] = 0
 
 
 class PastMessage(Record):
@@ -114,7 +122,7 @@ class RunOutput(Record):
     type: Literal["text", "rewind", "usage", "ask", "question", "beat", "facts", "done", "failed"]
     text: Annotated[str, Field(max_length=limits.TEXT_CHARS)] | None = None
     chars: Annotated[int, Field(ge=0)] | None = None
-    usage: Usage | None = None
+    usage: Spent | None = None
     key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     title: Annotated[str, Field(max_length=limits.TITLE_CHARS)] | None = None
     body: Annotated[str, Field(max_length=limits.TEXT_CHARS)] | None = None

@@ -19,7 +19,7 @@ from gateway.agents.port import (
 from protocol import limits
 from protocol.canonical import canonical
 from protocol.records import Usage
-from protocol.workers import RunOutput
+from protocol.workers import RunOutput, Spent
 
 FACTS_CHARS: Final = 16 * limits.KIB
 """What one output may add to the facts of a run's record, as JSON."""
@@ -54,8 +54,8 @@ def to_output(wire: RunOutput) -> AgentOutput:
             return AgentText(text)
         case RunOutput(type="rewind", chars=int(chars)):
             return AgentRewind(chars)
-        case RunOutput(type="usage", usage=Usage() as usage):
-            return AgentUsage(checked(usage))
+        case RunOutput(type="usage", usage=Spent() as spent):
+            return AgentUsage(to_usage(spent))
         case RunOutput(type="ask", key=str(key), title=str(title), body=str(body)):
             return AgentAsk(key, title, body, wire.subject)
         case RunOutput(type="question", key=str(key), text=str(prompt)):
@@ -78,8 +78,10 @@ def to_failure(wire: RunOutput) -> AgentFailure:
     return AgentFailure(kind, text, passes=wire.passes, retry_after_s=wire.retry_after_s)
 
 
-def checked(usage: Usage) -> Usage:
-    """The usage, if it is one. Raises BadOutput for a negative number: usage only grows."""
-    if min(usage.input_tokens, usage.output_tokens, usage.cost_microusd) < 0:
-        raise BadOutput("The usage that the agent process tells is negative")
-    return usage
+def to_usage(spent: Spent) -> Usage:
+    """What something has cost, as the record of a run has it."""
+    return Usage(
+        input_tokens=spent.input_tokens,
+        output_tokens=spent.output_tokens,
+        cost_microusd=spent.cost_microusd,
+    )

@@ -1,6 +1,6 @@
 """The pool of workers: connected agent processes, per agent, and the runs that wait for one.
 
-Which run goes where is decided in `gateway/rules/worker_choice.py`; here are the connections and those who wait.
+Which run goes where is decided in `worker_choice.py`; here are the connections and those who wait.
 What a worker says about one run is in `executions.py`, how its connection is read and written in
 `gateway/edge/workers.py`.
 """
@@ -16,7 +16,7 @@ import structlog
 
 from gateway.agents.executions import Execution, not_here
 from gateway.agents.port import AgentFailure
-from gateway.rules.worker_choice import Roster
+from gateway.agents.worker_choice import Roster
 from protocol.errors import ErrorKind, Fault
 from protocol.records import Record
 from protocol.workers import RunCancelNotice
@@ -142,8 +142,8 @@ class WorkerPool:
                 crew.timer.cancel()
             for worker in tuple(crew.workers.values()):
                 crew.roster.leave(worker.id)
-                _lose(worker, "The agent was taken out of the configuration")
-                worker.connection.dismiss(f"there is no agent {agent_id} any more")
+                _lose(worker, "The agent is not served here any more")
+                worker.connection.dismiss(f"the agent {agent_id} is not served here any more")
 
     def check(self, agent_id: str) -> None:
         """Raise Fault forbidden unless processes may serve this agent."""
@@ -181,10 +181,10 @@ class WorkerPool:
         )
         _lose(worker, "The agent process that answered is gone")
 
-    def count(self, agent_id: str) -> int:
-        """Connected processes of an agent."""
+    def count(self, agent_id: str) -> int | None:
+        """Connected processes of an agent; None for one that is not answered by processes."""
         crew = self._crews.get(agent_id)
-        return len(crew.workers) if crew is not None else 0
+        return len(crew.workers) if crew is not None else None
 
     def next_fence(self, now_ms: int) -> int:
         """Larger than every other one, of this process and (as far as clocks can be trusted) of earlier ones."""
@@ -272,4 +272,5 @@ class Place:
 
 def _lose(worker: Worker, reason: str) -> None:
     for execution in tuple(worker.executions.values()):
-        execution.fail(AgentFailure("worker_lost", reason, passes=True, retry_after_s=0.0))
+        lost = AgentFailure("worker_lost", reason, passes=True, retry_after_s=0.0, is_agents_fault=False)
+        execution.fail(lost)

@@ -12,9 +12,14 @@ class AgentsView:
     """Composes `protocol.records.Agent`."""
 
     def __init__(
-        self, agents: Agents, running: Callable[[str], int], breaker: Callable[[str], BreakerState]
+        self,
+        agents: Agents,
+        running: Callable[[str], int],
+        breaker: Callable[[str], BreakerState],
+        workers: Callable[[str], int | None],
     ) -> None:
         self._agents = agents
+        self._workers = workers
         self._running = running
         self._breaker = breaker
 
@@ -40,5 +45,6 @@ class AgentsView:
             breaker=self._breaker(settings.id).value,
             running=self._running(settings.id),
             concurrent=settings.concurrent or None,
+            workers=self._workers(settings.id),
             problem=problem_of(agent),
         )

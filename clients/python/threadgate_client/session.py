@@ -68,12 +68,11 @@ READS: Final = frozenset(
     {
         "server.info", "thread.get", "thread.list", "thread.history", "thread.search", "run.get", "run.list",
         "agent.list", "agent.get", "approval.get", "approval.list", "channel.list",
-        "channel.status", "delivery.list", "token.list", "pairing.list", "audit.list",
+        "channel.status", "delivery.list", "run.step", "token.list", "pairing.list", "audit.list",
     }
 )  # fmt: skip
-"""Methods that change nothing. Every other method, known or not, gets an idempotency key."""
-KEYLESS: Final = READS | {"run.step"}
-"""A step is named by its run and its key, and recorded once."""
+"""Methods that change nothing, and the one that has a key of its own. Every other one, known or not, gets an
+idempotency key."""
 
 
 class _Phase(Enum):
@@ -127,7 +126,7 @@ class Session:
 
         Returns the request's id. Raises TooLarge, or ValueError and TypeError for params that are not JSON.
         """
-        if method not in KEYLESS and params.get("idempotency_key") is None:
+        if method not in READS and params.get("idempotency_key") is None:
             params = {**params, "idempotency_key": key}
         request_id = self._requests.add(method, params)
         for refused in self._refuse_too_large():

@@ -49,11 +49,6 @@ class RemoteAgent:
         """What the configuration says of it."""
         return self._settings
 
-    @property
-    def workers(self) -> int:
-        """Connected processes."""
-        return self._workers.count(self._settings.id)
-
     async def start(self) -> None:
         """Let processes connect."""
         if not self._is_open:

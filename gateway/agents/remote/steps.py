@@ -4,7 +4,7 @@ import asyncio
 
 from gateway.agents.executions import StepCall
 from gateway.agents.port import AgentFailure, Journal, Step
-from gateway.agents.worker_outputs import BadOutput, checked
+from gateway.agents.worker_outputs import to_usage
 from protocol.errors import ErrorKind, Fault
 from protocol.requests import RunStepParams, RunStepResult
 
@@ -65,10 +65,7 @@ class Steps:
                 f"The step {params.key} is not under way",
                 hint="Begin a step before it ends",
             )
-        try:
-            usage = checked(params.usage) if params.usage is not None else None
-        except BadOutput as bad:
-            raise AgentFailure(bad.kind, str(bad)) from None
+        usage = to_usage(params.usage) if params.usage is not None else None
         del self._open[key]
         recorded = await self._journal.finish(key, params.result, outcome=params.outcome, usage=usage)
         return RunStepResult(is_recorded=True, outcome=recorded.outcome, result=recorded.result)

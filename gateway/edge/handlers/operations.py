@@ -45,7 +45,7 @@ class Operational:
         return wire.ChannelResult(channel=await self._health.status(params.channel_id))
 
     async def token_create(self, call: Call, params: wire.TokenCreateParams) -> Result:
-        if params.agent_id is not None and self._agents.get(params.agent_id).settings.kind != "remote":
+        if params.agent_id is not None and self._agents.get(params.agent_id).kind != "remote":
             raise invalid_params(
                 [{"path": "agent_id", "message": "Only agents of kind remote are served by processes"}]
             )

@@ -1,7 +1,7 @@
 """Which worker executes which run, of one agent: the least loaded with room, or the one that knows the thread. Pure.
 
 Runs stand in line in the order they came; a worker that has room goes to the first of them that it may serve. Time
-is an argument, in monotonic seconds. The connections behind the ids are in `gateway/agents/workers.py`.
+is an argument, in monotonic seconds. The connections behind the ids are in `workers.py`.
 """
 
 from collections import OrderedDict
