@@ -10,9 +10,13 @@
 
     asyncio.run(main())
 
+An `Agent` is the other side: a process that answers (`agent.py`).
+
 Everything public is named here; modules are an implementation detail, but for `errors`, which shows the tree.
 """
 
+from threadgate_client.agent import Agent
+from threadgate_client.agent_run import AgentRun, Decision, PastFile, PastMessage
 from threadgate_client.answers import (
     ConnectionLimits,
     CreatedToken,
@@ -30,6 +34,7 @@ from threadgate_client.blobs import Blob, Disconnected, Download
 from threadgate_client.client import Client
 from threadgate_client.closing import RetryVerdict
 from threadgate_client.errors import (
+    AgentError,
     ApprovalRequired,
     BudgetExceeded,
     Busy,
@@ -56,6 +61,7 @@ from threadgate_client.errors import (
     RunEnded,
     RunFailed,
     RunInterrupted,
+    StepFailed,
     SubscriptionReset,
     ThreadgateError,
     TooLarge,
@@ -68,7 +74,7 @@ from threadgate_client.outputs import Item
 from threadgate_client.records import (
     RUN_ENDINGS,
     Actor,
-    Agent,
+    AgentInfo,
     Approval,
     AuditEntry,
     BlobPart,
@@ -98,6 +104,9 @@ __all__ = [
     "RUN_ENDINGS",
     "Actor",
     "Agent",
+    "AgentError",
+    "AgentInfo",
+    "AgentRun",
     "Approval",
     "ApprovalRequired",
     "AuditEntry",
@@ -116,6 +125,7 @@ __all__ = [
     "CreatedToken",
     "Cursor",
     "DeadlineExceeded",
+    "Decision",
     "Delivery",
     "Disconnected",
     "Download",
@@ -144,6 +154,8 @@ __all__ = [
     "Pairing",
     "PairingRequired",
     "Part",
+    "PastFile",
+    "PastMessage",
     "PolicyDenied",
     "Principal",
     "ProtocolViolation",
@@ -167,6 +179,7 @@ __all__ = [
     "SearchMatch",
     "SendResult",
     "ServerInfo",
+    "StepFailed",
     "Subscription",
     "SubscriptionReset",
     "TextPart",
