@@ -101,11 +101,11 @@ async def lose(scene: Scene, run: ClaimedRun, how: str) -> None:
 @pytest.mark.parametrize("how", ["taken over", "cancelled", "interrupted", "completed", "deleted"])
 async def test_who_lost_a_run_changes_nothing_any_more(scene: Scene, how: str) -> None:
     run = await scene.started(origin=CHAT)
-    await scene.store.runs.checkpoint(run.id, run.fence, "half")
+    await scene.store.journal.checkpoint(run.id, run.fence, "half")
     await lose(scene, run, how)
     before, signals = await scene.dump(), len(scene.signals)
     late = (
-        scene.store.runs.checkpoint(run.id, run.fence, "more"),
+        scene.store.journal.checkpoint(run.id, run.fence, "more"),
         scene.answer(run, parts=scene.parts("late")),
         scene.end(run, failed()),
         scene.end(run, interrupted(will_retry=True), "run_again"),
@@ -120,12 +120,12 @@ async def test_who_lost_a_run_changes_nothing_any_more(scene: Scene, how: str) -
 
 async def test_an_unknown_run_is_nobodys(scene: Scene) -> None:
     with pytest.raises(StaleFence):
-        await scene.store.runs.checkpoint("run_unknown", 1, "x")
+        await scene.store.journal.checkpoint("run_unknown", 1, "x")
 
 
 async def test_a_run_is_taken_over_where_it_was(scene: Scene) -> None:
     run = await scene.started("question")
-    await scene.store.runs.checkpoint(run.id, run.fence, "half an ans")
+    await scene.store.journal.checkpoint(run.id, run.fence, "half an ans")
     taken = await scene.store.runs.take_over(run.id, "boot-2", scene.now_ms, scene.now_ms + 5, "restart")
     assert taken is not None
     assert taken.fence > run.fence
