@@ -45,6 +45,8 @@ from protocol.requests import (
     PairingListParams,
     PairingListResult,
     PairingResult,
+    RouteExplainParams,
+    RouteExplainResult,
     RunCancelParams,
     RunDiagnoseParams,
     RunDiagnoseResult,
@@ -148,6 +150,7 @@ _ROWS: Final = (
     Method(
         "agent.reload", NoParams, AgentReloadResult, Scope.AGENT_CONTROL, "Read agents and routes again"
     ),
+    Method("route.explain", RouteExplainParams, RouteExplainResult, Scope.AGENT_READ, "Who would answer"),
     Method("channel.list", NoParams, ChannelListResult, Scope.CHANNEL_READ, "All channel accounts"),
     Method(
         "channel.status", ChannelParams, ChannelResult, Scope.CHANNEL_READ, "How one channel account fares"
