@@ -169,10 +169,21 @@ class Settings(BaseSettings):
         for number, route in enumerate(self.routes):
             yield f"routes.{number}.agent", route.agent
         for number, agent in enumerate(self.agents):
-            if agent.fallback == agent.id:
-                raise ValueError(f"agents.{number}.fallback: an agent is not its own fallback")
+            if agent.id in self._fallbacks(agent.fallback):
+                raise ValueError(
+                    f"agents.{number}.fallback: an agent is not its own fallback, nor by way of others"
+                )
             if agent.fallback is not None:
                 yield f"agents.{number}.fallback", agent.fallback
+
+    def _fallbacks(self, first: str | None) -> set[str]:
+        """An agent and those who would answer in its place, one after the other."""
+        next_of = {agent.id: agent.fallback for agent in self.agents}
+        found: set[str] = set()
+        while first is not None and first not in found:
+            found.add(first)
+            first = next_of.get(first)
+        return found
 
     @property
     def source(self) -> Source | None:

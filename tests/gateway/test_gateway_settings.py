@@ -150,6 +150,12 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
         ("", {"THREADGATE_AGENTS": "?"}, {}, ["agents"]),
         ('[[agents]]\nid = "a"\nfallback = "b"', {}, {}, ["agents.0.fallback: 'b' is none of the agents (a)"]),
         ('[[agents]]\nid = "a"\nfallback = "a"', {}, {}, ["agents.0.fallback", "its own", "config.toml"]),
+        (
+            '[[agents]]\nid = "a"\nfallback = "b"\n[[agents]]\nid = "b"\nfallback = "a"',
+            {},
+            {},
+            ["agents.0.fallback", "by way of others"],
+        ),
         ('[[routes]]\nagent = "b"', {}, {}, ["routes.0.agent: 'b' is none of the agents (demo)"]),
         ('[[routes]]\nagent = "demo"\nrom = "x"', {}, {}, ["routes.0.rom", "did you mean room?", "config.toml"]),
         ('[[agents]]\nid = "a"\n[[agents]]\nid = "a"', {}, {}, ["agents", "once"]),

@@ -21,6 +21,7 @@ from threadgate_client.answers import (
     HistoryPage,
     Page,
     Principal,
+    Reloaded,
     SearchMatch,
     SendResult,
     ServerInfo,
@@ -62,6 +63,7 @@ from threadgate_client.errors import (
     Unavailable,
 )
 from threadgate_client.items import Cursor, Lagging, Live, Reset, TextUpdate
+from threadgate_client.journals import Replay, RunFinding, RunFindings, RunStep
 from threadgate_client.outputs import Item
 from threadgate_client.records import (
     RUN_ENDINGS,
@@ -146,6 +148,8 @@ __all__ = [
     "Principal",
     "ProtocolViolation",
     "RateLimited",
+    "Reloaded",
+    "Replay",
     "ReplyStream",
     "RequestRefused",
     "Reset",
@@ -155,8 +159,11 @@ __all__ = [
     "RunEnded",
     "RunError",
     "RunFailed",
+    "RunFinding",
+    "RunFindings",
     "RunInterrupted",
     "RunState",
+    "RunStep",
     "SearchMatch",
     "SendResult",
     "ServerInfo",

@@ -82,7 +82,7 @@ async def test_a_completed_step_is_not_repeated_after_a_restart(stage: Stage, sc
 
     script(answer)
     await stage.restart(runs=PATIENT)
-    thread_id, run_id = await ask(await stage.connect(), "pay")
+    thread_id, _ = await ask(await stage.connect(), "pay")
     await logged(stage, thread_id, "tool.finished")
     holds.clear()
     await stage.restart()
@@ -382,7 +382,7 @@ async def test_an_agent_may_hold_while_a_person_decides(stage: Stage, script: Sc
     script(answer)
     await stage.restart(runs=RunSettings(concurrent=1))
     wire = await stage.connect()
-    thread_id, run_id = await ask(wire, "hi")
+    thread_id, _ = await ask(wire, "hi")
     log = await logged(stage, thread_id, "run.waiting")
     other, _ = await ask(wire, "hi again")
     await logged(stage, other, "run.waiting")  # a turn that only waits leaves its place to another
