@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from gateway.patterns import checked_pattern
 from protocol import limits
 from protocol.scopes import Scope
 
@@ -278,5 +279,6 @@ class RouteSettings(Section):
     """true: only when the bot is addressed in a room by a mention; false: only when it is not."""
     command: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")] | None = None
     """Only for messages that begin with `/COMMAND` or `!COMMAND`; the agent gets the text behind it."""
-    pattern: Annotated[str, Field(max_length=500)] | None = None
-    """Only for texts in which this regular expression is found. Searched in the first 1,000 characters."""
+    pattern: Annotated[str, Field(max_length=500), AfterValidator(checked_pattern)] | None = None
+    """Only for texts in which this regular expression is found. Searched in the first 1,000 characters; one that could
+    take very long over some text is refused."""

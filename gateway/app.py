@@ -59,6 +59,7 @@ from gateway.services.pairings import Pairings
 from gateway.services.receipts import Receipts
 from gateway.services.reloading import Reloading
 from gateway.services.replay import Replays
+from gateway.services.routing import Routing
 from gateway.services.run_doctor import RunDoctor
 from gateway.services.scheduler import Capacity, Scheduler
 from gateway.services.tokens import Tokens
@@ -120,11 +121,12 @@ class Gateway:
         self._workers = WorkerPool()
         parts = AgentParts(settings.directory, _secret, self._workers)
         self._agents = Agents(settings.agents, settings.default_agent_id, parts)
+        self._routing = Routing(settings.routes, settings.default_agent_id, self._agents)
         sizes = settings.limits
         composer = Composer(
             clock,
             self._channels,
-            settings.default_agent_id,
+            self._routing,
             settings.runs.queue_max,
             sizes.attachments,
             messages_max=settings.runs.messages_max,
@@ -152,7 +154,7 @@ class Gateway:
             leases.owner,
             clock,
         )
-        self.reloading = Reloading(settings, self._agents, lambda routes, default: None, store.audit, clock)
+        self.reloading = Reloading(settings, self._agents, self._routing.replace, store.audit, clock)
         self._intakes = [(adapter, self._intake(channel, adapter, composer)) for channel, adapter in adapters]
         context = self._edge(identity, composer, local_secret)
         self._server = Server(context, settings, self._missing)
@@ -296,6 +298,7 @@ class Gateway:
             store.threads,
             store.runs,
             agents,
+            self._routing,
             self._hub,
             composer,
             clock,
@@ -309,6 +312,7 @@ class Gateway:
             Operational(
                 info,
                 AgentsView(agents, self._scheduler.running, self._breakers.state, self._workers.count),
+                self._routing,
                 self.reloading,
                 self._health,
                 tokens,

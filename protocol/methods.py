@@ -45,6 +45,8 @@ from protocol.requests import (
     PairingListParams,
     PairingListResult,
     PairingResult,
+    RouteExplainParams,
+    RouteExplainResult,
     RunCancelParams,
     RunDiagnoseParams,
     RunDiagnoseResult,
@@ -149,6 +151,7 @@ _ROWS: Final = (
     Method("agent.list", NoParams, AgentListResult, Scope.AGENT_READ, "All agents"),
     Method("agent.get", AgentParams, AgentResult, Scope.AGENT_READ, "Read one agent"),
     Method("agent.reload", NoParams, AgentReloadResult, Scope.AGENT_CONTROL, "Read agents and routes again"),
+    Method("route.explain", RouteExplainParams, RouteExplainResult, Scope.AGENT_READ, "Who would answer"),
     Method("channel.list", NoParams, ChannelListResult, Scope.CHANNEL_READ, "All channel accounts"),
     Method(
         "channel.status", ChannelParams, ChannelResult, Scope.CHANNEL_READ, "How one channel account fares"

@@ -31,6 +31,7 @@ def table(
         "agent.list": operational.agent_list,
         "agent.get": operational.agent_get,
         "agent.reload": operational.agent_reload,
+        "route.explain": operational.route_explain,
         "channel.list": operational.channel_list,
         "channel.status": operational.channel_status,
         "delivery.list": delivering.delivery_list,

@@ -4,6 +4,7 @@ from gateway.edge.dispatch import Call
 from gateway.services.agents import AgentsView
 from gateway.services.health import ChannelHealth
 from gateway.services.reloading import Reloading
+from gateway.services.routing import Routing
 from gateway.services.tokens import Tokens
 from protocol import requests as wire
 from protocol.errors import ErrorKind, Fault, invalid_params
@@ -18,6 +19,7 @@ class Operational:
         self,
         info: wire.ServerInfoResult,
         agents: AgentsView,
+        routing: Routing,
         reloading: Reloading,
         health: ChannelHealth,
         tokens: Tokens,
@@ -26,6 +28,7 @@ class Operational:
     ) -> None:
         self._info = info
         self._agents = agents
+        self._routing = routing
         self._reloading = reloading
         self._health = health
         self._tokens = tokens
@@ -43,6 +46,9 @@ class Operational:
 
     async def agent_reload(self, call: Call, params: wire.NoParams) -> Result:
         return await self._reloading.reload(call.act)
+
+    async def route_explain(self, call: Call, params: wire.RouteExplainParams) -> Result:
+        return wire.RouteExplainResult(route=self._routing.explain(params))
 
     async def channel_list(self, call: Call, params: wire.NoParams) -> Result:
         return wire.ChannelListResult(channels=await self._health.statuses())
