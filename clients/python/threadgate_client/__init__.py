@@ -10,9 +10,13 @@
 
     asyncio.run(main())
 
+An `Agent` is the other side: a process that answers (`agent.py`).
+
 Everything public is named here; modules are an implementation detail, but for `errors`, which shows the tree.
 """
 
+from threadgate_client.agent import Agent
+from threadgate_client.agent_run import AgentRun, Decision, PastFile, PastMessage
 from threadgate_client.answers import (
     ConnectionLimits,
     CreatedToken,
@@ -30,6 +34,7 @@ from threadgate_client.blobs import Blob, Disconnected, Download
 from threadgate_client.client import Client
 from threadgate_client.closing import RetryVerdict
 from threadgate_client.errors import (
+    AgentError,
     ApprovalRequired,
     BudgetExceeded,
     Busy,
@@ -56,6 +61,7 @@ from threadgate_client.errors import (
     RunEnded,
     RunFailed,
     RunInterrupted,
+    StepFailed,
     SubscriptionReset,
     ThreadgateError,
     TooLarge,
@@ -69,7 +75,7 @@ from threadgate_client.outputs import Item
 from threadgate_client.records import (
     RUN_ENDINGS,
     Actor,
-    Agent,
+    AgentInfo,
     Approval,
     AuditEntry,
     BlobPart,
@@ -96,6 +102,9 @@ __all__ = [
     "RUN_ENDINGS",
     "Actor",
     "Agent",
+    "AgentError",
+    "AgentInfo",
+    "AgentRun",
     "Approval",
     "ApprovalRequired",
     "AuditEntry",
@@ -114,6 +123,7 @@ __all__ = [
     "CreatedToken",
     "Cursor",
     "DeadlineExceeded",
+    "Decision",
     "Delivery",
     "Disconnected",
     "Download",
@@ -142,6 +152,8 @@ __all__ = [
     "Pairing",
     "PairingRequired",
     "Part",
+    "PastFile",
+    "PastMessage",
     "PolicyDenied",
     "Principal",
     "ProtocolViolation",
@@ -165,6 +177,7 @@ __all__ = [
     "SearchMatch",
     "SendResult",
     "ServerInfo",
+    "StepFailed",
     "Subscription",
     "SubscriptionReset",
     "TextPart",

@@ -16,7 +16,7 @@ from threadgate_client.journals import Replay, RunFindings, RunStep
 from threadgate_client.listings import HistoryListing, Listing
 from threadgate_client.networks import Channel, Delivery
 from threadgate_client.records import (
-    Agent,
+    AgentInfo,
     Approval,
     AuditEntry,
     Pairing,
@@ -208,13 +208,15 @@ class Runs(Group):
 class Agents(Group):
     """`agent.*`."""
 
-    async def list(self) -> tuple[Agent, ...]:
+    async def list(self) -> tuple[AgentInfo, ...]:
         """All agents."""
-        return Fields(await self._engine.request("agent.list", {}), "agents").many("agents", Agent.from_json)
+        return Fields(await self._engine.request("agent.list", {}), "agents").many(
+            "agents", AgentInfo.from_json
+        )
 
-    async def get(self, agent_id: str) -> Agent:
+    async def get(self, agent_id: str) -> AgentInfo:
         """Read one agent."""
-        return await self._one("agent.get", "agent", Agent.from_json, agent_id=agent_id)
+        return await self._one("agent.get", "agent", AgentInfo.from_json, agent_id=agent_id)
 
     async def reload(self) -> Reloaded:
         """Let the gateway read its agents and routes again. Raises InvalidState when they are not valid."""
@@ -326,10 +328,25 @@ class Tokens(Group):
     """`token.*`."""
 
     async def create(
-        self, role: str, *, name: str = "", ttl_s: int | None = None, idempotency_key: str | None = None
+        self,
+        role: str,
+        *,
+        name: str = "",
+        ttl_s: int | None = None,
+        agent_id: str | None = None,
+        idempotency_key: str | None = None,
     ) -> CreatedToken:
-        """Make a token; without `ttl_s` it does not expire. Its secret is shown this once."""
-        params = {"role": role, "name": name, "ttl_s": ttl_s, "idempotency_key": idempotency_key}
+        """Make a token; without `ttl_s` it does not expire. Its secret is shown this once.
+
+        With the role agent, `agent_id` names the agent that processes with this token answer for.
+        """
+        params = {
+            "role": role,
+            "name": name,
+            "ttl_s": ttl_s,
+            "agent_id": agent_id,
+            "idempotency_key": idempotency_key,
+        }
         return CreatedToken.from_json(await self._engine.request("token.create", given(params)))
 
     def list(self, *, limit: int = limits.PAGE_DEFAULT, cursor: str | None = None) -> Listing[Token]:

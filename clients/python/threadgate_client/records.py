@@ -298,9 +298,9 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Agent:
-    """Somebody who answers. `state` is draft, released, suspended, or a newer one; `breaker` is closed, open,
-    half_open, or a newer word. `problem` says why it cannot answer at all."""
+class AgentInfo:
+    """Somebody who answers, as the gateway knows them. `state` is draft, released, suspended, or a newer one;
+    `breaker` is closed, open, half_open, or a newer word. `problem` says why it cannot answer at all."""
 
     id: str
     name: str
@@ -318,7 +318,7 @@ class Agent:
     problem: str | None = None
 
     @classmethod
-    def from_json(cls, value: object) -> "Agent":
+    def from_json(cls, value: object) -> "AgentInfo":
         """Read the wire's form. Raises ProtocolViolation."""
         wire = Fields(value, "agent")
         return cls(
@@ -387,6 +387,7 @@ class Token:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    agent_id: str | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "Token":
@@ -399,6 +400,7 @@ class Token:
             created_at=wire.instant("created_at"),
             expires_at=wire.maybe_instant("expires_at"),
             revoked_at=wire.maybe_instant("revoked_at"),
+            agent_id=wire.maybe_text("agent_id"),
         )
 
 
