@@ -70,6 +70,7 @@ from threadgate_client.errors import (
 )
 from threadgate_client.items import Cursor, Lagging, Live, Reset, TextUpdate
 from threadgate_client.journals import Replay, RunFinding, RunFindings, RunStep
+from threadgate_client.networks import Channel, ChannelGap, Delivery
 from threadgate_client.outputs import Item
 from threadgate_client.records import (
     RUN_ENDINGS,
@@ -78,9 +79,6 @@ from threadgate_client.records import (
     Approval,
     AuditEntry,
     BlobPart,
-    Channel,
-    ChannelGap,
-    Delivery,
     Event,
     EventKind,
     Message,

@@ -14,12 +14,11 @@ from threadgate_client.engine import Engine
 from threadgate_client.fields import Fields
 from threadgate_client.journals import Replay, RunFindings, RunStep
 from threadgate_client.listings import HistoryListing, Listing
+from threadgate_client.networks import Channel, Delivery
 from threadgate_client.records import (
     AgentInfo,
     Approval,
     AuditEntry,
-    Channel,
-    Delivery,
     Pairing,
     Run,
     Thread,
