@@ -18,7 +18,7 @@ CONNECTIONS: Final = 1000
 IDLE_CONNECTIONS: Final = 100
 """Kept for the next request: a new one costs a TLS handshake."""
 ANSWER_BYTES: Final = 64 * MIB
-"""Of one answer. The longest texts of today's models have 4 bytes a token in events of 250: 128,000 tokens fit twice."""
+"""Of one answer. Models write up to 128,000 tokens, each in an event of about 250 bytes: that fits twice."""
 EVENT_BYTES: Final = MIB
 """Of one server-sent event, or of a body that is none. Events of providers have less than a KiB."""
 _TAIL: Final = 3
@@ -70,5 +70,3 @@ class _BoundedStream(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
-
-

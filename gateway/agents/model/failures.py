@@ -7,7 +7,9 @@ said is the category, the status and the provider's own code where it is a plain
 import re
 from typing import Final
 
+import httpx2
 from pydantic_ai.exceptions import (
+    AgentRunError,
     ContentFilterError,
     ModelAPIError,
     ModelAuthenticationError,
@@ -22,13 +24,16 @@ from pydantic_ai.exceptions import (
     ModelServerError,
     ModelTimeoutError,
     ModelUnavailableError,
-    UnexpectedModelBehavior,
     UserError,
 )
 
 from gateway.agents.model.connection import AnswerTooLarge
 from gateway.agents.port import AgentFailure
 
+NONSENSE: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError)
+"""What SDKs stumble with over JSON of another shape than they know."""
+FAILURES: Final = (AgentRunError, UserError, httpx2.HTTPError, TimeoutError, *NONSENSE)
+"""What can come out of a model request."""
 RETRY_AFTER_MAX_S: Final = 3600.0
 """A provider that says longer is not waited for so long: somebody would have to notice first."""
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
@@ -36,8 +41,8 @@ _CAUSES_MAX: Final = 10
 """How deep a cause is looked for; exceptions may be chained in a circle."""
 
 
-def failure_of(error: Exception, model: str) -> AgentFailure | None:
-    """What the failure of a model call means; None when it is none of the provider's (an error of ours)."""
+def failure_of(error: Exception, model: str) -> AgentFailure:
+    """What one of FAILURES means."""
     if (large := _caused_by(error, AnswerTooLarge)) is not None:
         return AgentFailure("too_large", f"{model} sent too much: {large}.")
     if isinstance(error, TimeoutError):
@@ -45,12 +50,14 @@ def failure_of(error: Exception, model: str) -> AgentFailure | None:
     if isinstance(error, ModelAPIError):
         return _api_failure(error, model)
     if isinstance(error, ContentFilterError):
-        return AgentFailure("content_refused", f"{model} refused to answer: its provider's filter stopped it.")
-    if isinstance(error, UnexpectedModelBehavior):
-        return AgentFailure("bad_output", f"{model} sent an answer that makes no sense.")
+        return AgentFailure(
+            "content_refused", f"{model} refused to answer: its provider's filter stopped it."
+        )
     if isinstance(error, UserError):
         return AgentFailure("bad_configuration", f"{model} cannot be used with these settings.")
-    return None
+    if isinstance(error, httpx2.HTTPError):
+        return AgentFailure("agent_unavailable", f"{model} broke off its answer.", passes=True)
+    return AgentFailure("bad_output", f"{model} sent an answer that makes no sense.")
 
 
 _REJECTIONS: Final[tuple[tuple[type[ModelAPIError], str, str], ...]] = (

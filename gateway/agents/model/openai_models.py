@@ -3,10 +3,12 @@
 Repeating a request is the turn's business, so the SDK's own repetitions are off.
 """
 
-from typing import Final
+from typing import Final, TypeVar, cast
 
 import httpx2
 from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionChunk
+from pydantic import ValidationError
 from pydantic_ai.models import Model
 from pydantic_ai.models.ollama import OllamaModel
 from pydantic_ai.models.openai import OpenAIChatModel
@@ -14,6 +16,8 @@ from pydantic_ai.profiles.openai import OpenAIModelProfile
 from pydantic_ai.providers.ollama import OllamaProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
+
+ResponseT = TypeVar("ResponseT")
 
 NO_KEY: Final = "none"
 """The SDK insists on a key, and would look for one in the environment."""
@@ -39,7 +43,25 @@ def compatible_model(name: str, base_url: str, key: str | None, http: httpx2.Asy
     return OpenAIChatModel(name, provider=provider, profile=PROFILE)
 
 
+class _Client(AsyncOpenAI):
+    """The SDK's client, with chunks checked by pydantic's compiled validator where that is possible.
+
+    The SDK builds them field by field in Python, 0.15 ms each: three quarters of the time a short answer takes. What
+    does not fit the published schema is still built that way, which puts up with anything.
+    """
+
+    def _process_response_data(
+        self, *, data: object, cast_to: type[ResponseT], response: httpx2.Response
+    ) -> ResponseT:
+        if cast_to is ChatCompletionChunk:
+            try:
+                return cast("ResponseT", ChatCompletionChunk.model_validate(data))
+            except ValidationError:
+                pass
+        return super()._process_response_data(data=data, cast_to=cast_to, response=response)
+
+
 def _client(base_url: str, key: str | None, http: httpx2.AsyncClient) -> AsyncOpenAI:
-    return AsyncOpenAI(
+    return _Client(
         base_url=base_url, api_key=key or NO_KEY, http_client=http, timeout=http.timeout, max_retries=0
     )

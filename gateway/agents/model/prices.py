@@ -1,4 +1,4 @@
-"""What a model call costs: prices of the settings, else those of genai-prices. Pure, but for the list in its package."""
+"""What a model call costs: prices of the settings, else those of genai-prices. Pure."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -28,7 +28,9 @@ def bill(settings: ModelSettings, response: ModelResponse) -> Bill:
     told_in, told_out = settings.input_price, settings.output_price
     listed = None if told_in is not None and told_out is not None else _listed(response)
     cost_in = listed[0] if told_in is None and listed else Decimal(str(told_in or 0)) * tokens.input_tokens
-    cost_out = listed[1] if told_out is None and listed else Decimal(str(told_out or 0)) * tokens.output_tokens
+    cost_out = (
+        listed[1] if told_out is None and listed else Decimal(str(told_out or 0)) * tokens.output_tokens
+    )
     is_priced = listed is not None or (told_in is not None and told_out is not None)
     return Bill(
         Usage(
