@@ -14,8 +14,6 @@ from protocol.scopes import Scope
 
 AgentId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-TOOL_SCOPES: Final = frozenset({Scope.THREAD_READ})
-"""Scopes that a tool of the gateway can need."""
 
 
 def _checked_address(value: str) -> str:
@@ -65,8 +63,9 @@ class AgentSettings(Section):
     """Another agent that answers when this one cannot: its retries are used up, or its circuit breaker is open."""
     retry_interrupted: bool = True
     """Whether a run that a restart interrupted is queued again, when the agent cannot continue it."""
-    scopes: tuple[Scope, ...] = (Scope.THREAD_READ,)
-    """What its tools may do in the gateway; a tool that needs more is refused at the start."""
+    scopes: tuple[Scope, ...] = ()
+    """What it may do in the gateway beyond the thread it answers in: with thread.read its search finds messages of
+    every thread, whoever asks."""
 
 
 class DemoSettings(AgentSettings):
@@ -191,8 +190,8 @@ class AcpSettings(AgentSettings):
     env: dict[str, SecretStr] = {}
     """Its environment, by reference or as it is; it inherits only PATH, HOME and the locale."""
     idempotent: bool = False
-    """Whether a prompt whose outcome nobody knows (the gateway or the agent died) may simply be given again; otherwise a
-    person is asked."""
+    """Whether a prompt whose outcome nobody knows (the gateway or the agent died) may simply be given again; otherwise
+    a person is asked."""
     start_timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
     """Time for its start and its session."""
     memory_mb: Annotated[int, Field(ge=16)] | None = None

@@ -17,6 +17,7 @@ from protocol.records import Record
 from protocol.requests import (
     AgentListResult,
     AgentParams,
+    AgentReloadResult,
     AgentResult,
     ApprovalDecideParams,
     ApprovalListParams,
@@ -45,11 +46,15 @@ from protocol.requests import (
     PairingListResult,
     PairingResult,
     RunCancelParams,
+    RunDiagnoseParams,
+    RunDiagnoseResult,
     RunListParams,
     RunListResult,
     RunParams,
+    RunReplayResult,
     RunResult,
     RunRetryParams,
+    RunStepsResult,
     ServerInfoResult,
     ThreadChangeParams,
     ThreadCreateParams,
@@ -129,8 +134,20 @@ _ROWS: Final = (
     Method("run.list", RunListParams, RunListResult, Scope.RUN_READ, "Page through runs"),
     Method("run.cancel", RunCancelParams, RunResult, Scope.RUN_CONTROL, "Stop a run"),
     Method("run.retry", RunRetryParams, RunResult, Scope.RUN_CONTROL, "Run the same input again"),
+    Method("run.steps", RunParams, RunStepsResult, Scope.RUN_READ, "Read a run's journal"),
+    Method(
+        "run.diagnose",
+        RunDiagnoseParams,
+        RunDiagnoseResult,
+        Scope.RUN_READ,
+        "Why unfinished runs are where they are",
+    ),
+    Method("run.replay", RunParams, RunReplayResult, Scope.RUN_READ, "Execute a recorded run again"),
     Method("agent.list", NoParams, AgentListResult, Scope.AGENT_READ, "All agents"),
     Method("agent.get", AgentParams, AgentResult, Scope.AGENT_READ, "Read one agent"),
+    Method(
+        "agent.reload", NoParams, AgentReloadResult, Scope.AGENT_CONTROL, "Read agents and routes again"
+    ),
     Method("channel.list", NoParams, ChannelListResult, Scope.CHANNEL_READ, "All channel accounts"),
     Method(
         "channel.status", ChannelParams, ChannelResult, Scope.CHANNEL_READ, "How one channel account fares"

@@ -195,9 +195,9 @@ class Found:
 
     thread_id: str
     thread_title: str
-    role: str
+    message_id: str
     text: str
-    at_ms: int
+    at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,8 @@ class RunContext:
     """What one attempt of a run works with.
 
     `files` came with the message, in its order. `said` reads the last messages of the thread, up to the one to
-    answer, which is the last of them. `search` finds messages by words in the threads that the agent may read.
+    answer, which is the last of them. `search` finds messages by words: in this thread, and with the scope
+    thread.read in all of them.
     `ask` asks a person while the agent goes on living, for agents that cannot be run again over their steps
     (a program that waits for a permission); all others give an AgentAsk. `recovered`: an earlier attempt was cut
     off by the end of its process.

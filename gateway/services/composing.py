@@ -3,7 +3,7 @@
 Both ways in use it, so that a message from a chat network and one from a client are the same thing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
 import orjson
@@ -22,6 +22,10 @@ REPLACED: Final = "a newer message took its place"
 """Why on_busy="interrupt" ends a run."""
 TAKEN_BACK: Final = "the message was deleted"
 """Why a run is cancelled that had not begun to answer it, or would have to begin again."""
+HELD: Final = "a person has taken over this thread"
+"""Why nobody but they answer in it."""
+MESSAGES_MAX: Final = 100_000
+"""Messages of one thread unless told: years of a conversation."""
 STOPPED: Final = "*Stopped.*"
 INTERRUPTED: Final = "*The answer was interrupted. Please ask again.*"
 """What a room shows below an answer that will not be completed."""
@@ -35,12 +39,22 @@ class Composer:
     """Makes `NewMessage`s and endings. Holds only what they are made with."""
 
     def __init__(
-        self, clock: Clock, channels: Channels, default_agent_id: str, queue_max: int, files_max: int = 10
+        self,
+        clock: Clock,
+        channels: Channels,
+        default_agent_id: str,
+        queue_max: int,
+        files_max: int = 10,
+        *,
+        messages_max: int = MESSAGES_MAX,
+        steerable: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self._clock = clock
         self._channels = channels
         self._default_agent_id = default_agent_id
         self._files_max = files_max
+        self._messages_max = messages_max
+        self._steerable = steerable
         self.queue_max = queue_max
 
     def message(
@@ -82,6 +96,9 @@ class Composer:
             interrupt=self.cancelled(REPLACED, origin) if on_busy == "interrupt" else None,
             restore_archived=restore_archived,
             files=tuple(files),
+            steerable=self._steerable() if on_busy == "steer" else frozenset(),
+            messages_max=self._messages_max,
+            held=Ending(TRANSITIONS[RunEvent.CANCEL], HELD),
         )
 
     def arriving(self, channel: str, account: str, attachments: Sequence[Attachment]) -> list[ArrivingFile]:

@@ -9,7 +9,8 @@ from protocol.frames import RawJson
 from protocol.ids import IdPrefix
 from protocol.records import BlobPart, Origin, TextPart
 from protocol.requests import MessageSendParams, ThreadCreateParams
-from storage.ports import BlobStore, RunStore, ThreadStore
+from storage.ports import BlobStore, ThreadStore
+from storage.run_ports import RunStore
 from storage.values import Act, NewThread
 
 CLIENT_ORIGIN = Origin(kind="client")
@@ -40,7 +41,7 @@ class Conversations:
 
     async def create_thread(self, act: Act, params: ThreadCreateParams) -> RawJson:
         """An empty thread. Raises Fault not_found for an unknown agent."""
-        agent_id = self._agents.get(params.agent_id or self._agents.default_id).record.id
+        agent_id = self._agents.get(params.agent_id or self._agents.default_id).settings.id
         thread_id = self._clock.new_id(IdPrefix.THREAD)
         return await self._threads.create(
             act, NewThread(thread_id, agent_id, params.title or "", CLIENT_ORIGIN)

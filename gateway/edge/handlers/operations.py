@@ -1,8 +1,9 @@
 """Handlers of the server itself, agents, channels, tokens and the audit log."""
 
-from gateway.agents.registry import Agents
 from gateway.edge.dispatch import Call
+from gateway.services.agents import AgentsView
 from gateway.services.health import ChannelHealth
+from gateway.services.reloading import Reloading
 from gateway.services.tokens import Tokens
 from protocol import requests as wire
 from protocol.errors import ErrorKind, Fault
@@ -16,7 +17,8 @@ class Operational:
     def __init__(
         self,
         info: wire.ServerInfoResult,
-        agents: Agents,
+        agents: AgentsView,
+        reloading: Reloading,
         health: ChannelHealth,
         tokens: Tokens,
         identities: IdentityStore,
@@ -24,19 +26,23 @@ class Operational:
     ) -> None:
         self._info = info
         self._agents = agents
+        self._reloading = reloading
         self._health = health
         self._tokens = tokens
         self._identities = identities
         self._audit = audit
 
     async def server_info(self, call: Call, params: wire.NoParams) -> Result:
-        return self._info
+        return self._info.model_copy(update={"default_agent_id": self._agents.default_id})
 
     async def agent_list(self, call: Call, params: wire.NoParams) -> Result:
-        return wire.AgentListResult(agents=self._agents.records())
+        return wire.AgentListResult(agents=self._agents.all())
 
     async def agent_get(self, call: Call, params: wire.AgentParams) -> Result:
-        return wire.AgentResult(agent=self._agents.get(params.agent_id).record)
+        return wire.AgentResult(agent=self._agents.get(params.agent_id))
+
+    async def agent_reload(self, call: Call, params: wire.NoParams) -> Result:
+        return await self._reloading.reload(call.act)
 
     async def channel_list(self, call: Call, params: wire.NoParams) -> Result:
         return wire.ChannelListResult(channels=await self._health.statuses())
