@@ -35,6 +35,8 @@ UNSAID_CHARS: Final = 4 * TEXT_CHARS
 """Of what a response has beside its text (thoughts, arguments): more than any model thinks in one go."""
 CALLS_MAX: Final = 64
 """Tool calls of one response; providers make up to a handful."""
+GATHER_S: Final = 0.01
+"""The longest a piece waits for others that arrived with it: nobody sees that, subscribers get deltas 40 ms apart."""
 BEAT_S: Final = 5.0
 """A model that thinks aloud gives a sign of life this often."""
 
@@ -72,6 +74,7 @@ class Asking:
         try:
             while not reading.done() or self._pieces:
                 await self._ready.wait()
+                await self._gathered()
                 self._ready.clear()
                 text = self._take(is_last=reading.done())
                 if text or not reading.done():
@@ -83,6 +86,15 @@ class Asking:
                 await asyncio.gather(reading, return_exceptions=True)
         if failure is not None:
             raise failure
+
+    async def _gathered(self) -> None:
+        """Let the reader take what has arrived: the library passes the loop's turn on after every single piece."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + GATHER_S
+        count = 0
+        while count < len(self._pieces) and loop.time() < until:
+            count = len(self._pieces)
+            await asyncio.sleep(0)
 
     def _take(self, *, is_last: bool) -> str:
         text = "".join(self._pieces)

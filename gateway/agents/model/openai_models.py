@@ -21,8 +21,11 @@ ResponseT = TypeVar("ResponseT")
 
 NO_KEY: Final = "none"
 """The SDK insists on a key, and would look for one in the environment."""
-PROFILE: Final = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True)
-"""A stream that ends without saying why was cut off, even when the connection was closed in good order."""
+PROFILE: Final = OpenAIModelProfile(
+    openai_chat_streaming_requires_finish_reason=True, openai_chat_supports_multiple_system_messages=False
+)
+"""A stream that ends without saying why was cut off, even when the connection was closed in good order. Some servers'
+templates take one system message only, and it makes no difference to the others."""
 
 
 def openai_model(name: str, base_url: str, key: str | None, http: httpx2.AsyncClient) -> Model:

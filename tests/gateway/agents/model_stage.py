@@ -1,5 +1,6 @@
-"""Agents of kind="model" over the stand-in endpoint or a model of pydantic-ai's own, and a tool that counts its effects."""
+"""Agents of kind="model" over the stand-in or a model of pydantic-ai's own, and a tool that counts its effects."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -95,3 +96,10 @@ def over_model(model: Model, *tools: Tool, **more: Any) -> ModelAgent:
 def _box(tools: tuple[Tool, ...]) -> Toolbox:
     known: Mapping[str, Tool] = {tool.name: tool for tool in tools}
     return Toolbox(known)
+
+
+async def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for something that happens on another connection, which gives no event here."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
