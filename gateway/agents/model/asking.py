@@ -31,8 +31,9 @@ from gateway.agents.model.text import sound
 from gateway.agents.port import AgentFailure
 from protocol.limits import TEXT_CHARS
 
-UNSAID_CHARS: Final = 4 * TEXT_CHARS
-"""Of what a response has beside its text (thoughts, arguments): more than any model thinks in one go."""
+UNSAID_CHARS: Final = 2 * TEXT_CHARS
+"""Of what a response has beside its text (thoughts, arguments): 128,000 tokens. The library copies what it has with
+every piece, so this bounds the time that takes, too."""
 CALLS_MAX: Final = 64
 """Tool calls of one response; providers make up to a handful."""
 GATHER_S: Final = 0.01

@@ -17,8 +17,8 @@ CONNECTIONS: Final = 1000
 """At once to one provider: as many runs as a gateway is made for."""
 IDLE_CONNECTIONS: Final = 100
 """Kept for the next request: a new one costs a TLS handshake."""
-ANSWER_BYTES: Final = 64 * MIB
-"""Of one answer. Models write up to 128,000 tokens, each in an event of about 250 bytes: that fits twice."""
+ANSWER_BYTES: Final = 32 * MIB
+"""Of one answer. Models write up to 128,000 tokens, each in an event of about 250 bytes."""
 EVENT_BYTES: Final = MIB
 """Of one server-sent event, or of a body that is none. Events of providers have less than a KiB."""
 _TAIL: Final = 3

@@ -5,6 +5,7 @@ said is the category, the status and the provider's own code where it is a plain
 """
 
 import re
+from http import HTTPStatus
 from typing import Final
 
 import httpx2
@@ -72,20 +73,23 @@ _REJECTIONS: Final[tuple[tuple[type[ModelAPIError], str, str], ...]] = (
 
 def _api_failure(error: ModelAPIError, model: str) -> AgentFailure:
     detail = _detail(error)
+    status = error.status_code if isinstance(error, ModelHTTPError) else None
+    if status == HTTPStatus.REQUEST_TIMEOUT or isinstance(error, ModelTimeoutError | ModelRequestTimeout):
+        return _passing("timeout", f"{model} did not answer in time.", error)
+    if status == HTTPStatus.TOO_MANY_REQUESTS and not isinstance(error, ModelQuotaExceededError):
+        return _passing("rate_limited", f"{model} takes no more requests at the moment{detail}.", error)
     for category, kind, says in _REJECTIONS:
         if isinstance(error, category):
             return AgentFailure(kind, f"{model} {says}{detail}.")
     if isinstance(error, ModelRateLimitError):
         return _passing("rate_limited", f"{model} takes no more requests at the moment{detail}.", error)
-    if isinstance(error, ModelTimeoutError | ModelRequestTimeout):
-        return _passing("timeout", f"{model} did not answer in time.", error)
     if isinstance(error, ModelConnectionError):
         broke = error.phase == "read"
         says = "broke off its answer" if broke else "cannot be reached"
         return _passing("agent_unavailable", f"{model} {says}.", error)
     if isinstance(error, ModelUnavailableError | ModelServerError):
         return _passing("provider_error", f"{model} has a problem of its own{detail}.", error)
-    if isinstance(error, ModelHTTPError) and error.status_code < 500:
+    if status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return AgentFailure("bad_request", f"{model} refuses the request{detail}.")
     if (cause := error.__cause__) is not None and isinstance(cause, ValueError):
         # What could not be decoded: json.JSONDecodeError and UnicodeDecodeError are ValueErrors.

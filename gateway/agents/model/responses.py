@@ -1,6 +1,7 @@
 """A conversation as the journal keeps it: what identifies a request, and a response as JSON and back. Pure."""
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -24,7 +25,7 @@ from pydantic_ai.tools import ToolDefinition
 
 from gateway.agents.model.text import sound
 from gateway.agents.port import AgentFailure, Json
-from protocol.canonical import canonical, digest
+from protocol.canonical import digest
 
 _RESPONSE: Final = TypeAdapter(ModelResponse)
 _CALL_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
@@ -39,13 +40,8 @@ def digest_of(messages: Iterable[ModelMessage], parameters: ModelRequestParamete
 
 
 def record_of(response: ModelResponse) -> Json:
-    """A response for the journal. Raises AgentFailure (`bad_output`) for what cannot be kept as JSON."""
-    try:
-        record = _RESPONSE.dump_python(response, mode="json", exclude_none=True, warnings="error")
-        canonical(record)
-    except (ValueError, TypeError) as error:
-        raise AgentFailure("bad_output", "The model sent an answer that is no JSON.") from error
-    return record
+    """A tidied response for the journal."""
+    return _RESPONSE.dump_python(response, mode="json", exclude_none=True)
 
 
 def response_of(record: Json) -> ModelResponse:
@@ -61,10 +57,11 @@ def response_of(record: Json) -> ModelResponse:
 def tidied(response: ModelResponse, taken: set[str]) -> ModelResponse:
     """The response with texts that can be encoded, and with tool call ids that no other call of the run has.
 
-    `taken` gets the ids. Which id a call gets depends only on those before it. Details of the provider that nobody
-    reads again are left out.
+    `taken` gets the ids. Which id a call gets depends only on those before it. What nobody here reads is left out:
+    details of the provider, files the model made.
     """
-    parts = [_tidied(part, index, taken) for index, part in enumerate(response.parts)]
+    kept_parts = [part for part in response.parts if isinstance(part, TextPart | ThinkingPart | ToolCallPart)]
+    parts = [_tidied(part, index, taken) for index, part in enumerate(kept_parts)]
     details = (response.provider_details or {}).get("refusal")
     kept = {"refusal": sound(details)} if isinstance(details, str) else None
     return replace(response, parts=parts, provider_details=kept)
@@ -80,15 +77,16 @@ def calls_of(response: ModelResponse) -> list[ToolCallPart]:
     return [part for part in response.parts if isinstance(part, ToolCallPart)]
 
 
-def _tidied(part: ModelResponsePart, index: int, taken: set[str]) -> ModelResponsePart:
-    if isinstance(part, TextPart | ThinkingPart):
-        return replace(part, content=sound(part.content))
+def _tidied(
+    part: TextPart | ThinkingPart | ToolCallPart[Any], index: int, taken: set[str]
+) -> TextPart | ThinkingPart | ToolCallPart[Any]:
     if isinstance(part, ToolCallPart):
         call: ToolCallPart[Any] = part
-        args = sound(call.args) if isinstance(call.args, str) else call.args
+        # As text, which can say NaN: a record turns it into null, and null is something else.
+        args = call.args if call.args is None or isinstance(call.args, str) else json.dumps(call.args)
         call_id = _free_id(call.tool_call_id, index, taken)
-        return replace(call, tool_name=sound(call.tool_name), args=args, tool_call_id=call_id)
-    return part
+        return replace(call, tool_name=sound(call.tool_name), args=args and sound(args), tool_call_id=call_id)
+    return replace(part, content=sound(part.content))
 
 
 def _free_id(wanted: str, index: int, taken: set[str]) -> str:

@@ -4,8 +4,8 @@ import re
 from typing import Final
 
 _CONTROL: Final = re.compile(
-    r"<\|[^|<>\n]{1,40}\|>"  # ChatML, Llama 3, Phi: <|im_start|>, <|eot_id|>
-    r"|<\uff5c[^\uff5c<>\n]{1,40}\uff5c>"  # DeepSeek, with full-width bars
+    r"<\|[^|<>\s]{1,40}\|>"  # ChatML, Llama 3, Phi: <|im_start|>, <|eot_id|>
+    r"|<\uff5c[^\uff5c<>\s]{1,40}\uff5c>"  # DeepSeek, with full-width bars
     r"|</?(?:start_of_turn|end_of_turn)>"  # Gemma
     r"|\[/?INST\]|<</?SYS>>|\[/?(?:SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]"  # Llama 2, Mistral
 )
