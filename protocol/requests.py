@@ -464,7 +464,7 @@ class RunStepResult(Record):
 
 
 class AgentReloadResult(Record):
-    """What reading the configuration again changed. One that is not valid changes nothing: the error says what is wrong."""
+    """What reading the configuration again changed. One that is not valid changes nothing and is an error."""
 
     changes: AgentChanges
 

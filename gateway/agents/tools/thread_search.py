@@ -1,4 +1,4 @@
-"""The tool `thread_search`: what was said in the threads that the agent may read."""
+"""The tool `thread_search`: what was said in the thread, or in all threads when the agent may read them."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ _PARAMETERS: Final[Schema] = {
 
 
 class ThreadSearch:
-    """`gateway.agents.tools.port.Tool`. Needs the scope thread.read."""
+    """`gateway.agents.tools.port.Tool`. How far it sees is decided by the run: see `RunContext.search`."""
 
     name: Final = "thread_search"
     description: Final = (

@@ -14,7 +14,6 @@ from gateway.agents.tools.clock import Clock
 from gateway.agents.tools.http_fetch import HttpFetch
 from gateway.agents.tools.port import Schema, Tool, ToolContext, ToolSource
 from gateway.agents.tools.thread_search import ThreadSearch
-from protocol.scopes import Scope
 
 _MCP: Final = "gateway.agents.tools.mcp_tools"
 """Imported when an agent has MCP servers, and not before: the package behind it takes a second."""
@@ -142,17 +141,11 @@ def _fetch(settings: ToolSettings, requires_approval: bool) -> Tool:
     return HttpFetch(settings.fetch, requires_approval)
 
 
-def _search(settings: ToolSettings, requires_approval: bool) -> Tool:
-    if Scope.THREAD_READ not in settings.scopes:
-        raise _refusal(settings, "the tool thread_search needs the scope thread.read in scopes")
-    return ThreadSearch(requires_approval)
-
-
 _BUILT_IN: Final[Mapping[str, Callable[[ToolSettings, bool], Tool]]] = {
     "calculator": lambda settings, requires_approval: Calculator(requires_approval),
     "clock": lambda settings, requires_approval: Clock(requires_approval),
     "http_fetch": _fetch,
-    "thread_search": _search,
+    "thread_search": lambda settings, requires_approval: ThreadSearch(requires_approval),
 }
 
 

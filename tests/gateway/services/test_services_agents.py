@@ -40,7 +40,12 @@ def secret(reference: SecretStr) -> str:
 def view(monkeypatch: pytest.MonkeyPatch, *settings: AgentSettings, kinds: str = "working") -> AgentsView:
     monkeypatch.setattr(registry, "KINDS", {kind: f"{__name__}:{kinds}" for kind in registry.KINDS})
     agents = Agents(settings, settings[0].id, AgentParts(Path(), secret))
-    return AgentsView(agents, lambda agent_id: 2, lambda agent_id: BreakerState.HALF_OPEN, lambda agent_id: 3)
+    return AgentsView(
+        agents,
+        running=lambda agent_id: 2,
+        breaker=lambda agent_id: BreakerState.HALF_OPEN,
+        workers=lambda agent_id: 3 if agent_id == "far" else None,
+    )
 
 
 def test_everything_that_is_configured_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +83,7 @@ def test_everything_that_is_configured_is_shown(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_workers_are_those_of_remote_agents_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = view(monkeypatch, DemoSettings(id="a"), RemoteSettings(id="b", kind="remote"))
+    made = view(monkeypatch, DemoSettings(id="a"), RemoteSettings(id="far", kind="remote"))
     assert [agent.workers for agent in made.all()] == [None, 3]
 
 
