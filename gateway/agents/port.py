@@ -247,16 +247,24 @@ class AgentFailure(Exception):
     """The agent cannot answer. `kind` is stable, the text is shown to people.
 
     `passes`: the same may work a little later, after `retry_after_s` when somebody said so. Then the attempt is made
-    again over what is recorded; and failures of this sort open the agent's circuit breaker.
+    again over what is recorded; and failures of this sort open the agent's circuit breaker, unless the agent is not
+    to be blamed: one of several processes that died says nothing about the others.
     """
 
     def __init__(
-        self, kind: str, message: str, *, passes: bool = False, retry_after_s: float | None = None
+        self,
+        kind: str,
+        message: str,
+        *,
+        passes: bool = False,
+        retry_after_s: float | None = None,
+        is_agents_fault: bool = True,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.passes = passes
         self.retry_after_s = retry_after_s
+        self.is_agents_fault = is_agents_fault
 
 
 class StepFailed(Exception):

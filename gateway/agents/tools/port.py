@@ -62,3 +62,28 @@ class Tool(Protocol):
         Raises StepFailed with a text for the agent, OutcomeUnknown when it may have been done all the same.
         """
         ...
+
+
+class ToolSource(Protocol):
+    """Somebody who offers tools that are known only while the gateway runs."""
+
+    @property
+    def name(self) -> str:
+        """Of the configuration; its tools are called `NAME.TOOL`."""
+        ...
+
+    async def start(self) -> None:
+        """Begin to connect; waits for nothing outside the process. Raises AgentFailure (`missing_secret`)."""
+        ...
+
+    async def stop(self) -> None:
+        """End whatever was started. Idempotent."""
+        ...
+
+    async def offered(self) -> list[Json]:
+        """A record of each tool it has now, for the journal. Raises StepFailed that says why nobody knows."""
+        ...
+
+    def recorded(self, record: Mapping[str, Any]) -> Tool:
+        """The tool of such a record."""
+        ...

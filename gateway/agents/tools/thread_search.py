@@ -1,6 +1,5 @@
-"""The tool `thread_search`: what was said in the threads that the agent may read."""
+"""The tool `thread_search`: what was said in the thread, or in all threads when the agent may read them."""
 
-from datetime import UTC, datetime
 from typing import Final
 
 from gateway.agents.port import Found, Json
@@ -23,7 +22,7 @@ _PARAMETERS: Final[Schema] = {
 
 
 class ThreadSearch:
-    """`gateway.agents.tools.port.Tool`. Needs the scope thread.read."""
+    """`gateway.agents.tools.port.Tool`. How far it sees is decided by the run: see `RunContext.search`."""
 
     name: Final = "thread_search"
     description: Final = (
@@ -37,18 +36,17 @@ class ThreadSearch:
         self.requires_approval = requires_approval
 
     async def call(self, arguments: dict[str, Json], context: ToolContext) -> Json:
-        """`{"messages": [{"thread", "thread_id", "role", "at", "text"}, …]}`."""
+        """`{"messages": [{"thread", "thread_id", "message_id", "at", "text"}, …]}`."""
         limit = int(arguments.get("limit", FOUND_DEFAULT))
         return {"messages": [_shown(found) for found in await context.search(arguments["words"], limit)]}
 
 
 def _shown(found: Found) -> Json:
     text = found.text if len(found.text) <= EXCERPT_CHARS else found.text[: EXCERPT_CHARS - 1] + "…"
-    at = datetime.fromtimestamp(found.at_ms // 1000, UTC)
     return {
         "thread": found.thread_title,
         "thread_id": found.thread_id,
-        "role": found.role,
-        "at": at.isoformat().replace("+00:00", "Z"),
+        "message_id": found.message_id,
+        "at": found.at,
         "text": text,
     }

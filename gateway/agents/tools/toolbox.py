@@ -1,19 +1,22 @@
 """Which tools an agent has, by its settings: built-in ones and those of its MCP servers."""
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from importlib import import_module
+from typing import Any, Final
 
-from gateway.agent_settings import ToolSettings
+from gateway.agent_settings import McpSettings, ToolSettings
 from gateway.agents.parts import AgentParts
-from gateway.agents.port import AgentFailure, Journal, Json, StepFailed
+from gateway.agents.port import AgentFailure, Journal, Json, Step, StepFailed, perform
 from gateway.agents.tools.calculator import Calculator
 from gateway.agents.tools.clock import Clock
 from gateway.agents.tools.http_fetch import HttpFetch
-from gateway.agents.tools.port import Schema, Tool, ToolContext
+from gateway.agents.tools.port import Schema, Tool, ToolContext, ToolSource
 from gateway.agents.tools.thread_search import ThreadSearch
-from protocol.scopes import Scope
 
+_MCP: Final = "gateway.agents.tools.mcp_tools"
+"""Imported when an agent has MCP servers, and not before: the package behind it takes a second."""
 _ANYTHING: Final[Schema] = {"type": "object"}
 
 
@@ -39,7 +42,7 @@ class Toolset(Mapping[str, Tool]):
             return self.known[name]
         for server, reason in self.missing.items():
             if name.startswith(f"{server}."):
-                return AbsentTool(name, f"The tools of {server} cannot be reached: {reason}")
+                return AbsentTool(name, reason)
         return AbsentTool(
             name, f"There is no tool {name!r}. There are: {', '.join(sorted(self.known)) or 'none'}."
         )
@@ -64,43 +67,85 @@ class AbsentTool:
 class Toolbox:
     """The tools of one agent, and what they need to live: `start` before the first run, `stop` after the last."""
 
-    def __init__(self, built_in: Mapping[str, Tool]) -> None:
+    def __init__(
+        self, built_in: Mapping[str, Tool], servers: Sequence[McpSettings], parts: AgentParts
+    ) -> None:
         self._built_in = built_in
+        self._servers = servers
+        self._parts = parts
+        self._sources: dict[str, ToolSource] = {}
 
     @classmethod
     def of(cls, settings: ToolSettings, parts: AgentParts) -> "Toolbox":
-        """What the settings say. Raises AgentFailure (`bad_configuration`, `missing_secret`) when that cannot be."""
+        """What the settings say. Raises AgentFailure (`bad_configuration`) when that cannot be."""
         wrong = set(settings.requires_approval) - set(settings.tools)
         if wrong:
             raise _refusal(settings, f"requires_approval names {_listed(wrong)}, which is not in tools")
-        return cls({name: _built_in(name, settings) for name in settings.tools})
+        names = [one.name for one in settings.mcp]
+        if len(set(names)) < len(names):
+            raise _refusal(settings, "two MCP servers have the same name")
+        return cls({name: _built_in(name, settings) for name in settings.tools}, settings.mcp, parts)
 
     async def start(self) -> None:
-        """Get ready; waits for nothing outside the process."""
+        """Begin to connect; waits for nothing outside the process. Raises AgentFailure (`missing_secret`)."""
+        if not self._servers:
+            return
+        create = (await asyncio.to_thread(import_module, _MCP)).create
+        self._sources = {one.name: create(one, self._parts) for one in self._servers}
+        for source in self._sources.values():
+            await source.start()
 
     async def stop(self) -> None:
-        """End whatever was started. Idempotent."""
+        """End whatever was started, programs with their whole process groups. Idempotent."""
+        await asyncio.gather(*(source.stop() for source in self._sources.values()))
 
     async def tools(self, journal: Journal | None = None) -> Toolset:
-        """The tools there are now. With the journal of a run, the same ones in each of its attempts."""
-        return Toolset(dict(self._built_in))
+        """The tools there are now. With the journal of a run, the same ones in each of its attempts, and in a replay.
+
+        A server that cannot be reached holds nothing up for longer than a start may take, and is named in `missing`.
+        Raises what the journal raises.
+        """
+        if not self._servers:
+            return Toolset(dict(self._built_in))
+        if journal is None:
+            offered = await self._offered()
+        else:
+            step = Step("tools", "note", "tools", {"servers": sorted(self._sources)}, repeatable=True)
+            offered = (await perform(journal, step, self._offered)).result
+        return self._restored(offered)
+
+    async def _offered(self) -> Json:
+        """What each server offers: `{"SERVER": {"tools": […]} | {"missing": REASON}}`."""
+        told = await asyncio.gather(*(_offer(source) for source in self._sources.values()))
+        return dict(zip(self._sources, told, strict=True))
+
+    def _restored(self, offered: Mapping[str, Any]) -> Toolset:
+        known = dict(self._built_in)
+        missing: dict[str, str] = {}
+        for name, source in self._sources.items():
+            offer = offered.get(name, {"missing": "it was not there when the run began"})
+            known |= {record["name"]: source.recorded(record) for record in offer.get("tools", ())}
+            if "missing" in offer:
+                missing[name] = offer["missing"]
+        return Toolset(known, missing)
+
+
+async def _offer(source: ToolSource) -> Json:
+    try:
+        return {"tools": await source.offered()}
+    except StepFailed as failure:
+        return {"missing": str(failure)}
 
 
 def _fetch(settings: ToolSettings, requires_approval: bool) -> Tool:
     return HttpFetch(settings.fetch, requires_approval)
 
 
-def _search(settings: ToolSettings, requires_approval: bool) -> Tool:
-    if Scope.THREAD_READ not in settings.scopes:
-        raise _refusal(settings, "the tool thread_search needs the scope thread.read in scopes")
-    return ThreadSearch(requires_approval)
-
-
 _BUILT_IN: Final[Mapping[str, Callable[[ToolSettings, bool], Tool]]] = {
     "calculator": lambda settings, requires_approval: Calculator(requires_approval),
     "clock": lambda settings, requires_approval: Clock(requires_approval),
     "http_fetch": _fetch,
-    "thread_search": _search,
+    "thread_search": lambda settings, requires_approval: ThreadSearch(requires_approval),
 }
 
 

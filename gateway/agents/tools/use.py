@@ -26,6 +26,8 @@ from protocol.limits import KIB, TEXT_CHARS
 
 RESULT_CHARS: Final = 64 * KIB
 """Of a result as JSON: about 16,000 tokens, more than any agent reads with profit."""
+ERROR_CHARS: Final = 4 * KIB
+"""Of what a tool says when it fails: a long traceback's beginning."""
 REFUSED_CHARS: Final = 2 * KIB
 """Of a text that was no arguments, kept in the journal to see what the agent tried."""
 _TICKS: Final = re.compile(r"`{3,}")
@@ -87,7 +89,10 @@ async def use(tool: Tool, call_id: str, arguments: Json, context: RunContext, ti
     async def effect() -> Json:
         if reason is not None:
             raise StepFailed(reason)
-        return await _in_time(tool, parsed(arguments), ToolContext.of(context), timeout_s)
+        try:
+            return await _in_time(tool, parsed(arguments), ToolContext.of(context), timeout_s)
+        except StepFailed as failure:
+            raise type(failure)(_brief(str(failure))) from failure
 
     is_repeatable = tool.is_repeatable or reason is not None
     return await perform(
@@ -157,7 +162,21 @@ def _bounded(result: Json) -> Json:
     whole = result if isinstance(result, str) else text
     if len(whole) <= RESULT_CHARS:
         return result
-    return f"{whole[:RESULT_CHARS]}\n[cut: {len(whole) - RESULT_CHARS} more characters]"
+    return _cut(whole, RESULT_CHARS)
+
+
+def _brief(text: str) -> str:
+    """A text of a tool that failed, as the journal can keep it."""
+    text = text.encode(errors="replace").decode()
+    return (
+        text
+        if len(text) <= ERROR_CHARS
+        else f"{text[:ERROR_CHARS]}\n[cut: {len(text) - ERROR_CHARS} more characters]"
+    )
+
+
+def _cut(text: str, chars: int) -> str:
+    return f"{text[:chars]}\n[cut: {len(text) - chars} more characters]"
 
 
 def _fenced(arguments: dict[str, Any]) -> str:
