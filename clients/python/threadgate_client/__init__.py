@@ -15,6 +15,7 @@ An `Agent` is the other side: a process that answers (`agent.py`).
 Everything public is named here; modules are an implementation detail, but for `errors`, which shows the tree.
 """
 
+from threadgate_client.access import Approval, AuditEntry, Pairing, Token
 from threadgate_client.agent import Agent
 from threadgate_client.agent_run import AgentRun, Decision, PastFile, PastMessage
 from threadgate_client.answers import (
@@ -76,21 +77,17 @@ from threadgate_client.records import (
     RUN_ENDINGS,
     Actor,
     AgentInfo,
-    Approval,
-    AuditEntry,
     BlobPart,
     Event,
     EventKind,
     Message,
     Origin,
-    Pairing,
     Part,
     Run,
     RunError,
     RunState,
     TextPart,
     Thread,
-    Token,
     UnknownPart,
     Usage,
 )

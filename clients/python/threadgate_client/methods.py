@@ -9,21 +9,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from threadgate_client import limits
+from threadgate_client.access import Approval, AuditEntry, Pairing, Token
 from threadgate_client.answers import CreatedToken, HistoryPage, Page, Reloaded, SearchMatch
 from threadgate_client.engine import Engine
 from threadgate_client.fields import Fields
 from threadgate_client.journals import Replay, RunFindings, RunStep
 from threadgate_client.listings import HistoryListing, Listing
 from threadgate_client.networks import Channel, Delivery
-from threadgate_client.records import (
-    AgentInfo,
-    Approval,
-    AuditEntry,
-    Pairing,
-    Run,
-    Thread,
-    Token,
-)
+from threadgate_client.records import AgentInfo, Run, Thread
 
 T = TypeVar("T")
 
@@ -220,7 +213,8 @@ class Agents(Group):
 
     async def reload(self) -> Reloaded:
         """Let the gateway read its agents and routes again. Raises InvalidState when they are not valid."""
-        return Reloaded.from_json(await self._engine.request("agent.reload", {}))
+        answer = Fields(await self._engine.request("agent.reload", {}), "answer")
+        return answer.one("changes", Reloaded.from_json)
 
 
 class Channels(Group):

@@ -151,7 +151,7 @@ REPLAY = {
     "steps": 1,
     "differences": ["it said something else"],
 }
-RELOADED = {"added": ["a"], "changed": [], "removed": [], "restart_needed": ["port"]}
+RELOADED = {"changes": {"added": ["a"], "changed": [], "removed": [], "restart_needed": ["port"]}}
 CHANNEL = {"id": "c", "kind": "slack", "account": "a", "state": "connected", "last_event_at": AT}
 LIMITS = {"frame_bytes": 1, "subscriptions": 1, "inflight": 1, "queue_bytes": 1}
 SERVER_INFO = {
