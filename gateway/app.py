@@ -154,7 +154,9 @@ class Gateway:
             leases.owner,
             clock,
         )
-        self.reloading = Reloading(settings, self._agents, self._routing.replace, store.audit, clock)
+        self.reloading = Reloading(
+            settings, self._agents, self._routing.replace, self._breakers.forget, store.audit, clock
+        )
         self._intakes = [(adapter, self._intake(channel, adapter, composer)) for channel, adapter in adapters]
         context = self._edge(identity, composer, local_secret)
         self._server = Server(context, settings, self._missing)
