@@ -47,9 +47,7 @@ class Programs:
         self._running.append(process)
         crew = self._stage.gateway._workers._crews[AGENT]
         name = f"program {process.pid}"
-        await until(
-            lambda: name in [worker.connection.name for worker in crew.workers.values()], PATIENCE_S
-        )
+        await until(lambda: name in [worker.connection.name for worker in crew.workers.values()], PATIENCE_S)
         return process
 
     async def kill(self, process: Process) -> None:
