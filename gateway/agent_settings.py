@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from gateway.patterns import checked_pattern
 from protocol import limits
 from protocol.scopes import Scope
 
@@ -64,8 +65,8 @@ class AgentSettings(Section):
     retry_interrupted: bool = True
     """Whether a run that a restart interrupted is queued again, when the agent cannot continue it."""
     scopes: tuple[Scope, ...] = ()
-    """What it may do in the gateway beyond the thread it answers in: with thread.read its search finds messages of every
-    thread, whoever asks."""
+    """What it may do in the gateway beyond the thread it answers in: with thread.read its search finds messages of
+    every thread, whoever asks."""
 
 
 class DemoSettings(AgentSettings):
@@ -190,8 +191,8 @@ class AcpSettings(AgentSettings):
     env: dict[str, SecretStr] = {}
     """Its environment, by reference or as it is; it inherits only PATH, HOME and the locale."""
     idempotent: bool = False
-    """Whether a prompt whose outcome nobody knows (the gateway or the agent died) may simply be given again; otherwise a
-    person is asked."""
+    """Whether a prompt whose outcome nobody knows (the gateway or the agent died) may simply be given again; otherwise
+    a person is asked."""
     start_timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
     """Time for its start and its session."""
     memory_mb: Annotated[int, Field(ge=16)] | None = None
@@ -278,5 +279,6 @@ class RouteSettings(Section):
     """true: only when the bot is addressed in a room by a mention; false: only when it is not."""
     command: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")] | None = None
     """Only for messages that begin with `/COMMAND` or `!COMMAND`; the agent gets the text behind it."""
-    pattern: Annotated[str, Field(max_length=500)] | None = None
-    """Only for texts in which this regular expression is found. Searched in the first 1,000 characters."""
+    pattern: Annotated[str, Field(max_length=500), AfterValidator(checked_pattern)] | None = None
+    """Only for texts in which this regular expression is found. Searched in the first 1,000 characters; one that could
+    take very long over some text is refused."""

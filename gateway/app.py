@@ -6,7 +6,6 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -31,6 +30,7 @@ from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.deliveries import Delivering
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
+from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
 from gateway.edge.hooks import Hooks
 from gateway.edge.server import Server
@@ -57,7 +57,10 @@ from gateway.services.leases import Leases
 from gateway.services.live import LiveMessages
 from gateway.services.pairings import Pairings
 from gateway.services.receipts import Receipts
+from gateway.services.reloading import Reloading
 from gateway.services.replay import Replays
+from gateway.services.routing import Routing
+from gateway.services.run_doctor import RunDoctor
 from gateway.services.scheduler import Capacity, Scheduler
 from gateway.services.tokens import Tokens
 from gateway.services.turn import Turns
@@ -116,13 +119,14 @@ class Gateway:
         }
         self._channels = Channels([adapter for _, adapter in adapters], policies)
         self._workers = WorkerPool()
-        parts = AgentParts(Path.cwd(), _secret, self._workers)
+        parts = AgentParts(settings.directory, _secret, self._workers)
         self._agents = Agents(settings.agents, settings.default_agent_id, parts)
+        self._routing = Routing(settings.routes, settings.default_agent_id, self._agents)
         sizes = settings.limits
         composer = Composer(
             clock,
             self._channels,
-            settings.default_agent_id,
+            self._routing,
             settings.runs.queue_max,
             sizes.attachments,
             messages_max=settings.runs.messages_max,
@@ -141,6 +145,16 @@ class Gateway:
         self._waits = Waits(store.runs, self._approvals, self._channels, leases, clock)
         self._breakers = AgentBreakers(clock)
         self._scheduler = self._make_scheduler(leases, composer)
+        self._run_doctor = RunDoctor(
+            store.runs,
+            self._agents,
+            self._scheduler,
+            self._answering.silent_s,
+            self._breakers.state,
+            leases.owner,
+            clock,
+        )
+        self.reloading = Reloading(settings, self._agents, self._routing.replace, store.audit, clock)
         self._intakes = [(adapter, self._intake(channel, adapter, composer)) for channel, adapter in adapters]
         context = self._edge(identity, composer, local_secret)
         self._server = Server(context, settings, self._missing)
@@ -180,6 +194,8 @@ class Gateway:
         for adapter, intake in self._intakes:
             await adapter.start(intake)
         await self._health.start()
+        await self._run_doctor.start()
+        await self.reloading.start()
         self._chores = [
             asyncio.create_task(self._keep_house(), name="housekeeping"),
             asyncio.create_task(self._measure_lag(), name="loop lag"),
@@ -192,6 +208,8 @@ class Gateway:
         still receive is stored, and runs at the next start.
         """
         await self._server.drain()
+        await self.reloading.stop()
+        await self._run_doctor.stop()
         await self._health.stop()
         await self._attachments.stop()
         await self._scheduler.stop(self._settings.runs.shutdown_s)
@@ -280,6 +298,7 @@ class Gateway:
             store.threads,
             store.runs,
             agents,
+            self._routing,
             self._hub,
             composer,
             clock,
@@ -293,6 +312,8 @@ class Gateway:
             Operational(
                 info,
                 AgentsView(agents, self._scheduler.running, self._breakers.state, self._workers.count),
+                self._routing,
+                self.reloading,
                 self._health,
                 tokens,
                 store.identities,
@@ -301,6 +322,7 @@ class Gateway:
             Delivering(store.deliveries),
             Subscriptions(self._hub, store.position),
             Pairing(Pairings(store.pairings, self._channels, clock)),
+            Examining(store.journal, self._run_doctor, self._replays),
         )
         return EdgeContext(
             clock=clock,
@@ -355,6 +377,8 @@ class Gateway:
         yield "threadgate_turns_active", "Threads whose run is being driven", self._scheduler.active, {}
         yield "threadgate_hub_deliveries", "Events and deltas handed to followers", self._hub.deliveries, {}
         yield from self._health.samples()
+        yield from self._run_doctor.samples()
+        yield from self.reloading.samples()
 
     async def _keep_house(self) -> None:
         while True:

@@ -74,7 +74,7 @@ def _open(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> StepRo
         return _step(_by_key(tx, run.id, new.key))
     number = _insert(tx, row, new, now_ms)
     if new.kind == "tool":
-        arguments = _told(_arguments(from_text(new.request)))
+        arguments = _arguments(new.request)
         _tell(
             tx,
             run,
@@ -164,11 +164,13 @@ def _tell(tx: Transaction, run: ClaimedRun, now_ms: int, kind: EventKind, data: 
     append(tx, Tail.of(thread), now_ms, [Fact(kind, data, actor, run.id)])
 
 
-def _arguments(request: Any) -> Any:
-    return request["arguments"] if isinstance(request, dict) and "arguments" in request else request
-
-
-def _told(arguments: Any) -> Any:
+def _arguments(request: str) -> Any:
+    """What a tool is called with, as its event says it."""
+    try:
+        value = from_text(request)
+    except ValueError:
+        return _digest(request.encode())
+    arguments = value["arguments"] if isinstance(value, dict) and "arguments" in value else value
     return _cut(canonical(arguments), TOLD_ARGUMENTS_BYTES)
 
 
@@ -201,11 +203,18 @@ def _read(tx: Reader, org_id: str, run_id: str, limit_bytes: int) -> list[RunSte
 
 
 def _cut(text: str, limit_bytes: int) -> Any:
-    """The value of a JSON text, or its digest when it is longer than that."""
+    """The value of a JSON text, or its digest when it is longer than that or has a number beyond all bounds."""
     data = text.encode()
     if len(data) > limit_bytes:
-        return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    return from_text(text)
+        return _digest(data)
+    try:
+        return from_text(text)
+    except ValueError:
+        return _digest(data)
+
+
+def _digest(data: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
 
 def _by_key(tx: Reader, run_id: str, key: str) -> Row:

@@ -42,9 +42,7 @@ def complete(
     if answer is not None and answer.said is not None:
         data["message_id"] = answer.said.message_id
     _append(tx, act, run, [*facts, Fact(EventKind.RUN_COMPLETED, data, act.actor, run["id"])])
-    tx.run(_SQL.seal, id=run["id"], journal_hash=journal_hash)
-    close(tx, run, move.target, act.at_ms)
-    approvals.cancel_of_run(tx, act, run["id"])
+    close(tx, run, move.target, act.at_ms, journal_hash=journal_hash)
     deliver(tx, run, parts, act.at_ms)
     steers.queue_untaken(tx, act, run)
     audit_log.append(tx, act, "run.complete", run_rows.subject(run), detail={"journal": journal_hash})
@@ -76,6 +74,7 @@ def close(
     at_ms: int,
     *,
     error: dict[str, str] | None = None,
+    journal_hash: str | None = None,
 ) -> None:
     """The run's own rows: its last state, a raised fence, a closed journal, no question. No event, no audit entry."""
     tx.run(
@@ -84,6 +83,7 @@ def close(
         state=state.value,
         now=at_ms,
         error=to_text(error) if error else None,
+        journal_hash=journal_hash,
     )
     tx.run(
         _JOURNAL.close_reply,

@@ -50,8 +50,8 @@ UPDATE runs SET attempt = attempt + 1, lease_owner = :owner, lease_until = :leas
 WHERE id = :id;
 
 -- name: finish
-UPDATE runs SET state = :state, ended_at = :now, error = :error, waiting_for = NULL, lease_owner = NULL,
-  lease_until = NULL, fence = fence + 1
+UPDATE runs SET state = :state, ended_at = :now, error = :error, journal_hash = :journal_hash,
+  waiting_for = NULL, lease_owner = NULL, lease_until = NULL, fence = fence + 1
 WHERE id = :id;
 
 -- name: renew_leases
@@ -81,9 +81,6 @@ UPDATE runs SET usage = :usage WHERE id = :id;
 
 -- name: note
 UPDATE runs SET facts = :facts WHERE id = :id;
-
--- name: seal
-UPDATE runs SET journal_hash = :journal_hash WHERE id = :id;
 
 -- name: park
 -- A waiting run has no owner; the fence keeps its last one from writing.

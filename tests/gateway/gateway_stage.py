@@ -210,7 +210,10 @@ class Stage:
 
     async def start(self, **changes: Any) -> None:
         self._given.update(changes)
-        settings = Settings(**self._given)
+        await self.start_with(Settings(**self._given))
+
+    async def start_with(self, settings: Settings) -> None:
+        """Start on these settings, whatever they were made from."""
         self.store = await open_store(settings, self.clock)
         self.gateway = Gateway(settings, self.store, self.clock, self.owner)
         self.is_running = True

@@ -10,6 +10,7 @@ from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind, Fault
 from protocol.records import ApprovalState
 from storage.errors import StaleFence
+from storage.run_values import RunReady
 from storage.values import DEFAULT_ORG, Decide
 
 CARD = '{"text": "may I?"}'
@@ -114,6 +115,16 @@ async def test_a_run_that_is_stopped_takes_its_question_back(scene: Scene) -> No
     assert (await scene.kinds(run.thread_id))[-2:] == ["run.cancelled", "approval.cancelled"]
     with pytest.raises(Fault):
         await decide(scene, approval_id)
+
+
+async def test_a_run_is_ready_when_the_last_thing_is_settled(scene: Scene) -> None:
+    run = await scene.started()
+    first, second = scene.approval(), scene.approval()
+    await scene.wait(run, [first, second])
+    await decide(scene, first.id)
+    assert scene.told(RunReady) == []
+    await scene.store.approvals.expire(scene.now_ms + 10**9, 10)
+    assert scene.told(RunReady) == [RunReady(run.thread_id, run.id)]
 
 
 # --- the button -------------------------------------------------------------------------------------

@@ -70,6 +70,18 @@ async def test_large_arguments_are_told_by_their_digest(scene: Scene) -> None:
     assert [data["arguments"] for _, data in await told(scene, run)] == [fits, cut]
 
 
+@pytest.mark.parametrize("number", [2**64, -(2**70), 10**400, 1e300])
+async def test_numbers_of_any_size_can_be_told(scene: Scene, number: float) -> None:
+    """A model writes what it likes: that must not stop the run."""
+    run = await scene.started()
+    await scene.open(run, scene.step(request={"arguments": {"count": number}}))
+    await scene.close(run, result=canonical(number))
+    ((_, data), _) = await told(scene, run)
+    assert data["arguments"].keys() in ({"count"}, {"sha256", "bytes"})
+    _, step = await scene.store.journal.read(DEFAULT_ORG, run.id, LIMIT)
+    assert step.result == number or step.result["bytes"] == len(canonical(number))
+
+
 async def test_what_may_be_repeated_is_begun_again_in_a_later_attempt(scene: Scene) -> None:
     run = await scene.started()
     step = scene.step(is_repeatable=True)

@@ -9,6 +9,7 @@ from gateway.rules.run_states import ENDED
 from protocol.errors import ErrorKind
 from protocol.records import RunState, Usage
 from storage.errors import StaleFence
+from storage.run_values import AgentFull
 from storage.values import DEFAULT_ORG, ClaimedRun
 
 
@@ -57,6 +58,27 @@ async def test_nothing_to_claim(scene: Scene) -> None:
     thread_id = await scene.thread()
     assert await scene.store.runs.claim(thread_id, BOOT, scene.now_ms, 0, "msg_x") is None
     assert await scene.store.runs.claim("thr_unknown", BOOT, scene.now_ms, 0, "msg_x") is None
+
+
+async def test_an_agent_that_is_full_starts_nothing(scene: Scene) -> None:
+    sent = await scene.say("one")
+    await scene.say("two", sent.thread_id, agent_id="other")
+    before = await scene.dump()
+    full = frozenset({"demo"})
+    waits = await scene.store.runs.claim(sent.thread_id, BOOT, scene.now_ms, 0, "msg_x", full)
+    assert waits == AgentFull("demo")
+    assert await scene.dump() == before
+    run = await scene.store.runs.claim(sent.thread_id, BOOT, scene.now_ms, 0, "msg_x", frozenset({"other"}))
+    assert isinstance(run, ClaimedRun)
+    assert await scene.store.runs.claim(sent.thread_id, BOOT, scene.now_ms, 0, "msg_x", full) is None
+
+
+async def test_a_run_is_begun_by_its_reply(scene: Scene) -> None:
+    run = await scene.started()
+    columns = "step, key, kind, repeatable, attempt, outcome, request"
+    reply = (1, "reply", "reply", 1, 1, None, f'{{"message_id":"{run.reply_id}"}}')
+    assert await scene.rows(f"SELECT {columns} FROM journal_steps") == [reply]
+    assert await scene.store.journal.steps(run.id) == []
 
 
 async def test_threads_that_wait_are_known(scene: Scene) -> None:

@@ -15,6 +15,7 @@ An `Agent` is the other side: a process that answers (`agent.py`).
 Everything public is named here; modules are an implementation detail, but for `errors`, which shows the tree.
 """
 
+from threadgate_client.access import Approval, AuditEntry, Pairing, Token
 from threadgate_client.agent import Agent
 from threadgate_client.agent_run import AgentRun, Decision, PastFile, PastMessage
 from threadgate_client.answers import (
@@ -25,6 +26,7 @@ from threadgate_client.answers import (
     HistoryPage,
     Page,
     Principal,
+    Reloaded,
     SearchMatch,
     SendResult,
     ServerInfo,
@@ -68,29 +70,24 @@ from threadgate_client.errors import (
     Unavailable,
 )
 from threadgate_client.items import Cursor, Lagging, Live, Reset, TextUpdate
+from threadgate_client.journals import Replay, RunFinding, RunFindings, RunStep
+from threadgate_client.networks import Channel, ChannelGap, Delivery
 from threadgate_client.outputs import Item
 from threadgate_client.records import (
     RUN_ENDINGS,
     Actor,
     AgentInfo,
-    Approval,
-    AuditEntry,
     BlobPart,
-    Channel,
-    ChannelGap,
-    Delivery,
     Event,
     EventKind,
     Message,
     Origin,
-    Pairing,
     Part,
     Run,
     RunError,
     RunState,
     TextPart,
     Thread,
-    Token,
     UnknownPart,
     Usage,
 )
@@ -158,6 +155,8 @@ __all__ = [
     "Principal",
     "ProtocolViolation",
     "RateLimited",
+    "Reloaded",
+    "Replay",
     "ReplyStream",
     "RequestRefused",
     "Reset",
@@ -167,8 +166,11 @@ __all__ = [
     "RunEnded",
     "RunError",
     "RunFailed",
+    "RunFinding",
+    "RunFindings",
     "RunInterrupted",
     "RunState",
+    "RunStep",
     "SearchMatch",
     "SendResult",
     "ServerInfo",

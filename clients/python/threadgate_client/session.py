@@ -67,11 +67,12 @@ from threadgate_client.views import Position, View
 READS: Final = frozenset(
     {
         "server.info", "thread.get", "thread.list", "thread.history", "thread.search", "run.get", "run.list",
-        "agent.list", "agent.get", "approval.get", "approval.list", "channel.list",
-        "channel.status", "delivery.list", "run.step", "token.list", "pairing.list", "audit.list",
+        "run.steps", "run.diagnose", "run.replay", "run.step", "agent.list", "agent.get", "agent.reload",
+        "approval.get", "approval.list", "channel.list", "channel.status", "delivery.list", "token.list",
+        "pairing.list", "audit.list",
     }
 )  # fmt: skip
-"""Methods that change nothing, and the one that has a key of its own. Every other one, known or not, gets an
+"""Methods that change nothing, or nothing more when they are repeated. Every other method, known or not, gets an
 idempotency key."""
 
 

@@ -3,6 +3,8 @@
 from gateway.edge.dispatch import Call
 from gateway.services.agents import AgentsView
 from gateway.services.health import ChannelHealth
+from gateway.services.reloading import Reloading
+from gateway.services.routing import Routing
 from gateway.services.tokens import Tokens
 from protocol import requests as wire
 from protocol.errors import ErrorKind, Fault, invalid_params
@@ -17,6 +19,8 @@ class Operational:
         self,
         info: wire.ServerInfoResult,
         agents: AgentsView,
+        routing: Routing,
+        reloading: Reloading,
         health: ChannelHealth,
         tokens: Tokens,
         identities: IdentityStore,
@@ -24,19 +28,27 @@ class Operational:
     ) -> None:
         self._info = info
         self._agents = agents
+        self._routing = routing
+        self._reloading = reloading
         self._health = health
         self._tokens = tokens
         self._identities = identities
         self._audit = audit
 
     async def server_info(self, call: Call, params: wire.NoParams) -> Result:
-        return self._info
+        return self._info.model_copy(update={"default_agent_id": self._agents.default_id})
 
     async def agent_list(self, call: Call, params: wire.NoParams) -> Result:
         return wire.AgentListResult(agents=self._agents.all())
 
     async def agent_get(self, call: Call, params: wire.AgentParams) -> Result:
         return wire.AgentResult(agent=self._agents.get(params.agent_id))
+
+    async def agent_reload(self, call: Call, params: wire.NoParams) -> Result:
+        return wire.AgentReloadResult(changes=await self._reloading.reload(call.act))
+
+    async def route_explain(self, call: Call, params: wire.RouteExplainParams) -> Result:
+        return wire.RouteExplainResult(route=self._routing.explain(params))
 
     async def channel_list(self, call: Call, params: wire.NoParams) -> Result:
         return wire.ChannelListResult(channels=await self._health.statuses())
