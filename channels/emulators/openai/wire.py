@@ -12,8 +12,10 @@ from channels.emulators.openai.answers import Answer, ToolUse, text_of_message
 
 Json = dict[str, Any]
 
-# Arguments are streamed in pieces of this many characters, so that a client has to put them together.
+# Arguments are streamed in pieces, so that a client has to put them together: of at least so many characters, and
+# in about so many pieces when they are long.
 ARGUMENT_PIECE_CHARS = 8
+ARGUMENT_PIECES = 64
 # A rough count is enough: nobody bills by it. About four characters of English are one token.
 CHARS_PER_TOKEN = 4
 _ROLES = frozenset(("system", "developer", "user", "assistant", "tool"))
@@ -175,8 +177,9 @@ def _tool_deltas(heading: Heading, uses: tuple[ToolUse, ...]) -> Iterator[Json]:
             "type": "function",
             "function": {"name": use.name, "arguments": ""},
         }
-        for start in range(0, len(use.arguments), ARGUMENT_PIECE_CHARS):
-            piece = use.arguments[start : start + ARGUMENT_PIECE_CHARS]
+        chars = max(ARGUMENT_PIECE_CHARS, len(use.arguments) // ARGUMENT_PIECES)
+        for start in range(0, len(use.arguments), chars):
+            piece = use.arguments[start : start + chars]
             yield {"index": index, "function": {"arguments": piece}}
 
 
