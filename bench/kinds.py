@@ -31,12 +31,12 @@ WORKER_RUNS = 8
 FLOOR = "bare_endpoint"
 ASKED = f"tokens {TOKENS}"
 KINDS: Mapping[str, str] = {
-    "demo": f"stream {TOKENS} 10000",
+    "demo": "say " + "word " * TOKENS,
     "model": ASKED,
     "http": ASKED,
     "remote": ASKED,
 }
-"""Kind → what its agent is told to say 16 tokens."""
+"""Kind → what its agent is told to say 16 tokens; the demo agent says them in one piece, the others one by one."""
 AGENTS = """
 [[agents]]
 id = "demo"

@@ -66,7 +66,8 @@ class Follower:
         told = self.cancelled[run_id] = asyncio.get_running_loop().create_future()
         began = time.perf_counter()
         await self.client.request("run.cancel", {"run_id": run_id})
-        return await told - began
+        at: float = await told
+        return at - began
 
     def _take(self, frame: bytes) -> None:
         now_ns = time.monotonic_ns()

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from threadgate_client import Agent, AgentRun
 
@@ -17,7 +17,7 @@ from bench.stamps import COMMAND, stamps
 LOOK_S = 0.01
 
 
-async def answer(run: AgentRun) -> AsyncIterator[str]:
+async def answer(run: AgentRun) -> AsyncGenerator[str, None]:
     """The handler."""
     if run.text.startswith(COMMAND):
         async for word in stamps(run.text):
