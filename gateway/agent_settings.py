@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from gateway.patterns import checked_pattern
 from protocol import limits
 from protocol.scopes import Scope
 
@@ -205,13 +206,17 @@ class AcpSettings(AgentSettings):
 
 
 class RemoteSettings(AgentSettings):
-    """Agent processes that connect to the gateway with role `agent`; docs/agents.md."""
+    """Agent processes that connect to the gateway with role `agent`."""
 
     kind: Literal["remote"]
     worker_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
     """How long a run waits for a worker to connect before it fails, or its fallback answers."""
     sticky_s: Annotated[float, Field(ge=0, le=86_400)] = 3600.0
     """A thread stays with its worker for so long, while that one is connected and has room."""
+    history_messages: Annotated[int, Field(ge=0, le=1000)] = 40
+    """Messages of the thread that are sent along."""
+    output_bytes: Annotated[int, Field(ge=limits.KIB)] = 16 * limits.MIB
+    """The most that one attempt may send altogether."""
 
 
 class HttpSettings(AgentSettings):
@@ -274,5 +279,6 @@ class RouteSettings(Section):
     """true: only when the bot is addressed in a room by a mention; false: only when it is not."""
     command: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")] | None = None
     """Only for messages that begin with `/COMMAND` or `!COMMAND`; the agent gets the text behind it."""
-    pattern: Annotated[str, Field(max_length=500)] | None = None
-    """Only for texts in which this regular expression is found. Searched in the first 1,000 characters."""
+    pattern: Annotated[str, Field(max_length=500), AfterValidator(checked_pattern)] | None = None
+    """Only for texts in which this regular expression is found. Searched in the first 1,000 characters; one that could
+    take very long over some text is refused."""

@@ -20,6 +20,7 @@ from gateway import crash_points
 from gateway.agents.parts import AgentParts
 from gateway.agents.port import AgentFailure
 from gateway.agents.registry import Agents
+from gateway.agents.workers import WorkerPool
 from gateway.clock import Clock
 from gateway.edge import handlers, websocket
 from gateway.edge.authentication import Authenticator
@@ -58,6 +59,7 @@ from gateway.services.pairings import Pairings
 from gateway.services.receipts import Receipts
 from gateway.services.reloading import Reloading
 from gateway.services.replay import Replays
+from gateway.services.routing import Routing
 from gateway.services.run_doctor import RunDoctor
 from gateway.services.scheduler import Capacity, Scheduler
 from gateway.services.tokens import Tokens
@@ -116,14 +118,15 @@ class Gateway:
             (of.kind, of.account): AccountPolicy(of.on_unknown, of.receipts) for of, _ in adapters
         }
         self._channels = Channels([adapter for _, adapter in adapters], policies)
-        self._agents = Agents(
-            settings.agents, settings.default_agent_id, AgentParts(settings.directory, _secret)
-        )
+        self._workers = WorkerPool()
+        parts = AgentParts(settings.directory, _secret, self._workers)
+        self._agents = Agents(settings.agents, settings.default_agent_id, parts)
+        self._routing = Routing(settings.routes, settings.default_agent_id, self._agents)
         sizes = settings.limits
         composer = Composer(
             clock,
             self._channels,
-            settings.default_agent_id,
+            self._routing,
             settings.runs.queue_max,
             sizes.attachments,
             messages_max=settings.runs.messages_max,
@@ -151,7 +154,7 @@ class Gateway:
             leases.owner,
             clock,
         )
-        self.reloading = Reloading(settings, self._agents, lambda routes, default: None, store.audit, clock)
+        self.reloading = Reloading(settings, self._agents, self._routing.replace, store.audit, clock)
         self._intakes = [(adapter, self._intake(channel, adapter, composer)) for channel, adapter in adapters]
         context = self._edge(identity, composer, local_secret)
         self._server = Server(context, settings, self._missing)
@@ -295,6 +298,7 @@ class Gateway:
             store.threads,
             store.runs,
             agents,
+            self._routing,
             self._hub,
             composer,
             clock,
@@ -307,7 +311,8 @@ class Gateway:
             Deciding(store.approvals, self._approvals),
             Operational(
                 info,
-                AgentsView(agents, self._scheduler.running, self._breakers.state),
+                AgentsView(agents, self._scheduler.running, self._breakers.state, self._workers.count),
+                self._routing,
                 self.reloading,
                 self._health,
                 tokens,
@@ -330,6 +335,7 @@ class Gateway:
             uploads=Uploads(store.blobs, clock, limit_bytes=settings.limits.blob_bytes),
             identity=identity,
             compression=settings.compression,
+            workers=self._workers,
         )
 
     async def _stop_adapter(self, adapter: Adapter) -> None:

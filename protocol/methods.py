@@ -45,6 +45,8 @@ from protocol.requests import (
     PairingListParams,
     PairingListResult,
     PairingResult,
+    RouteExplainParams,
+    RouteExplainResult,
     RunCancelParams,
     RunDiagnoseParams,
     RunDiagnoseResult,
@@ -54,6 +56,8 @@ from protocol.requests import (
     RunReplayResult,
     RunResult,
     RunRetryParams,
+    RunStepParams,
+    RunStepResult,
     RunStepsResult,
     ServerInfoResult,
     ThreadChangeParams,
@@ -143,11 +147,11 @@ _ROWS: Final = (
         "Why unfinished runs are where they are",
     ),
     Method("run.replay", RunParams, RunReplayResult, Scope.RUN_READ, "Execute a recorded run again"),
+    Method("run.step", RunStepParams, RunStepResult, Scope.AGENT_SERVE, "Journal a step (agent processes)"),
     Method("agent.list", NoParams, AgentListResult, Scope.AGENT_READ, "All agents"),
     Method("agent.get", AgentParams, AgentResult, Scope.AGENT_READ, "Read one agent"),
-    Method(
-        "agent.reload", NoParams, AgentReloadResult, Scope.AGENT_CONTROL, "Read agents and routes again"
-    ),
+    Method("agent.reload", NoParams, AgentReloadResult, Scope.AGENT_CONTROL, "Read agents and routes again"),
+    Method("route.explain", RouteExplainParams, RouteExplainResult, Scope.AGENT_READ, "Who would answer"),
     Method("channel.list", NoParams, ChannelListResult, Scope.CHANNEL_READ, "All channel accounts"),
     Method(
         "channel.status", ChannelParams, ChannelResult, Scope.CHANNEL_READ, "How one channel account fares"

@@ -4,6 +4,7 @@ Both ways in use it, so that a message from a chat network and one from a client
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 import orjson
@@ -11,9 +12,11 @@ import orjson
 from channels.messages import Attachment
 from gateway.clock import Clock
 from gateway.rules import filenames, media_types
+from gateway.rules.routing import Arrival
 from gateway.rules.run_states import TRANSITIONS, RunEvent
 from gateway.rules.titles import title_from
 from gateway.services.channels import Channels, freeze
+from gateway.services.routing import Routing
 from protocol.ids import IdPrefix
 from protocol.records import Origin
 from storage.values import ArrivingFile, Ending, NewMessage, NewThread, Notice
@@ -42,7 +45,7 @@ class Composer:
         self,
         clock: Clock,
         channels: Channels,
-        default_agent_id: str,
+        routing: Routing,
         queue_max: int,
         files_max: int = 10,
         *,
@@ -51,7 +54,7 @@ class Composer:
     ) -> None:
         self._clock = clock
         self._channels = channels
-        self._default_agent_id = default_agent_id
+        self._routing = routing
         self._files_max = files_max
         self._messages_max = messages_max
         self._steerable = steerable
@@ -61,6 +64,7 @@ class Composer:
         self,
         texts: list[str],
         origin: Origin,
+        arrival: Arrival,
         *,
         thread_id: str | None = None,
         agent_id: str | None = None,
@@ -72,22 +76,26 @@ class Composer:
     ) -> NewMessage:
         """A message of a person; `origin` is used when it begins a thread, and to reach its room.
 
-        `files` have to be fetched. `content` is given when there is more to it than texts and those; `name`
-        is that of a file, for a thread that begins without words.
+        `arrival` is what the routes look at to find who answers, unless `agent_id` says so. The thread shows what was
+        said; the agent gets it without the command that chose it. `files` have to be fetched. `content` is given when
+        there is more to it than texts and those; `name` is that of a file, for a thread that begins without words.
         """
-        text = "\n".join(texts)
+        said = "\n".join(texts)
+        choice = None if agent_id else self._routing.choose(replace(arrival, text=said))
+        text = choice.text if choice else said
         title = title_from(text) or title_from(name or (files[0].name if files else ""))
         new_id = self._clock.new_id
         new_thread = None
         if thread_id is None:
-            agent = agent_id or self._default_agent_id
+            agent = choice.agent_id if choice else agent_id
+            assert agent is not None, "somebody answers"
             new_thread = NewThread(new_id(IdPrefix.THREAD), agent, title, origin)
         return NewMessage(
             message_id=new_id(IdPrefix.MESSAGE),
             run_id=new_id(IdPrefix.RUN),
             thread_id=thread_id,
             new_thread=new_thread,
-            agent_id=agent_id,
+            agent_id=choice.agent_id if choice and choice.is_command else agent_id,
             content=content or _content(texts, files),
             text=text,
             title=title,

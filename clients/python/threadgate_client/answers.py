@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from threadgate_client import limits
+from threadgate_client.access import Token
 from threadgate_client.fields import Fields
-from threadgate_client.records import Event, Token
+from threadgate_client.records import Event
 
 T = TypeVar("T")
 
@@ -49,6 +50,22 @@ class HistoryPage:
             head_seq=wire.number("head_seq"),
             more=wire.flag("more"),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What reading the configuration again changed: ids of agents. `restart_needed` names settings that wait."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    restart_needed: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, value: object) -> "Reloaded":
+        """Read the wire's form. Raises ProtocolViolation."""
+        wire = Fields(value, "reload")
+        return cls(*(wire.many(key, str) for key in ("added", "changed", "removed", "restart_needed")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
+from gateway.edge.handlers.workers import run_step
 
 
 def table(
@@ -30,6 +31,7 @@ def table(
         "agent.list": operational.agent_list,
         "agent.get": operational.agent_get,
         "agent.reload": operational.agent_reload,
+        "route.explain": operational.route_explain,
         "channel.list": operational.channel_list,
         "channel.status": operational.channel_status,
         "delivery.list": delivering.delivery_list,
@@ -56,6 +58,7 @@ def table(
         "run.steps": examining.run_steps,
         "run.diagnose": examining.run_diagnose,
         "run.replay": examining.run_replay,
+        "run.step": run_step,
         "thread.subscribe": subscriptions.thread_subscribe,
         "thread.unsubscribe": subscriptions.thread_unsubscribe,
         "inbox.subscribe": subscriptions.inbox_subscribe,

@@ -4,9 +4,10 @@ from gateway.edge.dispatch import Call
 from gateway.services.agents import AgentsView
 from gateway.services.health import ChannelHealth
 from gateway.services.reloading import Reloading
+from gateway.services.routing import Routing
 from gateway.services.tokens import Tokens
 from protocol import requests as wire
-from protocol.errors import ErrorKind, Fault
+from protocol.errors import ErrorKind, Fault, invalid_params
 from protocol.frames import Result
 from storage.ports import AuditStore, IdentityStore
 
@@ -18,6 +19,7 @@ class Operational:
         self,
         info: wire.ServerInfoResult,
         agents: AgentsView,
+        routing: Routing,
         reloading: Reloading,
         health: ChannelHealth,
         tokens: Tokens,
@@ -26,6 +28,7 @@ class Operational:
     ) -> None:
         self._info = info
         self._agents = agents
+        self._routing = routing
         self._reloading = reloading
         self._health = health
         self._tokens = tokens
@@ -42,7 +45,10 @@ class Operational:
         return wire.AgentResult(agent=self._agents.get(params.agent_id))
 
     async def agent_reload(self, call: Call, params: wire.NoParams) -> Result:
-        return await self._reloading.reload(call.act)
+        return wire.AgentReloadResult(changes=await self._reloading.reload(call.act))
+
+    async def route_explain(self, call: Call, params: wire.RouteExplainParams) -> Result:
+        return wire.RouteExplainResult(route=self._routing.explain(params))
 
     async def channel_list(self, call: Call, params: wire.NoParams) -> Result:
         return wire.ChannelListResult(channels=await self._health.statuses())
@@ -51,7 +57,11 @@ class Operational:
         return wire.ChannelResult(channel=await self._health.status(params.channel_id))
 
     async def token_create(self, call: Call, params: wire.TokenCreateParams) -> Result:
-        issued = await self._tokens.create(call.act, params.role, params.name, params.ttl_s)
+        if params.agent_id is not None and self._agents.get(params.agent_id).kind != "remote":
+            raise invalid_params(
+                [{"path": "agent_id", "message": "Only agents of kind remote are served by processes"}]
+            )
+        issued = await self._tokens.create(call.act, params.role, params.name, params.ttl_s, params.agent_id)
         return wire.TokenCreateResult(token=issued.token, secret=issued.secret)
 
     async def token_list(self, call: Call, params: wire.Page) -> Result:
