@@ -14,6 +14,7 @@ import ctypes
 import importlib
 import json
 import os
+import pkgutil
 import signal
 import sys
 import tomllib
@@ -27,6 +28,7 @@ import channels.slack.adapter
 import channels.slack.calls
 import channels.telegram.adapter
 import gateway.cli
+import gateway.cli.serve
 import gateway.services.traffic
 from channels.messages import Delivery, Finding, Operation, Reconciled, Rendered, RoomRef, Verdict
 from gateway.agents.registry import KINDS
@@ -108,9 +110,15 @@ def scale() -> None:
 
 
 def import_agents(config: Path) -> None:
-    """Import the kinds that the configuration names, as every gateway of it would have to."""
+    """Import what the kinds in the configuration are made of, as every gateway of it would have to."""
     for agent in tomllib.loads(config.read_text()).get("agents", []):
-        importlib.import_module(KINDS[agent["kind"]].partition(":")[0])
+        kind = importlib.import_module(KINDS[agent["kind"]].partition(":")[0])
+        if kind.__package__ != "gateway.agents":
+            package = importlib.import_module(kind.__package__ or "")
+            for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+                importlib.import_module(module.name)
+        if "mcp" in agent:
+            importlib.import_module("gateway.agents.tools.mcp_tools")
 
 
 def acknowledge_before_commit() -> None:

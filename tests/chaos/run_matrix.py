@@ -17,11 +17,14 @@ from typing import Final
 
 from .crash_loop import hasty_clients
 from .matrix.cells import Cell, Victim, at_random, every_count, once_each, twice
+from .matrix.http_kind import Http
 from .matrix.kinds import Demo, Kind
+from .matrix.remote_kind import Remote
+from .matrix.script_kind import Script
 from .matrix.stage import QUIET_S, Outcome, Stage
 from .matrix.table import Report, table
 
-KINDS: Final[dict[str, Callable[[], Kind]]] = {"demo": Demo}
+KINDS: Final[dict[str, Callable[[], Kind]]] = {"demo": Demo, "script": Script, "remote": Remote, "http": Http}
 AT_ONCE: Final = 2
 """Stages at the same time: as many as CI has cores."""
 RANDOM_PER_ROUND: Final = 40
@@ -80,7 +83,7 @@ async def run(
 
 
 def _short(kind: Kind) -> Play:
-    return playing(once_each(kind.points, kind.states, kind.victims))
+    return playing(once_each(kind.points, kind.states, kind.victims, kind.leads))
 
 
 def _long(kind: Kind, rounds: int, rng: random.Random) -> list[Play]:
@@ -88,7 +91,7 @@ def _long(kind: Kind, rounds: int, rng: random.Random) -> list[Play]:
     victims: tuple[Victim, ...] = ("gateway", "gateway", "agent") if kind.victims else ("gateway",)
     plays = [_count, _short(kind)]
     for _ in range(rounds):
-        plays.append(playing(twice(kind.points, rng)))
+        plays.append(playing(twice(kind.points, kind.leads, rng)))
         plays.append(playing(at_random(RANDOM_PER_ROUND, kind.length_s, rng, victims)))
     return plays
 
@@ -105,7 +108,7 @@ def playing(cells: Iterable[Cell]) -> Play:
 
 async def _count(stage: Stage) -> AsyncIterator[Outcome]:
     for point in stage.kind.points:
-        for cells in every_count(point):
+        for cells in every_count(point, stage.kind.leads):
             outcomes = [await stage.play(cell) for cell in cells]
             met = [outcome for outcome in outcomes if outcome.met or outcome.findings]
             for outcome in met:

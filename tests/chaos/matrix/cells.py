@@ -1,19 +1,13 @@
 """Which cells the matrix has: who is killed, where, and how the person who stands by decides. Plain values."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from gateway.crash_points import POINTS
 
 RANDOM: Final = "random moment"
-ALL_RUNS: Final = tuple(
-    name
-    for name in POINTS
-    if name.startswith(("inbox.", "store.", "run.", "step.", "approval.")) and name != "inbox.after_commit"
-)
-"""Points on the way of a run. Messages of clients pass no inbox."""
 COUNT_MAX: Final = 60
 """No scenario passes a point so often; a bound for those who count until a point is not met any more."""
 ON_THE_WAY_BACK: Final = (
@@ -31,6 +25,7 @@ ON_THE_WAY_BACK: Final = (
 )
 """Where the gateway that recovers is killed a second time."""
 
+ONLY_WHEN_DENIED: Final = ("run.before_end", "run.after_end")
 Victim = Literal["gateway", "agent"]
 
 
@@ -65,39 +60,44 @@ class Cell:
 
     @property
     def place(self) -> str:
-        """The row of the table: where it was killed first."""
-        return self.kills[0].name
+        """The row of the table: where it was killed last."""
+        return self.kills[-1].name
 
 
-def first_kill(point: str, count: int = 1) -> tuple[Kill, ...]:
-    """The kills that lead to a death at this point: some are only met by a gateway that recovers."""
+def kills_at(point: str, leads: Mapping[str, Kill], count: int = 1) -> tuple[Kill, ...]:
+    """The kills that end with one at this point; `leads` names those before it."""
     if point == "run.taken_over":
         return (Kill("run.claimed"), Kill(point, count))
-    return (Kill(point, count),)
+    return (leads[point], Kill(point, count)) if point in leads else (Kill(point, count),)
 
 
-def once_each(points: Sequence[str], states: Sequence[str], victims: Sequence[Kill]) -> list[Cell]:
-    """Every place once. The manners of the person take turns."""
-    plans = [first_kill(point) for point in points]
+def once_each(
+    points: Sequence[str], states: Sequence[str], victims: Sequence[Kill], leads: Mapping[str, Kill]
+) -> list[Cell]:
+    """Every place once. The manners of the person take turns; some runs only end badly when a step is not repeated."""
+    plans = [kills_at(point, leads) for point in points]
     plans += [(Kill(state),) for state in states]
     plans += [(kill,) for kill in victims]
-    return [Cell(plan, number % 3 != 2, number % 2 == 0) for number, plan in enumerate(plans)]
+    return [
+        Cell(plan, number % 3 != 2, number % 2 == 0 and plan[-1].where not in ONLY_WHEN_DENIED)
+        for number, plan in enumerate(plans)
+    ]
 
 
-def every_count(point: str) -> Iterator[tuple[Cell, ...]]:
+def every_count(point: str, leads: Mapping[str, Kill]) -> Iterator[tuple[Cell, ...]]:
     """A point at its first, second … passing, with a person who repeats and one who does not; whoever plays them
     stops when it is not met any more."""
     for count in range(1, COUNT_MAX):
-        kills = first_kill(point, count)
+        kills = kills_at(point, leads, count)
         yield (Cell(kills, repeats=True), Cell(kills, repeats=False))
 
 
-def twice(points: Sequence[str], rng: random.Random) -> list[Cell]:
+def twice(points: Sequence[str], leads: Mapping[str, Kill], rng: random.Random) -> list[Cell]:
     """Killed, and killed again on the way back."""
     back = [point for point in ON_THE_WAY_BACK if point in points]
     return [
         Cell(
-            (*first_kill(point, rng.randint(1, 4)), Kill(again, rng.randint(1, 2))),
+            (*kills_at(point, leads, rng.randint(1, 4)), Kill(again, rng.randint(1, 2))),
             approves=rng.random() < 0.8,
             repeats=rng.random() < 0.7,
         )

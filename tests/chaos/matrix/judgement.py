@@ -148,7 +148,7 @@ def _judge_effects(
             judged.find(
                 "doubled", f"{name} happened {len(times)} times; a person allowed {allowed} repetitions"
             )
-        if own and times and all(_was_denied(store, step) for step in own):
+        if times and _was_denied(store, runs, name):
             judged.find("doubled", f"{name} happened {len(times)} times; a person denied it")
 
 
@@ -162,15 +162,17 @@ def _repeats_allowed(store: sqlite3.Connection, step: sqlite3.Row) -> int:
     )
 
 
-def _was_denied(store: sqlite3.Connection, step: sqlite3.Row) -> bool:
-    return bool(
-        _one(
-            store,
-            "SELECT count(*) FROM approvals WHERE run_id = ? AND state = 'denied' AND key = ?",
-            step["run_id"],
-            step["key"],
+def _was_denied(store: sqlite3.Connection, runs: Sequence[sqlite3.Row], name: str) -> bool:
+    """Whether somebody was asked about this action, and nobody ever let it happen."""
+    states = {
+        row["state"]
+        for run in runs
+        for row in store.execute(
+            "SELECT state FROM approvals WHERE run_id = ? AND key NOT LIKE 'unknown/%' AND request LIKE ?",
+            (run["id"], f"%{name}%"),
         )
-    )
+    }
+    return "denied" in states and "approved" not in states
 
 
 def _one(store: sqlite3.Connection, sql: str, *values: object) -> int:

@@ -31,12 +31,16 @@ Nature = Literal["once", "repeatable"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Something that is said, in a thread of its own. `effects` says of each by its name whether it may happen
-    again without anybody's leave. `ends` are the states its last run may have; `failed` always with a reason."""
+    """Something that is said, in a thread of its own, to `agent`, or to the one named as its kind.
+
+    `effects` says of each by its name whether it may happen again without anybody's leave. `ends` are the states its
+    last run may have; `failed` always with a reason.
+    """
 
     text: str
     effects: Mapping[str, Nature] = field(default_factory=dict)
     ends: frozenset[str] = COMPLETED
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,8 @@ class Effect:
 class Kind(Protocol):
     """One kind of agent with its scenario and with whatever it needs beside the gateway.
 
-    `points` are the crash points its lines pass, `states` the events after which somebody is killed from outside.
+    `points` are the crash points its lines pass, `states` the events after which somebody is killed from outside;
+    `leads` says which death before leads to points that only a gateway passes that recovers.
     `steps` is the kind of the journal's steps that have the effects. `length_s`: about how long a cell takes that
     nobody disturbs.
     """
@@ -59,6 +64,7 @@ class Kind(Protocol):
     points: Sequence[str]
     states: Sequence[str]
     victims: Sequence[Kill]
+    leads: Mapping[str, Kill]
     steps: str
     length_s: float
 
@@ -86,10 +92,12 @@ class Kind(Protocol):
 class Plain:
     """What kinds need that stand alone."""
 
+    points: Sequence[str] = RUN_POINTS
     states: Sequence[str] = ()
     victims: Sequence[Kill] = ()
-    steps = "tool"
-    length_s = 1.0
+    leads: Mapping[str, Kill] = {}
+    steps: str = "tool"
+    length_s: float = 1.0
 
     async def join(self, client: Client, url: str, stack: AsyncExitStack) -> None:
         """Nobody connects."""
@@ -107,8 +115,8 @@ class Demo(Plain):
     """The demo agent: no steps, a stream that is checkpointed, an approval, a question, a failure."""
 
     name = "demo"
-    points = (*RUN_POINTS, *ASK_POINTS, *END_POINTS)
-    states = ("run.queued", "run.started", "run.waiting", "run.completed")
+    points: Sequence[str] = (*RUN_POINTS, *ASK_POINTS, *END_POINTS)
+    states: Sequence[str] = ("run.queued", "run.started", "run.waiting", "run.completed")
 
     async def open(self, place: Path, stack: AsyncExitStack) -> str:
         """Nothing beside it."""

@@ -33,6 +33,8 @@ QUIET_S: Final = 20.0
 """All that a cell said must have ended by then; what has not, is stuck."""
 SIGN_S: Final = 5.0
 """A run that was cut off must have gone on, ended, or asked a person so soon after its gateway served again."""
+DYING_S: Final = 0.3
+"""All may be over in the store a moment before the gateway dies of it."""
 POLL_S: Final = 0.01
 THREADS: Final = 6
 """Cells after which a line's thread is used again."""
@@ -41,7 +43,10 @@ REPLAYED: Final = "run.replay"
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a cell. `met`: somebody was killed everywhere it says. `sign_s` and `end_s` are counted from when the last gateway served."""
+    """What came of a cell. `met`: somebody was killed everywhere it says.
+
+    `sign_s` and `end_s` are counted from when the last gateway served.
+    """
 
     cell: Cell
     met: bool
@@ -119,12 +124,12 @@ class Stage:
         outcome = Outcome(cell, met=True)
         lines = self.kind.lines(f"t{self._number:05d}")
         deaths: list[Death] = []
-        saying: asyncio.Task[list[SendResult]] | None = None
         self._seen.clear()
-        for kill in cell.kills:
-            if kill.victim == "gateway" or saying is None:
-                await self._rebirth(deaths, {VARIABLE: f"{kill.where}:{kill.count}"} if kill.is_armed else {})
-            saying = saying or asyncio.create_task(self._say(lines))
+        await self._rebirth(deaths, _arms(cell.kills[0]))
+        saying = asyncio.create_task(self._say(lines))
+        for number, kill in enumerate(cell.kills):
+            if number and (kill.is_armed or self.gateways.pid is None):
+                await self._rebirth(deaths, _arms(kill))
             if not await self._carry_out(kill, saying):
                 outcome.met = False
                 break
@@ -189,6 +194,7 @@ class Stage:
         over = asyncio.create_task(self._over(saying))
         await asyncio.wait({dying, over}, return_when=asyncio.FIRST_COMPLETED)
         await _end(over)
+        await asyncio.wait({dying}, timeout=DYING_S)
         met = dying.done()
         if not met:
             self.gateways.send(signal.SIGKILL)
@@ -233,7 +239,7 @@ class Stage:
         place = number, self._number % THREADS
         key = secrets.token_hex(16)
         sent = await self.client.send(
-            line.text, self._threads.get(place), agent_id=self.kind.name, idempotency_key=key
+            line.text, self._threads.get(place), agent_id=line.agent or self.kind.name, idempotency_key=key
         )
         self._threads[place] = sent.thread_id
         return sent
@@ -306,6 +312,11 @@ class Stage:
         self._seen[event.kind] = self._seen.get(event.kind, 0) + 1
         self._news.set()
         self.person.hear(event)
+
+
+def _arms(kill: Kill) -> dict[str, str]:
+    """The environment of a gateway that is to kill itself, or not."""
+    return {VARIABLE: f"{kill.where}:{kill.count}"} if kill.is_armed else {}
 
 
 _OWED: Final = """

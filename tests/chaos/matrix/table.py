@@ -1,4 +1,4 @@
-"""What the cells of a matrix came to: kind × place → outcome, counted and as people read it."""
+"""What the cells of a matrix came to: kind by place, and the outcome, counted and as people read it."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ SHOWN_MAX: Final = 40
 
 @dataclass(slots=True)
 class Tally:
-    """What came of all cells of one kind that were first killed at one place."""
+    """What came of all cells of one kind that were killed last at one place."""
 
     cells: int = 0
     met: int = 0
