@@ -184,7 +184,7 @@ class JournalStore(Protocol):
         ...
 
     async def allow_repeat(self, run: ClaimedRun, key: str) -> None:
-        """A person decided that a step of unknown outcome may be done again. Raises StaleFence."""
+        """A person decided that a step of unknown outcome may be done again, once. Raises StaleFence."""
         ...
 
     async def steps(self, run_id: str) -> list[StepRow]:
