@@ -58,6 +58,7 @@ from protocol.requests import (
     RunRetryParams,
     RunStepsResult,
     ServerInfoResult,
+    ThreadAssignParams,
     ThreadChangeParams,
     ThreadCreateParams,
     ThreadHistoryParams,
@@ -106,6 +107,13 @@ _ROWS: Final = (
     Method(
         "thread.update", ThreadUpdateParams, ThreadResult, Scope.THREAD_WRITE, "Rename, or change the agent"
     ),
+    Method(
+        "thread.assign",
+        ThreadAssignParams,
+        ThreadResult,
+        Scope.THREAD_WRITE,
+        "Take a thread over, hand it to somebody, give it back",
+    ),
     Method("thread.archive", ThreadChangeParams, ThreadResult, Scope.THREAD_WRITE, "Put a thread away"),
     Method(
         "thread.restore",
@@ -147,9 +155,7 @@ _ROWS: Final = (
     Method("run.replay", RunParams, RunReplayResult, Scope.RUN_READ, "Execute a recorded run again"),
     Method("agent.list", NoParams, AgentListResult, Scope.AGENT_READ, "All agents"),
     Method("agent.get", AgentParams, AgentResult, Scope.AGENT_READ, "Read one agent"),
-    Method(
-        "agent.reload", NoParams, AgentReloadResult, Scope.AGENT_CONTROL, "Read agents and routes again"
-    ),
+    Method("agent.reload", NoParams, AgentReloadResult, Scope.AGENT_CONTROL, "Read agents and routes again"),
     Method("route.explain", RouteExplainParams, RouteExplainResult, Scope.AGENT_READ, "Who would answer"),
     Method("channel.list", NoParams, ChannelListResult, Scope.CHANNEL_READ, "All channel accounts"),
     Method(

@@ -118,7 +118,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A conversation. `status` is active, archived, deleted, or a newer one."""
+    """A conversation. `status` is active, archived, deleted, or a newer one.
+
+    `assignee` is the person who has taken it over: until it is given back, its agent does not answer.
+    """
 
     id: str
     title: str | None
@@ -128,6 +131,7 @@ class Thread:
     created_at: datetime
     updated_at: datetime
     origin: Origin
+    assignee: Actor | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "Thread":
@@ -142,6 +146,7 @@ class Thread:
             created_at=wire.instant("created_at"),
             updated_at=wire.instant("updated_at"),
             origin=wire.one("origin", Origin.from_json),
+            assignee=wire.maybe("assignee", Actor.from_json),
         )
 
 
