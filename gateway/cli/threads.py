@@ -193,7 +193,7 @@ def _print_threads(threads: list[Thread]) -> None:
         for thread in threads
     ]
     print_table(
-        ("id", "updated", "status", "answers", "from", "title"),
+        ("id", "updated", "status", "agent", "from", "title"),
         rows,
         "No threads: threadgate send hello begins one.",
     )
