@@ -19,6 +19,7 @@ class EventKind(StrEnum):
 
     MESSAGE_CREATED = "message.created"
     RUN_QUEUED = "run.queued"
+    RUN_WAITING = "run.waiting"
     RUN_COMPLETED = "run.completed"
     RUN_FAILED = "run.failed"
     RUN_CANCELLED = "run.cancelled"
