@@ -206,13 +206,17 @@ class AcpSettings(AgentSettings):
 
 
 class RemoteSettings(AgentSettings):
-    """Agent processes that connect to the gateway with role `agent`; docs/agents.md."""
+    """Agent processes that connect to the gateway with role `agent`."""
 
     kind: Literal["remote"]
     worker_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
     """How long a run waits for a worker to connect before it fails, or its fallback answers."""
     sticky_s: Annotated[float, Field(ge=0, le=86_400)] = 3600.0
     """A thread stays with its worker for so long, while that one is connected and has room."""
+    history_messages: Annotated[int, Field(ge=0, le=1000)] = 40
+    """Messages of the thread that are sent along."""
+    output_bytes: Annotated[int, Field(ge=limits.KIB)] = 16 * limits.MIB
+    """The most that one attempt may send altogether."""
 
 
 class HttpSettings(AgentSettings):

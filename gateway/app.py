@@ -20,6 +20,7 @@ from gateway import crash_points
 from gateway.agents.parts import AgentParts
 from gateway.agents.port import AgentFailure
 from gateway.agents.registry import Agents
+from gateway.agents.workers import WorkerPool
 from gateway.clock import Clock
 from gateway.edge import handlers, websocket
 from gateway.edge.authentication import Authenticator
@@ -119,9 +120,9 @@ class Gateway:
             (of.kind, of.account): AccountPolicy(of.on_unknown, of.receipts) for of, _ in adapters
         }
         self._channels = Channels([adapter for _, adapter in adapters], policies)
-        self._agents = Agents(
-            settings.agents, settings.default_agent_id, AgentParts(settings.directory, _secret)
-        )
+        self._workers = WorkerPool()
+        parts = AgentParts(settings.directory, _secret, self._workers)
+        self._agents = Agents(settings.agents, settings.default_agent_id, parts)
         self._routing = Routing(settings.routes, settings.default_agent_id, self._agents)
         sizes = settings.limits
         composer = Composer(
@@ -317,7 +318,7 @@ class Gateway:
             Deciding(store.approvals, self._approvals),
             Operational(
                 info,
-                AgentsView(agents, self._scheduler.running, self._breakers.state),
+                AgentsView(agents, self._scheduler.running, self._breakers.state, self._workers.count),
                 self._routing,
                 self.reloading,
                 self._health,
@@ -341,6 +342,7 @@ class Gateway:
             uploads=Uploads(store.blobs, clock, limit_bytes=settings.limits.blob_bytes),
             identity=identity,
             compression=settings.compression,
+            workers=self._workers,
         )
 
     async def _stop_adapter(self, adapter: Adapter) -> None:

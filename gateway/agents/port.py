@@ -158,8 +158,8 @@ class Journal(Protocol):
 async def perform(journal: Journal, step: Step, effect: Callable[[], Awaitable[Json]]) -> Recorded:
     """Do a step once in the life of the run: the recorded result, or that of `effect`.
 
-    A StepFailed of the effect is recorded as its outcome `error` and returned, not raised. Whatever else it raises
-    leaves the step open: nobody knows what came of it.
+    A StepFailed of the effect is recorded as its outcome `error` and returned, not raised, and an OutcomeUnknown as
+    `unknown`: the agent learns of it and goes on. Whatever else it raises leaves the step open.
     """
     done = await journal.begin(step)
     if done is not None:
@@ -167,7 +167,8 @@ async def perform(journal: Journal, step: Step, effect: Callable[[], Awaitable[J
     try:
         result = await effect()
     except StepFailed as failure:
-        return await journal.finish(step.key, {"error": str(failure)}, outcome="error")
+        outcome: StepOutcome = "unknown" if isinstance(failure, OutcomeUnknown) else "error"
+        return await journal.finish(step.key, {"error": str(failure)}, outcome=outcome)
     return await journal.finish(step.key, result)
 
 
@@ -246,20 +247,32 @@ class AgentFailure(Exception):
     """The agent cannot answer. `kind` is stable, the text is shown to people.
 
     `passes`: the same may work a little later, after `retry_after_s` when somebody said so. Then the attempt is made
-    again over what is recorded; and failures of this sort open the agent's circuit breaker.
+    again over what is recorded; and failures of this sort open the agent's circuit breaker, unless the agent is not
+    to be blamed: one of several processes that died says nothing about the others.
     """
 
     def __init__(
-        self, kind: str, message: str, *, passes: bool = False, retry_after_s: float | None = None
+        self,
+        kind: str,
+        message: str,
+        *,
+        passes: bool = False,
+        retry_after_s: float | None = None,
+        is_agents_fault: bool = True,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.passes = passes
         self.retry_after_s = retry_after_s
+        self.is_agents_fault = is_agents_fault
 
 
 class StepFailed(Exception):
     """A step had an outcome, a bad one; the text is what the agent is told."""
+
+
+class OutcomeUnknown(StepFailed):
+    """Nobody will find out what came of a step, and the agent can go on knowing that (a tool that was too slow)."""
 
 
 class FileUnreadable(Exception):

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import typer
-from threadgate_client import Agent, Client, Reloaded
+from threadgate_client import AgentInfo, Client, Reloaded
 
 from gateway.cli.connecting import with_client
 from gateway.cli.groups import listing_group
@@ -77,11 +77,11 @@ async def reload(client: Client, json: Json = False) -> None:
     print("\n".join(_told(done)) or "nothing has changed")
 
 
-def _running(agent: Agent) -> str:
+def _running(agent: AgentInfo) -> str:
     return str(agent.running) if agent.concurrent is None else f"{agent.running} of {agent.concurrent}"
 
 
-def _remarks(agent: Agent) -> list[str]:
+def _remarks(agent: AgentInfo) -> list[str]:
     """Everything about an agent that somebody may have to act on."""
     remarks = [f"cannot answer: {agent.problem}"] if agent.problem else []
     if agent.breaker != "closed":

@@ -18,7 +18,7 @@ class AgentsView:
         agents: Agents,
         running: Callable[[str], int],
         breaker: Callable[[str], BreakerState],
-        workers: Callable[[str], int] = lambda agent_id: 0,
+        workers: Callable[[str], int | None],
     ) -> None:
         self._agents = agents
         self._running = running
@@ -53,7 +53,7 @@ class AgentsView:
             breaker=self._breaker(settings.id).value,
             running=self._running(settings.id),
             concurrent=settings.concurrent or None,
-            workers=self._workers(settings.id) if settings.kind == "remote" else None,
+            workers=self._workers(settings.id),
             problem=problem_of(agent),
         )
 

@@ -143,7 +143,8 @@ class Turns:
             if not isinstance(outcome, AgentFailure) or not outcome.passes:
                 self._breakers.answered(agent_id)
                 return outcome
-            self._breakers.failed(agent_id, speaking.run.id)
+            if outcome.is_agents_fault:
+                self._breakers.failed(agent_id, speaking.run.id)
             pause_s = self._pause_s(outcome, number)
             if number == settings.retries or pause_s > RETRY_LAST_S:
                 return outcome

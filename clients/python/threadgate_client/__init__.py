@@ -10,9 +10,14 @@
 
     asyncio.run(main())
 
+An `Agent` is the other side: a process that answers (`agent.py`).
+
 Everything public is named here; modules are an implementation detail, but for `errors`, which shows the tree.
 """
 
+from threadgate_client.access import Approval, AuditEntry, Pairing, Token
+from threadgate_client.agent import Agent
+from threadgate_client.agent_run import AgentRun, Decision, PastFile, PastMessage
 from threadgate_client.answers import (
     ConnectionLimits,
     CreatedToken,
@@ -31,6 +36,7 @@ from threadgate_client.blobs import Blob, Disconnected, Download
 from threadgate_client.client import Client
 from threadgate_client.closing import RetryVerdict
 from threadgate_client.errors import (
+    AgentError,
     ApprovalRequired,
     BudgetExceeded,
     Busy,
@@ -58,6 +64,7 @@ from threadgate_client.errors import (
     RunEnded,
     RunFailed,
     RunInterrupted,
+    StepFailed,
     SubscriptionReset,
     ThreadgateError,
     TooLarge,
@@ -66,29 +73,23 @@ from threadgate_client.errors import (
 )
 from threadgate_client.items import Cursor, Lagging, Live, Reset, TextUpdate
 from threadgate_client.journals import Replay, RunFinding, RunFindings, RunStep
+from threadgate_client.networks import Channel, ChannelGap, Delivery
 from threadgate_client.outputs import Item
 from threadgate_client.records import (
     RUN_ENDINGS,
     Actor,
-    Agent,
-    Approval,
-    AuditEntry,
+    AgentInfo,
     BlobPart,
-    Channel,
-    ChannelGap,
-    Delivery,
     Event,
     EventKind,
     Message,
     Origin,
-    Pairing,
     Part,
     Run,
     RunError,
     RunState,
     TextPart,
     Thread,
-    Token,
     UnknownPart,
     Usage,
 )
@@ -100,6 +101,9 @@ __all__ = [
     "RUN_ENDINGS",
     "Actor",
     "Agent",
+    "AgentError",
+    "AgentInfo",
+    "AgentRun",
     "Approval",
     "ApprovalRequired",
     "AuditEntry",
@@ -118,6 +122,7 @@ __all__ = [
     "CreatedToken",
     "Cursor",
     "DeadlineExceeded",
+    "Decision",
     "Delivery",
     "Disconnected",
     "Download",
@@ -147,6 +152,8 @@ __all__ = [
     "Pairing",
     "PairingRequired",
     "Part",
+    "PastFile",
+    "PastMessage",
     "PolicyDenied",
     "Principal",
     "ProtocolViolation",
@@ -171,6 +178,7 @@ __all__ = [
     "SearchMatch",
     "SendResult",
     "ServerInfo",
+    "StepFailed",
     "Subscription",
     "SubscriptionReset",
     "TextPart",

@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from threadgate_client import limits
+from threadgate_client.access import Token
 from threadgate_client.fields import Fields
-from threadgate_client.records import Event, Token
+from threadgate_client.records import Event
 
 T = TypeVar("T")
 

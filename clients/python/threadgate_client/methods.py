@@ -9,23 +9,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from threadgate_client import limits
+from threadgate_client.access import Approval, AuditEntry, Pairing, Token
 from threadgate_client.answers import CreatedToken, HistoryPage, Page, Reloaded, Route, SearchMatch
 from threadgate_client.engine import Engine
 from threadgate_client.fields import Fields
 from threadgate_client.journals import Replay, RunFindings, RunStep
 from threadgate_client.listings import HistoryListing, Listing
-from threadgate_client.records import (
-    Actor,
-    Agent,
-    Approval,
-    AuditEntry,
-    Channel,
-    Delivery,
-    Pairing,
-    Run,
-    Thread,
-    Token,
-)
+from threadgate_client.networks import Channel, Delivery
+from threadgate_client.records import Actor, AgentInfo, Run, Thread
 
 T = TypeVar("T")
 
@@ -253,17 +244,20 @@ class Runs(Group):
 class Agents(Group):
     """`agent.*`."""
 
-    async def list(self) -> tuple[Agent, ...]:
+    async def list(self) -> tuple[AgentInfo, ...]:
         """All agents."""
-        return Fields(await self._engine.request("agent.list", {}), "agents").many("agents", Agent.from_json)
+        return Fields(await self._engine.request("agent.list", {}), "agents").many(
+            "agents", AgentInfo.from_json
+        )
 
-    async def get(self, agent_id: str) -> Agent:
+    async def get(self, agent_id: str) -> AgentInfo:
         """Read one agent."""
-        return await self._one("agent.get", "agent", Agent.from_json, agent_id=agent_id)
+        return await self._one("agent.get", "agent", AgentInfo.from_json, agent_id=agent_id)
 
     async def reload(self) -> Reloaded:
         """Let the gateway read its agents and routes again. Raises InvalidState when they are not valid."""
-        return Reloaded.from_json(await self._engine.request("agent.reload", {}))
+        answer = Fields(await self._engine.request("agent.reload", {}), "answer")
+        return answer.one("changes", Reloaded.from_json)
 
 
 class Routes(Group):
@@ -396,10 +390,25 @@ class Tokens(Group):
     """`token.*`."""
 
     async def create(
-        self, role: str, *, name: str = "", ttl_s: int | None = None, idempotency_key: str | None = None
+        self,
+        role: str,
+        *,
+        name: str = "",
+        ttl_s: int | None = None,
+        agent_id: str | None = None,
+        idempotency_key: str | None = None,
     ) -> CreatedToken:
-        """Make a token; without `ttl_s` it does not expire. Its secret is shown this once."""
-        params = {"role": role, "name": name, "ttl_s": ttl_s, "idempotency_key": idempotency_key}
+        """Make a token; without `ttl_s` it does not expire. Its secret is shown this once.
+
+        With the role agent, `agent_id` names the agent that processes with this token answer for.
+        """
+        params = {
+            "role": role,
+            "name": name,
+            "ttl_s": ttl_s,
+            "agent_id": agent_id,
+            "idempotency_key": idempotency_key,
+        }
         return CreatedToken.from_json(await self._engine.request("token.create", given(params)))
 
     def list(self, *, limit: int = limits.PAGE_DEFAULT, cursor: str | None = None) -> Listing[Token]:

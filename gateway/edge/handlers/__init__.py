@@ -10,6 +10,7 @@ from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
+from gateway.edge.handlers.workers import run_step
 
 
 def table(
@@ -58,6 +59,7 @@ def table(
         "run.steps": examining.run_steps,
         "run.diagnose": examining.run_diagnose,
         "run.replay": examining.run_replay,
+        "run.step": run_step,
         "thread.subscribe": subscriptions.thread_subscribe,
         "thread.unsubscribe": subscriptions.thread_unsubscribe,
         "inbox.subscribe": subscriptions.inbox_subscribe,

@@ -7,7 +7,7 @@ from gateway.services.reloading import Reloading
 from gateway.services.routing import Routing
 from gateway.services.tokens import Tokens
 from protocol import requests as wire
-from protocol.errors import ErrorKind, Fault
+from protocol.errors import ErrorKind, Fault, invalid_params
 from protocol.frames import Result
 from storage.ports import AuditStore, IdentityStore
 
@@ -45,7 +45,7 @@ class Operational:
         return wire.AgentResult(agent=self._agents.get(params.agent_id))
 
     async def agent_reload(self, call: Call, params: wire.NoParams) -> Result:
-        return await self._reloading.reload(call.act)
+        return wire.AgentReloadResult(changes=await self._reloading.reload(call.act))
 
     async def route_explain(self, call: Call, params: wire.RouteExplainParams) -> Result:
         return wire.RouteExplainResult(route=self._routing.explain(params))
@@ -57,7 +57,11 @@ class Operational:
         return wire.ChannelResult(channel=await self._health.status(params.channel_id))
 
     async def token_create(self, call: Call, params: wire.TokenCreateParams) -> Result:
-        issued = await self._tokens.create(call.act, params.role, params.name, params.ttl_s)
+        if params.agent_id is not None and self._agents.get(params.agent_id).kind != "remote":
+            raise invalid_params(
+                [{"path": "agent_id", "message": "Only agents of kind remote are served by processes"}]
+            )
+        issued = await self._tokens.create(call.act, params.role, params.name, params.ttl_s, params.agent_id)
         return wire.TokenCreateResult(token=issued.token, secret=issued.secret)
 
     async def token_list(self, call: Call, params: wire.Page) -> Result:

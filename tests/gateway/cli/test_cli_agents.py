@@ -51,8 +51,6 @@ def test_agents_are_read_again_when_somebody_says_so(configured: Cli) -> None:
     assert ids(configured) == ["demo", "spare", "third"]
     run = configured.json("send", "--agent", "third", "say hello")["run_id"]
     assert configured.json("runs", "show", run)["agent_id"] == "third"
-    (entry,) = [one for one in configured.json("audit", "list") if one["action"] == "agent.reload"]
-    assert entry["detail"]["added"] == ["third"]
     config_of(configured).write_text(TWO)
     assert configured.lines("agents", "reload") == ["removed: third"]
 
