@@ -25,8 +25,6 @@ from acp.exceptions import RequestError
 GRANDCHILD = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-if sys.argv[2] == "away":
-    os.setsid()
 open(sys.argv[1], "w").write(str(os.getpid()))
 time.sleep(600)
 """
@@ -150,9 +148,14 @@ class TestAgent:
         """`tool ID TITLE`: a call from its announcement to its end, its input arriving in between."""
         call_id, _, title = rest.partition(" ")
         await self.update(acp.start_tool_call(call_id, title, kind="read", status="pending"))
-        await self.update(acp.update_tool_call(call_id, status="in_progress", raw_input={"path": "notes.txt"}))
+        await self.update(
+            acp.update_tool_call(call_id, status="in_progress", raw_input={"path": "notes.txt"})
+        )
         done = acp.update_tool_call(
-            call_id, status="completed", content=[acp.tool_content(acp.text_block("read"))], raw_output={"n": 1}
+            call_id,
+            status="completed",
+            content=[acp.tool_content(acp.text_block("read"))],
+            raw_output={"n": 1},
         )
         await self.update(done)
 
@@ -173,7 +176,9 @@ class TestAgent:
         """`ask ID FILE TEXT`: append a line if somebody allows it, as a call."""
         call_id, _, action = rest.partition(" ")
         await self.update(
-            acp.start_tool_call(call_id, f"append {action}", kind="edit", status="pending", raw_input={"do": action})
+            acp.start_tool_call(
+                call_id, f"append {action}", kind="edit", status="pending", raw_input={"do": action}
+            )
         )
         call = schema.ToolCallUpdate(tool_call_id=call_id, title=f"append {action}", raw_input={"do": action})
         answer = await self.client.request_permission(self.session_id, call, self._options())
@@ -231,7 +236,7 @@ class TestAgent:
     async def grandchild(self, rest: str) -> None:
         """`grandchild FILE [away]`: a process that ignores SIGTERM; its pid is in FILE, in a session of its own."""
         path, _, how = rest.partition(" ")
-        subprocess.Popen([sys.executable, "-c", GRANDCHILD, path, how or "near"], start_new_session=how == "away")
+        subprocess.Popen([sys.executable, "-c", GRANDCHILD, path], start_new_session=how == "away")
         while not (Path(path).exists() and Path(path).read_text()):
             await asyncio.sleep(0.01)
 
@@ -279,7 +284,9 @@ class TestAgent:
         """`consume IN OUT USD`: say what it has cost."""
         tokens_in, tokens_out, usd = rest.split()
         self.usage = schema.Usage(
-            total_tokens=int(tokens_in) + int(tokens_out), input_tokens=int(tokens_in), output_tokens=int(tokens_out)
+            total_tokens=int(tokens_in) + int(tokens_out),
+            input_tokens=int(tokens_in),
+            output_tokens=int(tokens_out),
         )
         cost = schema.Cost(amount=float(usd), currency="USD")
         await self.update(schema.UsageUpdate(session_update="usage_update", used=1, size=2, cost=cost))

@@ -51,7 +51,9 @@ async def told(agent: AcpAgent, *lines: str, journal: MemoryJournal | None = Non
     return await attempt(agent, make_context(journal, "\n".join(lines), **context))
 
 
-async def failed(agent: AcpAgent, *lines: str, journal: MemoryJournal | None = None, **context: Any) -> AgentFailure:
+async def failed(
+    agent: AcpAgent, *lines: str, journal: MemoryJournal | None = None, **context: Any
+) -> AgentFailure:
     """How one attempt of the agent failed."""
     try:
         given = await told(agent, *lines, journal=journal, **context)

@@ -12,7 +12,15 @@ import pytest
 
 from gateway.agents.acp.agent import AcpAgent
 from gateway.agents.acp.attempt import PROMPT
-from gateway.agents.port import AgentBeat, AgentFacts, AgentFailure, AgentFile, AgentText, FileUnreadable, GivenFile
+from gateway.agents.port import (
+    AgentBeat,
+    AgentFacts,
+    AgentFailure,
+    AgentFile,
+    AgentText,
+    FileUnreadable,
+    GivenFile,
+)
 from protocol.records import Usage
 from storage.values import Said
 from acp_stage import failed, processes_in, running, told
@@ -50,7 +58,13 @@ async def test_plans_and_tool_calls_become_steps(agent: AcpAgent) -> None:
     journal = MemoryJournal()
 
     given = await told(
-        agent, "plan look; change", "say I look.", "tool c1 Read notes", "fail-tool c2", "say Done.", journal=journal
+        agent,
+        "plan look; change",
+        "say I look.",
+        "tool c1 Read notes",
+        "fail-tool c2",
+        "say Done.",
+        journal=journal,
     )
 
     assert given.text == "I look.\n\nDone.", "what is said behind a call is a paragraph of its own"
@@ -59,7 +73,12 @@ async def test_plans_and_tool_calls_become_steps(agent: AcpAgent) -> None:
     assert plan.repeatable and read.repeatable
     assert [entry["content"] for entry in journal.ended[plan.key].result["entries"]] == ["look", "change"]
     assert read.name == "Read notes"
-    assert read.request == {"title": "Read notes", "kind": "read", "locations": None, "input": {"path": "notes.txt"}}
+    assert read.request == {
+        "title": "Read notes",
+        "kind": "read",
+        "locations": None,
+        "input": {"path": "notes.txt"},
+    }
     assert journal.ended[read.key].outcome == "ok"
     assert journal.ended[read.key].result["output"] == {"n": 1}
     assert journal.ended[doomed.key].outcome == "error"
@@ -194,7 +213,9 @@ async def test_a_program_without_sessions_is_told_the_conversation(tmp_path: Pat
 async def test_a_loaded_session_is_told_what_it_missed(agent: AcpAgent) -> None:
     await told(agent, "say one", said=thread("say one"))
 
-    given = await told(agent, "blocks", said=thread("say one", "one", "ask the other", "the other says", "blocks"))
+    given = await told(
+        agent, "blocks", said=thread("say one", "one", "ask the other", "the other says", "blocks")
+    )
 
     past, message = json.loads(given.text)
     assert "user: ask the other\n\nassistant: the other says" in past["text"]
@@ -320,7 +341,9 @@ async def test_it_gets_little_of_the_environment_and_its_own_secrets(
 
 
 async def test_it_gets_no_files_and_no_terminal_of_ours(agent: AcpAgent) -> None:
-    given = await told(agent, "call fs/read_text_file", "call terminal/create", "call _vendor/thing", "say on")
+    given = await told(
+        agent, "call fs/read_text_file", "call terminal/create", "call _vendor/thing", "say on"
+    )
 
     assert given.text == "fs/read_text_file: -32601terminal/create: -32601_vendor/thing: -32601on"
 
@@ -334,7 +357,9 @@ async def test_several_runs_have_programs_of_their_own(agent: AcpAgent) -> None:
 
 
 async def test_signing_in_happens_only_when_it_is_demanded_and_can_be_done(tmp_path: Path) -> None:
-    async with running(tmp_path, "--auth", "--auth-variable", "API_KEY", env={"API_KEY": "sk-very-secret"}) as agent:
+    async with running(
+        tmp_path, "--auth", "--auth-variable", "API_KEY", env={"API_KEY": "sk-very-secret"}
+    ) as agent:
         assert (await told(agent, "say in")).text == "in"
     async with running(tmp_path, "--auth", "--auth-variable", "API_KEY") as agent:
         with pytest.raises(AgentFailure, match=r"signed in \(In the browser, Key\)") as caught:
