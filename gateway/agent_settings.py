@@ -9,13 +9,12 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from gateway.patterns import checked_pattern
 from protocol import limits
 from protocol.scopes import Scope
 
 AgentId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-TOOL_SCOPES: Final = frozenset({Scope.THREAD_READ})
-"""Scopes that a tool of the gateway can need."""
 
 
 def _checked_address(value: str) -> str:
@@ -65,8 +64,9 @@ class AgentSettings(Section):
     """Another agent that answers when this one cannot: its retries are used up, or its circuit breaker is open."""
     retry_interrupted: bool = True
     """Whether a run that a restart interrupted is queued again, when the agent cannot continue it."""
-    scopes: tuple[Scope, ...] = (Scope.THREAD_READ,)
-    """What its tools may do in the gateway; a tool that needs more is refused at the start."""
+    scopes: tuple[Scope, ...] = ()
+    """What it may do in the gateway beyond the thread it answers in: with thread.read its search finds messages of
+    every thread, whoever asks."""
 
 
 class DemoSettings(AgentSettings):
@@ -191,8 +191,8 @@ class AcpSettings(AgentSettings):
     env: dict[str, SecretStr] = {}
     """Its environment, by reference or as it is; it inherits only PATH, HOME and the locale."""
     idempotent: bool = False
-    """Whether a prompt whose outcome nobody knows (the gateway or the agent died) may simply be given again; otherwise a
-    person is asked."""
+    """Whether a prompt whose outcome nobody knows (the gateway or the agent died) may simply be given again; otherwise
+    a person is asked."""
     start_timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
     """Time for its start and its session."""
     memory_mb: Annotated[int, Field(ge=16)] | None = None
@@ -206,13 +206,17 @@ class AcpSettings(AgentSettings):
 
 
 class RemoteSettings(AgentSettings):
-    """Agent processes that connect to the gateway with role `agent`; docs/agents.md."""
+    """Agent processes that connect to the gateway with role `agent`."""
 
     kind: Literal["remote"]
     worker_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
     """How long a run waits for a worker to connect before it fails, or its fallback answers."""
     sticky_s: Annotated[float, Field(ge=0, le=86_400)] = 3600.0
     """A thread stays with its worker for so long, while that one is connected and has room."""
+    history_messages: Annotated[int, Field(ge=0, le=1000)] = 40
+    """Messages of the thread that are sent along."""
+    output_bytes: Annotated[int, Field(ge=limits.KIB)] = 16 * limits.MIB
+    """The most that one attempt may send altogether."""
 
 
 class HttpSettings(AgentSettings):
@@ -275,5 +279,6 @@ class RouteSettings(Section):
     """true: only when the bot is addressed in a room by a mention; false: only when it is not."""
     command: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")] | None = None
     """Only for messages that begin with `/COMMAND` or `!COMMAND`; the agent gets the text behind it."""
-    pattern: Annotated[str, Field(max_length=500)] | None = None
-    """Only for texts in which this regular expression is found. Searched in the first 1,000 characters."""
+    pattern: Annotated[str, Field(max_length=500), AfterValidator(checked_pattern)] | None = None
+    """Only for texts in which this regular expression is found. Searched in the first 1,000 characters; one that could
+    take very long over some text is refused."""

@@ -10,12 +10,17 @@ from typing import Final
 
 import structlog
 from cryptography.fernet import MultiFernet
+from pydantic import SecretStr
 
 from channels.messages import HealthState
 from channels.port import Adapter
 from channels.registry import ChannelSettings, create_adapter
+from channels.secrets import SecretUnavailable, resolve_secret
 from gateway import crash_points
+from gateway.agents.parts import AgentParts
+from gateway.agents.port import AgentFailure
 from gateway.agents.registry import Agents
+from gateway.agents.workers import WorkerPool
 from gateway.clock import Clock
 from gateway.edge import handlers, websocket
 from gateway.edge.authentication import Authenticator
@@ -25,6 +30,7 @@ from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.deliveries import Delivering
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
+from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
 from gateway.edge.hooks import Hooks
 from gateway.edge.server import Server
@@ -33,23 +39,33 @@ from gateway.hub.hub import Hub
 from gateway.metrics import Metrics, Sample
 from gateway.rules.admission import Policy
 from gateway.rules.pace import Pace
+from gateway.services.agents import AgentsView
 from gateway.services.answer_files import AnswerFiles
+from gateway.services.answering import Answering
 from gateway.services.approvals import Approvals, Buttons
 from gateway.services.attachments import Attachments
 from gateway.services.blobs import BlobReader, Uploads
+from gateway.services.breakers import AgentBreakers
 from gateway.services.channels import AccountPolicy, Channels
 from gateway.services.composing import Composer
 from gateway.services.conversations import Conversations
 from gateway.services.delivery import Deliveries
+from gateway.services.endings import Endings
 from gateway.services.health import ChannelHealth
 from gateway.services.intake import Intake
+from gateway.services.leases import Leases
 from gateway.services.live import LiveMessages
 from gateway.services.pairings import Pairings
 from gateway.services.receipts import Receipts
-from gateway.services.scheduler import Scheduler
+from gateway.services.reloading import Reloading
+from gateway.services.replay import Replays
+from gateway.services.routing import Routing
+from gateway.services.run_doctor import RunDoctor
+from gateway.services.scheduler import Capacity, Scheduler
 from gateway.services.tokens import Tokens
 from gateway.services.turn import Turns
 from gateway.services.vault import AccountVault, VaultCipher
+from gateway.services.waits import Waits
 from gateway.settings import Settings, channel_settings
 from gateway.vault_key import cipher_beside, cipher_from
 from protocol import limits
@@ -77,6 +93,13 @@ LAG_PROBE_S: Final = 0.5
 """How often the loop's lag is measured."""
 
 
+def _secret(reference: SecretStr) -> str:
+    try:
+        return resolve_secret(reference)
+    except SecretUnavailable as error:
+        raise AgentFailure("missing_secret", str(error)) from error
+
+
 class Gateway:
     """One running gateway over an open store."""
 
@@ -95,10 +118,19 @@ class Gateway:
             (of.kind, of.account): AccountPolicy(of.on_unknown, of.receipts) for of, _ in adapters
         }
         self._channels = Channels([adapter for _, adapter in adapters], policies)
-        agents = Agents(settings.agents, settings.default_agent_id)
+        self._workers = WorkerPool()
+        parts = AgentParts(settings.directory, _secret, self._workers)
+        self._agents = Agents(settings.agents, settings.default_agent_id, parts)
+        self._routing = Routing(settings.routes, settings.default_agent_id, self._agents)
         sizes = settings.limits
         composer = Composer(
-            clock, self._channels, settings.default_agent_id, settings.runs.queue_max, sizes.attachments
+            clock,
+            self._channels,
+            self._routing,
+            settings.runs.queue_max,
+            sizes.attachments,
+            messages_max=settings.runs.messages_max,
+            steerable=self._steerable,
         )
         self._hub = Hub(store.threads, store.identity.epoch)
         self._deliveries = Deliveries(store.outbox, self._channels, clock, read_blob=BlobReader(store.blobs))
@@ -109,36 +141,29 @@ class Gateway:
         self._approvals = Approvals(store.approvals, store.threads, self._channels, clock)
         self._receipts = Receipts(self._channels, self._deliveries.traffic, clock)
         self._health = ChannelHealth(self._channels, store.outbox, self._deliveries.traffic, clock)
-        turns = Turns(
+        leases = Leases(clock.new_id(IdPrefix.EPOCH), clock)
+        self._waits = Waits(store.runs, self._approvals, self._channels, leases, clock)
+        self._breakers = AgentBreakers(clock)
+        self._scheduler = self._make_scheduler(leases, composer)
+        self._run_doctor = RunDoctor(
             store.runs,
-            store.threads,
-            agents,
-            self._hub,
-            self._live,
-            self._receipts,
-            self._channels,
-            composer,
-            self._approvals,
-            AnswerFiles(store.blobs, clock, limit_bytes=sizes.blob_bytes, files_max=sizes.attachments),
+            self._agents,
+            self._scheduler,
+            self._answering.silent_s,
+            self._breakers.state,
+            leases.owner,
             clock,
-            attempts_max=settings.runs.attempts_max,
-            timeout_s=settings.runs.turn_timeout_s,
         )
-        self._scheduler = Scheduler(
-            store.runs,
-            turns.drive,
-            clock,
-            owner=clock.new_id(IdPrefix.EPOCH),
-            concurrent=settings.runs.concurrent,
-        )
+        self.reloading = Reloading(settings, self._agents, self._routing.replace, store.audit, clock)
         self._intakes = [(adapter, self._intake(channel, adapter, composer)) for channel, adapter in adapters]
-        context = self._edge(identity, agents, composer, local_secret)
+        context = self._edge(identity, composer, local_secret)
         self._server = Server(context, settings, self._missing)
         self._chores: list[asyncio.Task[None]] = []
         if crash_points.is_armed("store.committed"):
             store.engine.add_hook(lambda signals: crash_points.reached("store.committed"))
         for hook in (
             self._hub.on_commit,
+            self._waits.on_commit,
             self._scheduler.on_commit,
             self._deliveries.on_commit,
             self._receipts.on_commit,
@@ -160,6 +185,7 @@ class Gateway:
         `on_listening` is called before the first request can be answered: what it publishes is there when
         somebody who waited for the port connects.
         """
+        await self._agents.start()
         await self._deliveries.start()
         await self._scheduler.start()
         await self._attachments.start()
@@ -168,6 +194,8 @@ class Gateway:
         for adapter, intake in self._intakes:
             await adapter.start(intake)
         await self._health.start()
+        await self._run_doctor.start()
+        await self.reloading.start()
         self._chores = [
             asyncio.create_task(self._keep_house(), name="housekeeping"),
             asyncio.create_task(self._measure_lag(), name="loop lag"),
@@ -180,9 +208,12 @@ class Gateway:
         still receive is stored, and runs at the next start.
         """
         await self._server.drain()
+        await self.reloading.stop()
+        await self._run_doctor.stop()
         await self._health.stop()
         await self._attachments.stop()
         await self._scheduler.stop(self._settings.runs.shutdown_s)
+        await self._agents.stop()
         await self._live.close(DELIVERY_STOP_S)
         await self._receipts.close(RECEIPT_STOP_S)
         await self._deliveries.stop(DELIVERY_STOP_S)
@@ -217,10 +248,44 @@ class Gateway:
         buttons = Buttons(self._approvals, adapter, frozenset(channel.approvers))
         return Intake(adapter, self._store.inbox, composer, self._clock, policy, pace, buttons)
 
-    def _edge(
-        self, identity: ServerIdentity, agents: Agents, composer: Composer, local_secret: str
-    ) -> EdgeContext:
+    def _make_scheduler(self, leases: Leases, composer: Composer) -> Scheduler:
         store, clock, settings = self._store, self._clock, self._settings
+        sizes = settings.limits
+        files = AnswerFiles(store.blobs, clock, limit_bytes=sizes.blob_bytes, files_max=sizes.attachments)
+        self._answering = Answering(
+            store.runs, store.threads, files, self._waits, clock, timeout_s=settings.runs.turn_timeout_s
+        )
+        self._replays = Replays(store.runs, store.journal, store.threads, self._agents, files)
+        turns = Turns(
+            store.journal,
+            self._agents,
+            self._answering,
+            Endings(store.runs, self._channels, composer, clock),
+            self._waits,
+            self._breakers,
+            self._hub,
+            self._live,
+            self._receipts,
+            clock,
+            attempts_max=settings.runs.attempts_max,
+        )
+        capacity = Capacity(
+            settings.runs.concurrent, self._agent_limits, self._agent_versions, lambda: self._waits.held
+        )
+        return Scheduler(store.runs, turns.drive, clock, leases, capacity)
+
+    def _steerable(self) -> frozenset[str]:
+        return frozenset(agent.settings.id for agent in self._agents.all() if agent.is_steerable)
+
+    def _agent_limits(self) -> dict[str, int]:
+        wanted = {agent.settings.id: agent.settings.concurrent for agent in self._agents.all()}
+        return {agent_id: limit for agent_id, limit in wanted.items() if limit}
+
+    def _agent_versions(self) -> dict[str, str]:
+        return {agent.settings.id: agent.settings.version for agent in self._agents.all()}
+
+    def _edge(self, identity: ServerIdentity, composer: Composer, local_secret: str) -> EdgeContext:
+        store, clock, settings, agents = self._store, self._clock, self._settings, self._agents
         info = ServerInfoResult(
             server=identity,
             epoch=store.identity.epoch,
@@ -233,6 +298,7 @@ class Gateway:
             store.threads,
             store.runs,
             agents,
+            self._routing,
             self._hub,
             composer,
             clock,
@@ -243,10 +309,20 @@ class Gateway:
         table = handlers.table(
             Conversational(store.threads, store.runs, conversations, agents),
             Deciding(store.approvals, self._approvals),
-            Operational(info, agents, self._health, tokens, store.identities, store.audit),
+            Operational(
+                info,
+                AgentsView(agents, self._scheduler.running, self._breakers.state, self._workers.count),
+                self._routing,
+                self.reloading,
+                self._health,
+                tokens,
+                store.identities,
+                store.audit,
+            ),
             Delivering(store.deliveries),
             Subscriptions(self._hub, store.position),
             Pairing(Pairings(store.pairings, self._channels, clock)),
+            Examining(store.journal, self._run_doctor, self._replays),
         )
         return EdgeContext(
             clock=clock,
@@ -259,6 +335,7 @@ class Gateway:
             uploads=Uploads(store.blobs, clock, limit_bytes=settings.limits.blob_bytes),
             identity=identity,
             compression=settings.compression,
+            workers=self._workers,
         )
 
     async def _stop_adapter(self, adapter: Adapter) -> None:
@@ -300,6 +377,8 @@ class Gateway:
         yield "threadgate_turns_active", "Threads whose run is being driven", self._scheduler.active, {}
         yield "threadgate_hub_deliveries", "Events and deltas handed to followers", self._hub.deliveries, {}
         yield from self._health.samples()
+        yield from self._run_doctor.samples()
+        yield from self.reloading.samples()
 
     async def _keep_house(self) -> None:
         while True:
@@ -307,6 +386,7 @@ class Gateway:
             before_ms = self._clock.now_ms() - limits.IDEMPOTENCY_TTL_S * 1000
             try:
                 await self._approvals.expire()
+                await self._waits.expire()
                 await self._attachments.collect()
                 for _ in range(FORGET_ROUNDS):
                     if not await self._store.identities.forget_answers(before_ms):

@@ -30,7 +30,7 @@ FIRST_TOKEN_NAME: Final = "first owner"
 
 
 async def serve(settings: Settings, announce: Callable[[str, str | None], None]) -> None:
-    """Run until SIGINT or SIGTERM; a second signal ends at once.
+    """Run until SIGINT or SIGTERM; a second signal ends at once. SIGHUP reads agents and routes again.
 
     `announce` is called once, when everything is ready, with the address and, on the first start of a store,
     the secret of its owner token. Raises SettingsError, StoreError, SecretUnavailable and OSError when it cannot start.
@@ -43,6 +43,7 @@ async def serve(settings: Settings, announce: Callable[[str, str | None], None])
     try:
         local_secret = new_secret()
         gateway = Gateway(settings, store, clock, local_secret)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reloading.ask)
 
         def tell_our_user() -> None:
             runtime_file.write(settings.data_dir, Runtime(gateway.url, os.getpid(), local_secret))

@@ -5,18 +5,33 @@ The sentences under the fields are the documentation; this only lays them out. C
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Mapping
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
 
 from channels.registry import SETTINGS_BY_KIND
-from gateway.settings import ENV_PREFIX, AgentSettings, LimitSettings, RunSettings, Settings
+from gateway.agent_settings import (
+    AGENT_SETTINGS,
+    AgentSettings,
+    FetchSettings,
+    McpSettings,
+    PackSettings,
+    RouteSettings,
+)
+from gateway.settings import ENV_PREFIX, LimitSettings, RunSettings, Settings
 
 TARGET: Final = Path(__file__).parent.parent / "docs" / "configuration.md"
 _SECTIONS: Final[Mapping[str, type[BaseModel]]] = {"runs": RunSettings, "limits": LimitSettings}
+_AGENT_TABLES: Final[Mapping[str, type[BaseModel]]] = {
+    "[agents.fetch]": FetchSettings,
+    "[[agents.mcp]]": McpSettings,
+    "[[agents.context_packs]]": PackSettings,
+}
 _INTRO: Final = f"""# Configuration
 
 *Generated from the settings models by `make schema`; change the sentences there.*
@@ -32,13 +47,37 @@ Secrets are better given by reference: `env:NAME` reads an environment variable,
 
 def render() -> str:
     """The whole page."""
-    lines = [_INTRO, "## Top level\n", *_table(Settings, skip={*_SECTIONS, "agents", "channels"})]
+    lines = [_INTRO, "## Top level\n", *_table(Settings, skip={*_SECTIONS, "agents", "routes", "channels"})]
     for name, model in _SECTIONS.items():
-        lines += [f"\n## `[{name}]`\n", f"{model.__doc__}\n", *_table(model)]
-    lines += ["\n## `[[agents]]`\n", f"{AgentSettings.__doc__}\n", *_table(AgentSettings)]
+        lines += _part(f"## `[{name}]`", model)
+    lines += _agents()
+    lines += _part("## `[[routes]]`", RouteSettings)
     for kind, channel in SETTINGS_BY_KIND.items():
-        lines += [f'\n## `[[channels]]` with `kind = "{kind}"`\n', f"{channel.__doc__}\n", *_table(channel)]
+        lines += _part(f'## `[[channels]]` with `kind = "{kind}"`', channel)
     return "\n".join(lines) + "\n"
+
+
+def _agents() -> Iterator[str]:
+    """What all agents have, then what each kind has beside it, then the tables inside."""
+    yield from _part("## `[[agents]]`", AgentSettings, skip={"kind"})
+    yield f"\n`kind` says what answers, `demo` unless told, and each kind has keys of its own: {_kinds()}."
+    common = set(AgentSettings.model_fields)
+    for kind, model in AGENT_SETTINGS.items():
+        yield from _part(f'### `[[agents]]` with `kind = "{kind}"`', model, skip=common)
+    for name, table in _AGENT_TABLES.items():
+        yield from _part(f"### `{name}`", table)
+
+
+def _kinds() -> str:
+    return ", ".join(f"`{kind}`" for kind in AGENT_SETTINGS)
+
+
+def _part(title: str, model: type[BaseModel], skip: set[str] | None = None) -> Iterator[str]:
+    yield f"\n{title}\n"
+    yield cleandoc(model.__doc__ or "")
+    if set(model.model_fields) - (skip or set()):
+        yield ""
+        yield from _table(model, skip)
 
 
 def _table(model: type[BaseModel], skip: set[str] | None = None) -> Iterator[str]:
@@ -59,7 +98,11 @@ def _default(model: type[BaseModel], name: str) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, tuple)):
-        return "[]"
+        return json.dumps(value)
+    if isinstance(value, dict):
+        return "{}"
+    if isinstance(value, BaseModel):
+        return "(as below)"
     if value is None:
         return "unset"
     return (
@@ -69,13 +112,19 @@ def _default(model: type[BaseModel], name: str) -> str:
 
 def _type(field: Mapping[str, Any]) -> str:
     # What may be left out is written as a choice between it and null.
-    field = next((one for one in field.get("anyOf", ()) if one.get("type") != "null"), field)
+    choices = [one for one in field.get("anyOf", (field,)) if one.get("type") != "null"]
+    return " \\| ".join(_one_type(choice) for choice in choices if choice.get("const") != "")
+
+
+def _one_type(field: Mapping[str, Any]) -> str:
+    if "$ref" in field or field.get("type") == "object":
+        return "table"
     if "enum" in field:
         return " \\| ".join(f"`{value}`" for value in field["enum"])
     if "const" in field:
         return f"`{field['const']}`"
     bounds = [
-        f"{sign} {field[key]:g}"
+        f"{sign} {field[key]:.15g}"
         for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"))
         if key in field
     ]

@@ -5,14 +5,13 @@ value is reported with its key, where it came from and what is allowed. Channel 
 channel that owns them; `channels` here only carries them.
 """
 
-import difflib
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeGuard, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -25,6 +24,7 @@ from pydantic_settings import (
 
 from channels.registry import SETTINGS_BY_KIND, ChannelSettings
 from gateway.agent_settings import AnyAgent, DemoSettings, RouteSettings, Section
+from gateway.settings_problems import Problem, did_you_mean, problems_of
 from protocol import limits
 
 ENV_PREFIX = "THREADGATE_"
@@ -46,6 +46,23 @@ class SettingsError(Exception):
         if len(self.problems) == 1:
             return self.problems[0]
         return "\n  ".join(["The configuration cannot be used:", *self.problems])
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a configuration came from, so that it can be read again. `path` is absolute and may not exist.
+
+    `directory` is where relative paths in it begin: beside the file, or where the gateway was started without one.
+    """
+
+    path: Path
+    directory: Path
+    overrides: Mapping[str, Any]
+    environ: Mapping[str, str]
+
+    def read(self) -> "Settings":
+        """The configuration as it is now. Raises SettingsError. Reads a file: may block."""
+        return load(self.path, self.overrides, self.environ)
 
 
 class RunSettings(Section):
@@ -128,6 +145,8 @@ class Settings(BaseSettings):
     channels: tuple[dict[str, Any], ...] = ()
     """Chat networks, each with `kind`, `account` and what its kind needs."""
 
+    _source: Source | None = PrivateAttr(None)
+
     @model_validator(mode="after")
     def _whole(self) -> "Settings":
         ids = [agent.id for agent in self.agents]
@@ -150,8 +169,31 @@ class Settings(BaseSettings):
         for number, route in enumerate(self.routes):
             yield f"routes.{number}.agent", route.agent
         for number, agent in enumerate(self.agents):
+            if agent.id in self._fallbacks(agent.fallback):
+                raise ValueError(
+                    f"agents.{number}.fallback: an agent is not its own fallback, nor by way of others"
+                )
             if agent.fallback is not None:
                 yield f"agents.{number}.fallback", agent.fallback
+
+    def _fallbacks(self, first: str | None) -> set[str]:
+        """An agent and those who would answer in its place, one after the other."""
+        next_of = {agent.id: agent.fallback for agent in self.agents}
+        found: set[str] = set()
+        while first is not None and first not in found:
+            found.add(first)
+            first = next_of.get(first)
+        return found
+
+    @property
+    def source(self) -> Source | None:
+        """Where it came from; None for one that was put together in the program."""
+        return self._source
+
+    @property
+    def directory(self) -> Path:
+        """Where relative paths of the configuration begin."""
+        return self._source.directory if self._source is not None else Path.cwd()
 
     @property
     def default_agent_id(self) -> str:
@@ -210,13 +252,15 @@ def load(config: Path | None, overrides: Mapping[str, Any], environ: Mapping[str
     except ValidationError as error:
         raise SettingsError(
             *(
-                f"{_explain(wrong, Settings)} (from {_source(wrong, path, given, environ)})"
-                for wrong in _errors(error)
+                f"{problem.text} (from {_from(problem, path, given, environ)})"
+                for problem in problems_of(error, Settings)
             )
         ) from None
     channel_settings(settings)
     if "data_dir" not in settings.model_fields_set:
         settings = settings.model_copy(update={"data_dir": default_data_dir(environ)})
+    path = path.absolute()
+    settings._source = Source(path, path.parent if path.is_file() else Path.cwd(), overrides, environ)
     return settings
 
 
@@ -231,50 +275,17 @@ def channel_settings(settings: Settings) -> list[ChannelSettings]:
         try:
             found.append(model.model_validate(table))
         except ValidationError as error:
-            raise SettingsError(*(f"{where}.{_explain(wrong, model)}" for wrong in _errors(error))) from None
+            raise SettingsError(*(f"{where}.{one.text}" for one in problems_of(error, model))) from None
     names = [(channel.kind, channel.account) for channel in found]
     if len(set(names)) != len(names):
         raise SettingsError("channels: every account may occur once per kind")
     return found
 
 
-def _errors(error: ValidationError) -> list[ErrorDetails]:
-    return error.errors(include_url=False, include_input=False)
-
-
-def _explain(wrong: ErrorDetails, model: type[BaseModel]) -> str:
-    """One thing that is wrong: its key, and what is allowed."""
-    key = ".".join(str(step) for step in wrong["loc"])
-    if wrong["type"] == "extra_forbidden":
-        known = sorted(_section(model, wrong["loc"]).model_fields)
-        close = difflib.get_close_matches(str(wrong["loc"][-1]), known, n=1)
-        guess = f"; did you mean {close[0]}?" if close else ""
-        return f"{key}: there is no such setting{guess} (there are {', '.join(known)})"
-    message = wrong["msg"].removeprefix("Value error, ")
-    return f"{key}: {message[:1].lower()}{message[1:]}" if key else message
-
-
-def _section(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:
-    """The table that the last key of `path` stands in."""
-    for step in path[:-1]:
-        if isinstance(step, int):
-            continue
-        annotation = model.model_fields[step].annotation
-        inner = next((found for found in (annotation, *get_args(annotation)) if _is_model(found)), None)
-        if inner is None:
-            break
-        model = inner
-    return model
-
-
-def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def _source(wrong: ErrorDetails, path: Path, given: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+def _from(problem: Problem, path: Path, given: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     """Where a wrong value came from."""
-    # What is wrong with the whole has no place; its message begins with the key.
-    place = wrong["loc"] or (wrong["msg"].removeprefix("Value error, ").partition(":")[0],)
+    # What is wrong with the whole has no place; its text begins with the key.
+    place = problem.place or tuple(problem.text.partition(":")[0].split("."))
     keys = [str(step).upper() for step in place]
     if str(place[0]) in given:
         return "the command line"
@@ -290,8 +301,7 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
     for name in environ:
         key = name.removeprefix(ENV_PREFIX).split("__")[0]
         if name.startswith(ENV_PREFIX) and key not in known and key != CRASH_VARIABLE:
-            close = difflib.get_close_matches(key, known, n=1)
-            guess = f"; did you mean {ENV_PREFIX}{close[0]}?" if close else ""
+            guess = did_you_mean(key, sorted(known), ENV_PREFIX)
             there_are = ", ".join(f"{ENV_PREFIX}{found}" for found in sorted(known))
             raise SettingsError(
                 f"The environment variable {name} is not a setting{guess} (there are {there_are})"

@@ -17,4 +17,9 @@ def canonical(value: Any) -> str:
 
 def digest(value: Any) -> str:
     """SHA-256 of the canonical text, in hex. Raises as `canonical` does, and ValueError for lone surrogates."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
+    return text_digest(canonical(value))
+
+
+def text_digest(text: str) -> str:
+    """The same for a text that is canonical already."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -31,6 +31,7 @@ class IdPrefix(StrEnum):
     EPOCH = "epo"
     PAIRING = "par"
     BLOB = "blb"
+    QUESTION = "que"
 
 
 def make_id(prefix: IdPrefix, now_ms: int, entropy: bytes) -> str:

@@ -38,9 +38,8 @@ from protocol.records import (
     Thread,
     Title,
     Token,
-    Usage,
 )
-from protocol.workers import WorkerOffer
+from protocol.workers import Spent, WorkerOffer
 
 Key = Annotated[
     str,
@@ -452,7 +451,7 @@ class RunStepParams(Record):
     repeatable: bool = False
     outcome: Literal["ok", "error"] = "ok"
     result: Any = None
-    usage: Usage | None = None
+    usage: Spent | None = None
 
 
 class RunStepResult(Record):

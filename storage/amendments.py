@@ -8,12 +8,12 @@ who read it. A deletion is a new fact too, and takes the words back: the events 
 from typing import Any
 
 from protocol.events import EventKind
-from storage import audit_log, blobs, run_ends
+from storage import audit_log, blobs, run_ends, steers
 from storage.engine import Row, Transaction
 from storage.event_log import Fact, Tail, append, preview_of
-from storage.messages import find_thread
 from storage.queries import Queries
 from storage.texts import from_text
+from storage.thread_rows import find as find_thread
 from storage.values import Act, Amendment
 
 _SQL = Queries("threads")
@@ -60,6 +60,7 @@ def _delete(tx: Transaction, act: Act, message: Row, change: Amendment) -> None:
     for run in tx.all(_RUNS.queued_for_message, thread_id=thread_id, message_id=message["id"]):
         assert change.cancel is not None, "a deletion says how queued runs end"
         run_ends.end(tx, act, run, change.cancel)
+    steers.forget(tx, message["id"])
     tx.run(_SQL.redact_event, thread_id=thread_id, seq=seq)
     if message["edited_at"] is not None:
         for edit in tx.all(_SQL.edits_of_message, thread_id=thread_id, seq=seq, message_id=message["id"]):

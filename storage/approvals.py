@@ -1,6 +1,6 @@
 """Approvals: what agents ask people to decide, and how it was decided.
 
-Asking parks the run as data; deciding is one conditional update, so the first decision wins whoever else
+Asking parks the run as data (`waits.py`); deciding is one conditional update, so the first decision wins whoever else
 decides at the same moment. The card in the room is an outbox row; what it shows afterwards is another one that
 edits it. Who may decide is judged by the caller and carried in `Decide.may_decide`.
 """
@@ -19,10 +19,9 @@ from storage.event_log import Fact, Tail, append
 from storage.idempotency import once
 from storage.queries import Queries
 from storage.texts import from_text, to_text
-from storage.values import GATEWAY, Act, ClaimedRun, Decide, Move, NewApproval, OutboxChanged
+from storage.values import GATEWAY, Act, ClaimedRun, Decide, NewApproval, OutboxChanged
 
 _SQL = Queries("approvals")
-_RUNS = Queries("runs")
 _THREADS = Queries("threads")
 _CHANNELS = Queries("channels")
 _LAST_ID: Final = "~"
@@ -38,9 +37,6 @@ class Approvals:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-
-    async def ask(self, run: ClaimedRun, move: Move, new: NewApproval, text: str, now_ms: int) -> None:
-        await self._engine.write(_ask, run, move, new, text, now_ms)
 
     async def get(self, org_id: str, approval_id: str) -> Approval:
         return await self._engine.read(_get, org_id, approval_id)
@@ -60,9 +56,8 @@ class Approvals:
 # --- asking ----------------------------------------------------------------------------------------
 
 
-def _ask(tx: Transaction, run: ClaimedRun, move: Move, new: NewApproval, text: str, now_ms: int) -> None:
-    row = run_rows.owned(tx, run.org_id, run.id, run.fence)
-    tx.run(_RUNS.checkpoint_step, run_id=run.id, step=run_rows.REPLY_STEP, partial=text)
+def request(tx: Transaction, act: Act, run: ClaimedRun, row: Row, new: NewApproval) -> None:
+    """Ask for one thing: its event, its card in the room and its audit entry. The run is parked by `waits.py`."""
     tx.run(
         _SQL.insert,
         id=new.id,
@@ -73,17 +68,16 @@ def _ask(tx: Transaction, run: ClaimedRun, move: Move, new: NewApproval, text: s
         request=to_text(
             {"title": new.title, "body": new.body, "expired": new.expired, "cancelled": new.cancelled}
         ),
-        created_at=now_ms,
+        created_at=act.at_ms,
         expires_at=new.expires_at_ms,
         requested_by=row["requested_by"],
         settle_id=new.settle_id,
+        key=new.key,
     )
-    tx.run(_SQL.park_run, id=run.id, state=move.target.value)
-    act = run_rows.agent_act(run, now_ms)
     approval = _get(tx, run.org_id, new.id)
-    _tell(tx, act, approval, EventKind.APPROVAL_REQUESTED, waits=True)
+    _tell(tx, act, approval, EventKind.APPROVAL_REQUESTED)
     if new.card is not None:
-        _post(tx, run, row, new, now_ms)
+        _post(tx, run, row, new, act.at_ms)
     audit_log.append(tx, act, "approval.request", _subject(approval))
 
 
@@ -232,6 +226,8 @@ def _settle(
     card = tx.one(_SQL.card, approval_id=row["id"], settle_id=row["settle_id"])
     if card is not None and settled is not None:
         show_settled(tx, card, act.at_ms)
+    if state is not ApprovalState.CANCELLED:
+        run_rows.tell_ready(tx, row["thread_id"], row["run_id"])
 
 
 def show_settled(tx: Transaction, card: Row, now_ms: int) -> None:
@@ -264,14 +260,11 @@ def show_settled(tx: Transaction, card: Row, now_ms: int) -> None:
     tx.emit(OutboxChanged(card["channel"], card["account"], card["room"]))
 
 
-def _tell(tx: Transaction, act: Act, approval: Approval, kind: EventKind, *, waits: bool = False) -> None:
+def _tell(tx: Transaction, act: Act, approval: Approval, kind: EventKind) -> None:
     thread = tx.one(_THREADS.find, org_id=act.org_id, id=approval.thread_id)
     assert thread is not None, "an approval belongs to a thread"
     data = {"approval": approval.model_dump(mode="json", exclude_none=True)}
-    facts = [Fact(kind, data, act.actor, approval.run_id)]
-    if waits:
-        facts.append(Fact(EventKind.RUN_WAITING, {"reason": "approval"}, act.actor, approval.run_id))
-    append(tx, Tail.of(thread), act.at_ms, facts)
+    append(tx, Tail.of(thread), act.at_ms, [Fact(kind, data, act.actor, approval.run_id)])
 
 
 def _already(approval: Approval) -> str:

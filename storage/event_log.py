@@ -112,6 +112,7 @@ def append(tx: Transaction, tail: Tail, at_ms: int, facts: Sequence[Fact]) -> Ta
         head_kind=facts[-1].kind.value,
         head_at=at_ms,
         head_preview=preview,
+        said=sum(fact.said is not None for fact in facts),
     )
     return Tail(org_id, thread_id, head_seq, preview)
 

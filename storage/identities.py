@@ -55,7 +55,7 @@ def _authenticate(tx: Reader, secret_hash: str, now_ms: int) -> Bearer:
             ErrorKind.EXPIRED, "The token has expired", hint="threadgate token create makes a new one"
         )
     actor = Actor(id=row["principal_id"], kind=ActorKind(row["principal_kind"]), name=row["principal_name"])
-    return Bearer(row["id"], row["org_id"], actor, Role(row["role"]), row["expires_at"])
+    return Bearer(row["id"], row["org_id"], actor, Role(row["role"]), row["expires_at"], row["agent_id"])
 
 
 def _create(tx: Transaction, act: Act, new: NewToken) -> RawJson:
@@ -80,6 +80,7 @@ def _create(tx: Transaction, act: Act, new: NewToken) -> RawJson:
             secret_hash=new.secret_hash,
             now=act.at_ms,
             expires_at=new.expires_at_ms,
+            agent_id=new.agent_id,
         )
         audit_log.append(
             tx, act, "token.create", {"token_id": new.id}, detail={"role": new.role.value, "name": name}
@@ -118,6 +119,7 @@ def _token(row: Row) -> Token:
         id=row["id"],
         name=row["name"],
         role=Role(row["role"]),
+        agent_id=row["agent_id"],
         created_at=to_instant(row["created_at"]),
         expires_at=to_instant(row["expires_at"]) if row["expires_at"] is not None else None,
         revoked_at=to_instant(row["revoked_at"]) if row["revoked_at"] is not None else None,

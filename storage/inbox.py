@@ -28,7 +28,6 @@ from storage.values import (
 
 _SQL = Queries("channels")
 _THREADS = Queries("threads")
-_RUNS = Queries("runs")
 _STRANGER = "the sender is not allowed"
 
 
@@ -148,10 +147,11 @@ def _accept(
     tx: Transaction, account: _Account, delivery: Delivered, thread_id: str | None, now_ms: int
 ) -> Outcome:
     assert delivery.message is not None and delivery.act is not None
-    if (
-        thread_id is not None
-        and tx.value(_RUNS.count_unfinished, thread_id=thread_id) >= delivery.message.queue_max
-    ):
+    thread = tx.one(_THREADS.find, org_id=account["org_id"], id=thread_id) if thread_id is not None else None
+    if thread is not None and messages.is_too_long(thread, delivery.message):
+        told = delivery.too_long or delivery.busy
+        return _refuse(tx, account, delivery, "the conversation is too long", told, now_ms)
+    if thread is not None and messages.is_full(tx, thread, delivery.message):
         return _refuse(tx, account, delivery, "the conversation is busy", delivery.busy, now_ms)
     answer = orjson.loads(
         bytes(messages.accept(tx, delivery.act, replace(delivery.message, thread_id=thread_id)))

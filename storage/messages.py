@@ -1,17 +1,18 @@
 """Accepting a message: the one transaction in which it becomes durable together with its run.
 
 Message, events, run, title, audit entry and the stored answer of the idempotency key commit together or not
-at all. Both ways in use it: `message.send` (through `threads.py`) and the channels' inbox (`inbox.py`).
+at all. Both ways in use it: `message.send` (through `threads.py`) and the channels' inbox (`inbox.py`). A message may
+also be what the thread's active run waits for, or is told while it runs; then it makes no run.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.frames import RawJson
 from protocol.records import RunState, ThreadStatus
 from protocol.requests import MessageSendResult
-from storage import audit_log, blobs, run_ends
+from storage import audit_log, blobs, questions, run_ends, run_queue, run_rows, steers, thread_rows
 from storage.engine import Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append, message_fact
 from storage.idempotency import once
@@ -24,40 +25,161 @@ _RUNS = Queries("runs")
 
 
 def accept(tx: Transaction, act: Act, new: NewMessage) -> RawJson:
-    """Store `new` and queue its run; returns a MessageSendResult. Raises Fault; see the port."""
+    """Store `new` and queue its run, or give it to the run that wants it; returns a MessageSendResult.
+
+    Raises Fault; see the port.
+    """
 
     def effect() -> MessageSendResult:
         thread, facts, changed = _thread_for(tx, act, new)
-        ahead: int = tx.value(_RUNS.count_unfinished, thread_id=thread["id"])
-        if ahead and _make_room(tx, act, new, thread["id"], ahead):
-            thread, ahead = find_thread(tx, act.org_id, thread["id"]), 0
-        tail = Tail.of(thread)
-        message_seq = tail.head_seq + len(facts) + 1
-        agent_id = new.agent_id or thread["agent_id"]
-        content = blobs.attach(tx, act, new, thread["id"])
-        queued = {"agent_id": agent_id, "message_id": new.message_id}
-        facts = [
-            *facts,
-            message_fact(new.message_id, "user", content, new.text, act.actor),
-            Fact(EventKind.RUN_QUEUED, queued, act.actor, new.run_id),
-        ]
-        append(tx, tail, act.at_ms, facts)
-        if changed:
-            tx.run(_SQL.change, id=thread["id"], **changed)
-        place = queue_place(message_seq + 1)
-        insert_run(tx, act, thread["id"], new.run_id, agent_id, new.message_id, message_seq, queue_key=place)
-        subject = {"thread_id": thread["id"], "message_id": new.message_id, "run_id": new.run_id}
-        audit_log.append(tx, act, "message.send", subject)
-        return MessageSendResult(
-            thread_id=thread["id"],
-            message_id=new.message_id,
-            seq=message_seq,
-            run_id=new.run_id,
-            run_state=RunState.QUEUED,
-            queue_position=ahead,
-        )
+        if is_too_long(thread, new):
+            raise Fault(
+                ErrorKind.TOO_LARGE,
+                f"The thread has {thread['messages']} messages, which is all it may have",
+                hint="Begin another thread",
+            )
+        arrival = _Arrival(tx, act, new, thread, facts, changed)
+        if _is_held(thread, new):
+            return _hold(arrival)
+        question = _open_question(tx, thread, new)
+        if question is not None:
+            return _answer(arrival, question)
+        run = _steered(tx, thread, new)
+        return _queue(arrival) if run is None else _steer(arrival, run)
 
     return once(tx, act, effect)
+
+
+def is_too_long(thread: Row, new: NewMessage) -> bool:
+    """Whether a thread has as many messages as it may."""
+    return bool(thread["messages"] >= new.messages_max)
+
+
+def is_full(tx: Reader, thread: Row, new: NewMessage) -> bool:
+    """Whether a message would have to wait in a queue that is as long as it may be."""
+    if _is_held(thread, new) or _open_question(tx, thread, new) or _steered(tx, thread, new):
+        return False
+    return bool(tx.value(_RUNS.count_unfinished, thread_id=thread["id"]) >= new.queue_max)
+
+
+# --- what becomes of it -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A message on its way into its thread: what is told before it, and what changes in the thread's row."""
+
+    tx: Transaction
+    act: Act
+    new: NewMessage
+    thread: Row
+    facts: list[Fact]
+    changed: dict[str, str | None]
+
+    def insert(self, run_id: str | None = None, *after: Fact) -> int:
+        """Append the message and what comes with it; returns its place in the log."""
+        tx, act, new = self.tx, self.act, self.new
+        thread = thread_rows.find(tx, act.org_id, self.thread["id"])  # runs may have ended since
+        tail = Tail.of(thread)
+        content = blobs.attach(tx, act, new, thread["id"])
+        said = message_fact(new.message_id, "user", content, new.text, act.actor, run_id)
+        append(tx, tail, act.at_ms, [*self.facts, said, *after])
+        if self.changed:
+            tx.run(_SQL.change, id=thread["id"], **self.changed)
+        return tail.head_seq + len(self.facts) + 1
+
+    def result(
+        self, seq: int, run_id: str, state: RunState, ahead: int = 0, *, steered: bool = False
+    ) -> MessageSendResult:
+        """What the sender is told; the audit entry is written with it."""
+        subject = {"thread_id": self.thread["id"], "message_id": self.new.message_id, "run_id": run_id}
+        audit_log.append(self.tx, self.act, "message.send", subject)
+        return MessageSendResult(
+            thread_id=self.thread["id"],
+            message_id=self.new.message_id,
+            seq=seq,
+            run_id=run_id,
+            run_state=state,
+            queue_position=ahead,
+            steered=steered,
+        )
+
+
+def _queue(arrival: _Arrival) -> MessageSendResult:
+    """A run of its own, behind those that are there."""
+    tx, act, new, thread_id = arrival.tx, arrival.act, arrival.new, arrival.thread["id"]
+    ahead: int = tx.value(_RUNS.count_unfinished, thread_id=thread_id)
+    if ahead and _make_room(tx, act, new, thread_id, ahead):
+        ahead = tx.value(_RUNS.count_unfinished, thread_id=thread_id)  # what they had not taken is queued
+    seq = _insert_with_run(arrival)
+    return arrival.result(seq, new.run_id, RunState.QUEUED, ahead)
+
+
+def _hold(arrival: _Arrival) -> MessageSendResult:
+    """A person has taken the thread over: its agent does not answer."""
+    tx, act, new = arrival.tx, arrival.act, arrival.new
+    assert new.held is not None
+    seq = _insert_with_run(arrival)
+    run_ends.end(tx, act, run_rows.find(tx, act.org_id, new.run_id), new.held)
+    return arrival.result(seq, new.run_id, RunState.CANCELLED)
+
+
+def _insert_with_run(arrival: _Arrival) -> int:
+    tx, act, new, thread = arrival.tx, arrival.act, arrival.new, arrival.thread
+    agent_id = new.agent_id or thread["agent_id"]
+    queued = {"agent_id": agent_id, "message_id": new.message_id}
+    seq = arrival.insert(None, Fact(EventKind.RUN_QUEUED, queued, act.actor, new.run_id))
+    run_queue.insert(
+        tx,
+        act,
+        thread["id"],
+        new.run_id,
+        agent_id,
+        new.message_id,
+        seq,
+        queue_key=run_queue.place(seq + 1),
+        requested_by=act.actor.id,
+    )
+    return seq
+
+
+def _answer(arrival: _Arrival, question: Row) -> MessageSendResult:
+    """What the waiting run wants to know."""
+    seq = arrival.insert(question["run_id"])
+    questions.answer(arrival.tx, arrival.act, question, arrival.new.text)
+    return arrival.result(seq, question["run_id"], RunState.WAITING)
+
+
+def _steer(arrival: _Arrival, run: Row) -> MessageSendResult:
+    """The running run takes it at its next step."""
+    seq = arrival.insert()
+    steers.say(arrival.tx, arrival.act, run, arrival.new, seq)
+    return arrival.result(seq, run["id"], RunState.RUNNING, steered=True)
+
+
+def _is_held(thread: Row, new: NewMessage) -> bool:
+    return thread["assignee"] is not None and new.held is not None
+
+
+def _open_question(tx: Reader, thread: Row, new: NewMessage) -> Row | None:
+    if new.on_busy not in ("queue", "steer"):
+        return None
+    run = tx.one(_RUNS.active, thread_id=thread["id"])
+    if run is None or run["state"] != RunState.WAITING:
+        return None
+    return questions.oldest_open(tx, run["id"])
+
+
+def _steered(tx: Reader, thread: Row, new: NewMessage) -> Row | None:
+    if new.on_busy != "steer":
+        return None
+    run = tx.one(_RUNS.active, thread_id=thread["id"])
+    if run is None or run["state"] != RunState.RUNNING or run["agent_id"] not in new.steerable:
+        return None
+    return run
+
+
+# --- threads ----------------------------------------------------------------------------------------
 
 
 def insert_thread(tx: Transaction, act: Act, new: NewThread) -> None:
@@ -78,14 +200,6 @@ def insert_thread(tx: Transaction, act: Act, new: NewThread) -> None:
     audit_log.append(tx, act, "thread.create", {"thread_id": new.id})
 
 
-def find_thread(tx: Reader, org_id: str, thread_id: str) -> Row:
-    """The row of a thread that exists and is not deleted. Raises Fault not_found."""
-    row = tx.one(_SQL.find, org_id=org_id, id=thread_id)
-    if row is None or row["status"] == ThreadStatus.DELETED:
-        raise Fault(ErrorKind.NOT_FOUND, "There is no such thread", hint="thread.list shows what there is")
-    return row
-
-
 def change_status(tx: Transaction, act: Act, row: Row, status: ThreadStatus) -> None:
     """Archive or restore a thread."""
     archived = status is ThreadStatus.ARCHIVED
@@ -95,65 +209,18 @@ def change_status(tx: Transaction, act: Act, row: Row, status: ThreadStatus) -> 
     audit_log.append(tx, act, "thread.archive" if archived else "thread.restore", {"thread_id": row["id"]})
 
 
-def insert_run(
-    tx: Transaction,
-    act: Act,
-    thread_id: str,
-    run_id: str,
-    agent_id: str,
-    message_id: str,
-    message_seq: int,
-    *,
-    queue_key: str,
-    retry_of: str | None = None,
-) -> None:
-    """Queue a run at a place of the thread's queue; a repetition may keep that of the run it repeats."""
-    tx.run(
-        _RUNS.insert,
-        id=run_id,
-        org_id=act.org_id,
-        thread_id=thread_id,
-        agent_id=agent_id,
-        queue_key=queue_key,
-        message_id=message_id,
-        message_seq=message_seq,
-        retry_of=retry_of,
-        requested_by=act.actor.id,
-        queued_at=act.at_ms,
-    )
-
-
-def queue_place(seq: int) -> str:
-    """The place in a thread's queue of a run whose `run.queued` is event `seq`.
-
-    Ids do not say what came first: two made in one millisecond have no order.
-    """
-    return f"seq_{seq:016d}"
-
-
-def refuse_full_queue(waiting: int, queue_max: int) -> None:
-    """Raise Fault busy when a thread has as many queued runs as it may."""
-    if waiting >= queue_max:
-        raise Fault(
-            ErrorKind.BUSY,
-            f"{queue_max} runs are waiting in this thread already",
-            hint="Wait for an answer, or cancel runs",
-            retry_after_ms=1000,
-        )
-
-
 def _thread_for(tx: Transaction, act: Act, new: NewMessage) -> tuple[Row, list[Fact], dict[str, str | None]]:
     """The thread to write to, the facts that come before the message, and what changes in its row."""
     if new.thread_id is None:
         assert new.new_thread is not None, "a message has a thread or begins one"
         insert_thread(tx, act, new.new_thread)
-        return find_thread(tx, act.org_id, new.new_thread.id), [], {}
-    row = find_thread(tx, act.org_id, new.thread_id)
+        return thread_rows.find(tx, act.org_id, new.new_thread.id), [], {}
+    row = thread_rows.find(tx, act.org_id, new.thread_id)
     if row["status"] == ThreadStatus.ARCHIVED:
         if not new.restore_archived:
             raise Fault(ErrorKind.INVALID_STATE, "The thread is archived", hint="Call thread.restore first")
         change_status(tx, act, row, ThreadStatus.ACTIVE)
-        row = find_thread(tx, act.org_id, new.thread_id)
+        row = thread_rows.find(tx, act.org_id, new.thread_id)
     if not row["title"] and new.title:
         fact = Fact(EventKind.THREAD_UPDATED, {"title": new.title}, act.actor)
         changed = {"title": new.title, "agent_id": row["agent_id"], "status": row["status"]}
@@ -172,5 +239,5 @@ def _make_room(tx: Transaction, act: Act, new: NewMessage, thread_id: str, ahead
             run_ends.end(tx, act, run, replace(new.interrupt, notice=notice))
         return True
     # "steer" reaches agents that can be steered; for the others it is "queue" (docs/PROTOCOL.md).
-    refuse_full_queue(ahead, new.queue_max)
+    run_queue.refuse_full(ahead, new.queue_max)
     return False

@@ -1,4 +1,5 @@
-"""What services may ask of the store. The plain values that go in and come out are in `values.py`.
+"""What services may ask of the store. The plain values that go in and come out are in `values.py`, and
+what may be asked about runs in `run_ports.py`.
 
 Every method of every port is one transaction: a coroutine that never blocks the loop, is durable when it
 returns, and has no effect when it raises. Reads see one consistent snapshot. Raising: `Fault` for a refusal
@@ -118,7 +119,10 @@ class ThreadStore(Protocol):
     async def accept(self, act: Act, message: NewMessage) -> RawJson:
         """Store a message and its run, in a thread that may be new; returns a MessageSendResult.
 
-        Raises Fault: not_found, invalid_state (archived), busy (on_busy="reject", or the queue is full).
+        It makes no run where the thread's waiting run has an open question, which it answers (signal RunReady when
+        that was the last), nor where on_busy="steer" reaches the running one. Where a person holds the thread its run
+        is ended at once by `held`. Raises Fault: not_found, invalid_state (archived), too_large (all the messages a
+        thread may have), busy (on_busy="reject", or the queue is full).
         """
         ...
 

@@ -11,7 +11,7 @@ from typing import Any
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.records import RunState, Usage
-from storage import approvals, audit_log, blobs, run_rows
+from storage import approvals, audit_log, blobs, questions, run_rows, steers
 from storage.engine import Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.queries import Queries
@@ -19,6 +19,7 @@ from storage.texts import from_text, to_text
 from storage.values import Act, Ending, Move, Outbound, OutboxChanged
 
 _SQL = Queries("runs")
+_JOURNAL = Queries("journal")
 _THREADS = Queries("threads")
 _CHANNELS = Queries("channels")
 
@@ -31,30 +32,24 @@ def complete(
     answer: Fact | None,
     usage: Usage,
     parts: Sequence[Outbound],
+    journal_hash: str,
 ) -> None:
-    """End with an answer: message, events, deliveries, usage and audit entry."""
+    """End with an answer: message, events, deliveries, usage, seal and audit entry."""
     _check(run, move)
     facts = [answer] if answer is not None else []
-    data: dict[str, Any] = {"usage": usage.model_dump()}
+    total = run_rows.spend(tx, run, run_rows.REPLY_STEP, "", usage, act.at_ms)
+    data: dict[str, Any] = {"usage": total.model_dump()}
     if answer is not None and answer.said is not None:
         data["message_id"] = answer.said.message_id
     _append(tx, act, run, [*facts, Fact(EventKind.RUN_COMPLETED, data, act.actor, run["id"])])
-    close(tx, run, move.target, act.at_ms, usage=usage)
-    tx.run(
-        _SQL.insert_usage,
-        org_id=run["org_id"],
-        run_id=run["id"],
-        attempt=run["attempt"],
-        agent_id=run["agent_id"],
-        at=act.at_ms,
-        **usage.model_dump(),
-    )
-    _deliver(tx, run, parts, act.at_ms)
-    audit_log.append(tx, act, "run.complete", _subject(run))
+    close(tx, run, move.target, act.at_ms, journal_hash=journal_hash)
+    deliver(tx, run, parts, act.at_ms)
+    steers.queue_untaken(tx, act, run)
+    audit_log.append(tx, act, "run.complete", run_rows.subject(run), detail={"journal": journal_hash})
 
 
-def end(tx: Transaction, act: Act, run: Row, ending: Ending) -> None:
-    """End without an answer: failed, cancelled or interrupted."""
+def end(tx: Transaction, act: Act, run: Row, ending: Ending, *, goes_on: bool = False) -> None:
+    """End without an answer: failed, cancelled or interrupted. `goes_on`: another run takes its place."""
     _check(run, ending.move)
     kind, data = _ending_fact(ending)
     _append(tx, act, run, [Fact(kind, data, act.actor, run["id"])])
@@ -65,10 +60,11 @@ def end(tx: Transaction, act: Act, run: Row, ending: Ending) -> None:
     approvals.cancel_of_run(tx, act, run["id"])
     _release_files(tx, run)
     if ending.notice is not None:
-        _deliver(tx, run, [Outbound(ending.notice.delivery_id, 1, ending.notice.content)], act.at_ms)
-    elif not ending.will_retry:
+        deliver(tx, run, [Outbound(ending.notice.delivery_id, 1, ending.notice.content)], act.at_ms)
+    elif not (ending.will_retry or goes_on):
         _drop_live(tx, run, act.at_ms)
-    audit_log.append(tx, act, kind.value, _subject(run), detail={"reason": ending.reason})
+    steers.queue_untaken(tx, act, run)
+    audit_log.append(tx, act, kind.value, run_rows.subject(run), detail={"reason": ending.reason})
 
 
 def close(
@@ -77,25 +73,27 @@ def close(
     state: RunState,
     at_ms: int,
     *,
-    usage: Usage | None = None,
     error: dict[str, str] | None = None,
+    journal_hash: str | None = None,
 ) -> None:
-    """The run's own rows: its last state, a raised fence, a closed journal. No event and no audit entry."""
+    """The run's own rows: its last state, a raised fence, a closed journal, no question. No event, no audit entry."""
     tx.run(
         _SQL.finish,
         id=run["id"],
         state=state.value,
         now=at_ms,
         error=to_text(error) if error else None,
-        usage=to_text(usage.model_dump()) if usage else run["usage"],
+        journal_hash=journal_hash,
     )
     tx.run(
-        _SQL.close_step,
+        _JOURNAL.close_reply,
         run_id=run["id"],
         step=run_rows.REPLY_STEP,
         result=to_text({"state": state.value}),
         now=at_ms,
     )
+    tx.run(_JOURNAL.cut_off, run_id=run["id"], now=at_ms)
+    questions.cancel_of_run(tx, run["id"], at_ms)
 
 
 def _check(run: Row, move: Move) -> None:
@@ -126,7 +124,7 @@ def _append(tx: Transaction, act: Act, run: Row, facts: list[Fact]) -> None:
     append(tx, Tail.of(thread), act.at_ms, facts)
 
 
-def _deliver(tx: Transaction, run: Row, parts: Sequence[Outbound], at_ms: int) -> None:
+def deliver(tx: Transaction, run: Row, parts: Sequence[Outbound], at_ms: int) -> None:
     """Owe the thread's room these messages; the first one goes into the live message if there is one."""
     if not parts:
         return _drop_live(tx, run, at_ms)
@@ -181,10 +179,6 @@ def _drop_live(tx: Transaction, run: Row, at_ms: int) -> None:
 
 def _release_files(tx: Transaction, run: Row) -> None:
     """An answer that will not be said has no use for the files that were made for it."""
-    step = tx.one(_SQL.find_step, run_id=run["id"], step=run_rows.REPLY_STEP)
+    step = tx.one(_JOURNAL.find, run_id=run["id"], step=run_rows.REPLY_STEP)
     if step is not None:
         blobs.release(tx, from_text(step["request"])["message_id"])
-
-
-def _subject(run: Row) -> dict[str, str]:
-    return {"run_id": run["id"], "thread_id": run["thread_id"], "agent_id": run["agent_id"]}

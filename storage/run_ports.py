@@ -4,7 +4,8 @@ Every method is one transaction. Raises StoreUnavailable when the disk does not 
 run is written that has another owner now. The other ports are in `ports.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from protocol.frames import RawJson
@@ -20,7 +21,7 @@ from storage.run_values import (
     StepEnd,
     StepRow,
 )
-from storage.values import Act, ClaimedRun, Ending, Move, NewApproval, Outbound
+from storage.values import Act, ClaimedRun, Ending, Move, NewApproval, Notice, Outbound
 
 
 class RunStore(Protocol):
@@ -48,10 +49,12 @@ class RunStore(Protocol):
         lease_until_ms: int,
         reply_id: str,
         full: frozenset[str] = frozenset(),
+        versions: Mapping[str, str] = MappingProxyType({}),
     ) -> ClaimedRun | AgentFull | None:
         """Start the thread's next queued run; None when it has none or one is active already.
 
-        Agents that are `full` start nothing: then nothing changes, and the answer says whom it waits for.
+        Agents that are `full` start nothing: then nothing changes, and the answer says whom it waits for. The run's
+        record says which of the `versions` of its agent, by id, began to answer it.
         """
         ...
 
@@ -83,8 +86,8 @@ class RunStore(Protocol):
         """Keep what `owner` holds."""
         ...
 
-    async def note(self, run: ClaimedRun, agent_version: str | None, facts: Facts) -> None:
-        """Record which version of the agent answers, and add to the run's facts. Raises StaleFence."""
+    async def note(self, run: ClaimedRun, facts: Facts) -> None:
+        """Add to the run's facts. Raises StaleFence."""
         ...
 
     async def wait(
@@ -136,6 +139,13 @@ class RunStore(Protocol):
 
     async def retry(self, act: Act, run_id: str, new_run_id: str, queue_max: int) -> RawJson:
         """Queue a new run with the same input; only for a run that ended. Returns a RunResult."""
+        ...
+
+    async def recorded(self, org_id: str, run_id: str) -> ClaimedRun:
+        """A completed run as its last attempt saw it, for executing it again; `partial` is the whole answer.
+
+        Raises Fault not_found, and invalid_state for a run that was not completed.
+        """
         ...
 
     async def count_by_state(self) -> dict[str, int]:
@@ -200,11 +210,11 @@ class HandoverStore(Protocol):
     """Threads that people take over."""
 
     async def assign(
-        self, act: Act, thread_id: str, assignee: Actor | None, agent_id: str | None, notice: str | None
+        self, act: Act, thread_id: str, assignee: Actor | None, agent_id: str | None, notice: Notice | None
     ) -> RawJson:
         """Hand a thread to a person, or with None back to its agent, or to another one; returns a ThreadResult.
 
-        `notice` is a frozen platform message for the thread's room. An event (thread.updated) and an audit entry go
+        `notice` tells the thread's room. An event (thread.updated) and an audit entry go
         with it; nothing changes when it is so already. Raises Fault not_found.
         """
         ...

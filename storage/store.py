@@ -12,8 +12,10 @@ from storage.deliveries import DeliveryRecords
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StoreDamaged
 from storage.files import snapshot
+from storage.handovers import Handovers
 from storage.identities import Identities
 from storage.inbox import Inbox
+from storage.journal import Journal
 from storage.outbox import Outbox
 from storage.pairings import Pairings
 from storage.queries import Queries
@@ -41,6 +43,8 @@ class Store:
         self.identity = identity
         self.threads = Threads(engine)
         self.runs = Runs(engine)
+        self.journal = Journal(engine)
+        self.handovers = Handovers(engine)
         self.inbox = Inbox(engine)
         self.outbox = Outbox(engine)
         self.approvals = Approvals(engine)

@@ -10,18 +10,19 @@ from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.frames import RawJson, event_json
 from protocol.instants import to_instant
-from protocol.records import Origin, RunState, Thread, ThreadStatus
+from protocol.records import RunState, Thread, ThreadStatus
 from protocol.requests import SearchMatch, ThreadResult
-from storage import audit_log, blobs, messages, run_ends
+from storage import approvals, audit_log, blobs, messages, run_ends, thread_rows
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.idempotency import once
 from storage.queries import Queries
-from storage.texts import from_text
 from storage.values import Act, LogPage, NewMessage, NewThread, Said, StoredEvent, ThreadDeleted, ThreadHead
 
 _SQL = Queries("threads")
 _RUNS = Queries("runs")
+_JOURNAL = Queries("journal")
+_QUESTIONS = Queries("questions")
 _CHANNELS = Queries("channels")
 PAGE_BYTES = limits.FRAME_BYTES // 2
 """A page of history fits a frame with room to spare: five hundred long answers would not."""
@@ -110,7 +111,7 @@ def _create(tx: Transaction, act: Act, new: NewThread) -> RawJson:
 
 def _update(tx: Transaction, act: Act, thread_id: str, title: str | None, agent_id: str | None) -> RawJson:
     def effect() -> ThreadResult:
-        row = messages.find_thread(tx, act.org_id, thread_id)
+        row = thread_rows.find(tx, act.org_id, thread_id)
         wanted = {"title": title, "agent_id": agent_id}
         changed = {name: value for name, value in wanted.items() if value is not None and value != row[name]}
         if changed:
@@ -127,7 +128,7 @@ def _update(tx: Transaction, act: Act, thread_id: str, title: str | None, agent_
 
 def _set_status(tx: Transaction, act: Act, thread_id: str, status: ThreadStatus) -> RawJson:
     def effect() -> ThreadResult:
-        row = messages.find_thread(tx, act.org_id, thread_id)
+        row = thread_rows.find(tx, act.org_id, thread_id)
         if row["status"] != status:
             messages.change_status(tx, act, row, status)
         return _result(tx, act.org_id, thread_id)
@@ -137,21 +138,25 @@ def _set_status(tx: Transaction, act: Act, thread_id: str, status: ThreadStatus)
 
 def _delete(tx: Transaction, act: Act, thread_id: str) -> RawJson:
     def effect() -> ThreadResult:
-        row = messages.find_thread(tx, act.org_id, thread_id)
-        thread = _thread(row)
+        row = thread_rows.find(tx, act.org_id, thread_id)
+        thread = thread_rows.record(row)
         for run in tx.all(_RUNS.unfinished, thread_id=thread_id):
             run_ends.close(tx, run, RunState.CANCELLED, act.at_ms)
+            approvals.cancel_of_run(tx, act, run["id"])
         tx.run(_SQL.unindex_messages, thread_id=thread_id)
         tx.run(_SQL.delete_messages, thread_id=thread_id)
         tx.run(_SQL.delete_events, thread_id=thread_id)
         tx.run(_SQL.unlink, thread_id=thread_id)
         tx.run(_SQL.forget_platform_messages, thread_id=thread_id)
-        tx.run(_RUNS.delete_steps, thread_id=thread_id)
+        tx.run(_JOURNAL.delete_of_thread, thread_id=thread_id)
+        tx.run(_JOURNAL.delete_steers, thread_id=thread_id)
+        tx.run(_QUESTIONS.delete_of_thread, thread_id=thread_id)
         tx.run(_CHANNELS.abandon_thread, thread_id=thread_id, now=act.at_ms)
         tx.run(_CHANNELS.erase_thread, thread_id=thread_id)
         blobs.forget_thread(tx, thread_id)
         offset = tx.next_offset()
         tx.run(_SQL.bury, id=thread_id, head_offset=offset, at=act.at_ms)
+        row = tx.one(_SQL.find, org_id=act.org_id, id=thread_id) or row
         tx.emit(ThreadDeleted(thread_id, row["head_seq"], offset, act.at_ms))
         audit_log.append(tx, act, "thread.delete", {"thread_id": thread_id})
         return ThreadResult(thread=thread.model_copy(update={"status": ThreadStatus.DELETED, "title": ""}))
@@ -167,26 +172,13 @@ def _result(tx: Reader, org_id: str, thread_id: str) -> ThreadResult:
 
 
 def _get(tx: Reader, org_id: str, thread_id: str) -> Thread:
-    return _thread(messages.find_thread(tx, org_id, thread_id))
-
-
-def _thread(row: Row) -> Thread:
-    return Thread(
-        id=row["id"],
-        title=row["title"],
-        status=ThreadStatus(row["status"]),
-        agent_id=row["agent_id"],
-        head_seq=row["head_seq"],
-        created_at=to_instant(row["created_at"]),
-        updated_at=to_instant(row["head_at"] or row["created_at"]),
-        origin=Origin.model_validate(from_text(row["origin"])),
-    )
+    return thread_rows.record(thread_rows.find(tx, org_id, thread_id))
 
 
 def _list(tx: Reader, org_id: str, status: str, limit: int, before: int) -> tuple[list[Thread], str | None]:
     rows = tx.all(_SQL.page, org_id=org_id, status=status, limit=limit + 1, before=before)
     cursor = str(rows[limit - 1]["head_offset"]) if len(rows) > limit else None
-    return [_thread(row) for row in rows[:limit]], cursor
+    return [thread_rows.record(row) for row in rows[:limit]], cursor
 
 
 def _event(thread_id: str, row: Row) -> StoredEvent:
@@ -211,7 +203,7 @@ def _history(
     limit: int,
     kinds: frozenset[str] | None,
 ) -> LogPage:
-    thread = messages.find_thread(tx, org_id, thread_id)
+    thread = thread_rows.find(tx, org_id, thread_id)
     forward = after is not None
     place = after if after is not None else (before if before is not None else _LAST)
     found: list[StoredEvent] = []
@@ -244,7 +236,7 @@ def _rows(tx: Reader, thread_id: str, place: int, *, forward: bool, limit: int) 
 
 
 def _replay(tx: Reader, org_id: str, thread_id: str, after: int, limit: int, limit_bytes: int) -> LogPage:
-    thread = messages.find_thread(tx, org_id, thread_id)
+    thread = thread_rows.find(tx, org_id, thread_id)
     rows = tx.all(_SQL.events_after, thread_id=thread_id, after=after, limit=limit)
     events = _fitting([_event(thread_id, row) for row in rows], limit_bytes)
     last = events[-1].seq if events else after

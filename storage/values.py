@@ -343,6 +343,7 @@ class Delivered:
     entry: Entry = EVERYBODY
     refused: Telling = Telling()
     busy: Telling = Telling()
+    too_long: Telling | None = None
     offer: PairingOffer | None = None
     notice_interval_ms: int = 0
     decide: "Decide | None" = None

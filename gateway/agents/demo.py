@@ -1,8 +1,8 @@
 """The demo agent: the offline default, deterministic, without any network.
 
-Commands: `say TEXT`, `stream N [RATE]`, `sleep S`, `fail`, `long N`, `approve TEXT`, `file NAME [WORDS…]`. A
-message with files is answered with what they are, anything else with what the gateway knows of the thread. Because
-it is deterministic it can always continue: the pieces an earlier attempt said are skipped.
+Commands: `say TEXT`, `stream N [RATE]`, `sleep S`, `fail`, `long N`, `approve TEXT`, `ask QUESTION`,
+`file NAME [WORDS…]`. A message with files is answered with what they are, anything else with what the gateway knows
+of the thread. It has no steps: whatever happens, it says the same again.
 """
 
 import asyncio
@@ -11,16 +11,20 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
+from gateway.agent_settings import AgentSettings
+from gateway.agents.parts import AgentParts
 from gateway.agents.port import (
+    AgentAdapter,
     AgentAsk,
     AgentFailure,
     AgentFile,
     AgentOutput,
+    AgentQuestion,
     AgentText,
     GivenFile,
+    Recovery,
     RunContext,
 )
-from protocol.records import Agent
 
 STREAM_RATE: Final = 50.0
 """Words per second of `stream` unless told: about a fast model."""
@@ -42,39 +46,57 @@ HISTORY: Final = 20
 _PIECE: Final = re.compile(r"\S+\s*|\s+")
 
 
+def create(settings: AgentSettings, parts: AgentParts) -> AgentAdapter:
+    """The factory of kind="demo"."""
+    return DemoAgent(settings)
+
+
 class DemoAgent:
     """`gateway.agents.port.AgentAdapter` for kind="demo"."""
 
-    def __init__(self, record: Agent, *, retries_interrupted: bool) -> None:
-        self.record = record
-        self.can_continue = True
-        self.retries_interrupted = retries_interrupted
+    recovery: Recovery = "resume"
+    is_steerable = False
+
+    def __init__(self, settings: AgentSettings) -> None:
+        self.settings = settings
+
+    async def start(self) -> None:
+        """It is always ready."""
+
+    async def stop(self) -> None:
+        """It holds nothing."""
 
     async def answer(self, context: RunContext) -> AsyncIterator[AgentOutput]:
         if context.files:
-            lines = [await _look_at(file) for file in context.files]
-            for line in _behind(iter(lines), context.partial):
-                yield AgentText(line)
+            for given in context.files:
+                yield AgentText(await _look_at(given))
             return
-        if (action := _action(context.text)) is not None:
-            async for output in _with_leave(action, context):
-                yield output
-            return
-        if (file := _file(context.text)) is not None:
-            yield file
-            async for piece in _at_rate(_behind(iter([f"Here is {file.name}."]), context.partial), AT_ONCE):
-                yield AgentText(piece)
-            return
-        pieces, rate = await _compose(context)
-        async for piece in _at_rate(_behind(pieces, context.partial), rate):
-            yield AgentText(piece)
+        command, rest = _command(context.text)
+        match command:
+            case "approve":
+                for output in _with_leave(rest or "something", context):
+                    yield output
+            case "ask":
+                yield _with_an_answer(rest or "What do you say?", context)
+            case "file":
+                file = _file(rest)
+                yield file
+                yield AgentText(f"Here is {file.name}.")
+            case _:
+                pieces, rate = await _compose(command, rest, context)
+                async for piece in _at_rate(pieces, rate):
+                    yield AgentText(piece)
 
 
-async def _compose(context: RunContext) -> tuple[Iterator[str], float]:
+def _command(text: str) -> tuple[str, str]:
+    """The command of a message, in lower case, and what follows it."""
+    command, _, rest = text.strip().partition(" ")
+    return command.lower().lstrip("/"), rest.strip()
+
+
+async def _compose(command: str, rest: str, context: RunContext) -> tuple[Iterator[str], float]:
     """The pieces of the answer and how many of them to say per second."""
-    command, _, rest = context.text.strip().partition(" ")
-    rest = rest.strip()
-    match command.lower().lstrip("/"):
+    match command:
         case "say":
             return iter([rest]), AT_ONCE
         case "stream":
@@ -94,12 +116,9 @@ async def _compose(context: RunContext) -> tuple[Iterator[str], float]:
             return iter(_PIECE.findall(await _help(context))), HELP_RATE
 
 
-def _file(text: str) -> AgentFile | None:
-    """What `file NAME [WORDS…]` asks for; None for every other command."""
-    command, _, rest = text.strip().partition(" ")
-    if command.lower().lstrip("/") != "file":
-        return None
-    name, _, words = rest.strip().partition(" ")
+def _file(rest: str) -> AgentFile:
+    """What `file NAME [WORDS…]` asks for."""
+    name, _, words = rest.partition(" ")
     said = words.strip() or "A file of the demo agent."
     return AgentFile(name or "demo.txt", "text/plain", f"{said}\n".encode())
 
@@ -112,25 +131,34 @@ async def _look_at(file: GivenFile) -> str:
     return f"- `{file.name}`: {file.media_type}, {file.size_bytes} bytes, SHA-256 {digest}…\n"
 
 
-def _action(text: str) -> str | None:
-    """What `approve TEXT` is about; None for every other command."""
-    command, _, rest = text.strip().partition(" ")
-    return rest.strip() or "something" if command.lower().lstrip("/") == "approve" else None
-
-
-async def _with_leave(action: str, context: RunContext) -> AsyncIterator[AgentOutput]:
+def _with_leave(action: str, context: RunContext) -> Iterator[AgentOutput]:
     """Ask first, then say what came of it. Nothing is really done: this is a demo."""
-    said = [f"I would like to do this: {action}\n\n"]
-    if context.decisions:
-        decided = context.decisions[0]
-        reason = f" ({decided.reason})" if decided.reason else ""
-        outcome = "Approved" if decided.approved else "Not approved"
-        end = "so I did it" if decided.approved else "so I left it"
-        said.append(f"{outcome} by {decided.by}{reason}, {end}.")
-    for piece in _behind(iter(said), context.partial):
-        yield AgentText(piece)
-    if not context.decisions:
-        yield AgentAsk("Approve an action of the demo agent", f"It would like to do this:\n\n> {action}")
+    yield AgentText(f"I would like to do this: {action}\n\n")
+    ask = AgentAsk(
+        "approve",
+        "Approve an action of the demo agent",
+        f"It would like to do this:\n\n> {action}",
+        {"action": action},
+    )
+    decided = context.decided(ask)
+    if decided is None:
+        yield ask
+        return
+    reason = f" ({decided.reason})" if decided.reason else ""
+    outcome = "Approved" if decided.approved else "Not approved"
+    end = "so I did it" if decided.approved else "so I left it"
+    yield AgentText(f"{outcome} by {decided.by}{reason}, {end}.")
+
+
+def _with_an_answer(prompt: str, context: RunContext) -> AgentOutput:
+    """Ask, then repeat what was said to it."""
+    question = AgentQuestion("ask", prompt)
+    answered = context.answered(question)
+    if answered is None:
+        return question
+    return AgentText(
+        "Nobody answered in time." if answered.text is None else f"{answered.by} said: {answered.text}"
+    )
 
 
 def _number(text: str, usage: str, largest: float) -> float:
@@ -141,16 +169,6 @@ def _number(text: str, usage: str, largest: float) -> float:
     if not 0 < number <= largest:
         raise AgentFailure("bad_command", f"Use `{usage}` with a number between 0 and {largest:g}.")
     return number
-
-
-def _behind(pieces: Iterator[str], said: str) -> Iterator[str]:
-    """What of `pieces` was not said yet by an earlier attempt."""
-    for piece in pieces:
-        if said.startswith(piece):
-            said = said[len(piece) :]
-        else:
-            yield piece.removeprefix(said)
-            said = ""
 
 
 async def _at_rate(pieces: Iterator[str], rate: float) -> AsyncIterator[str]:
@@ -183,5 +201,6 @@ async def _help(context: RunContext) -> str:
     return (
         f"I am the demo agent. This thread is {title}, it came from {context.origin}, and of its last "
         f"{len(said)} messages {mine} are mine.\n\n"
-        "Try `say hello`, `stream 40`, `long 3`, `sleep 2`, `approve a release`, `file notes.txt` or `fail`."
+        "Try `say hello`, `stream 40`, `long 3`, `sleep 2`, `approve a release`, `ask Which one?`, "
+        "`file notes.txt` or `fail`."
     )

@@ -194,9 +194,9 @@ class Found:
 
     thread_id: str
     thread_title: str
-    role: str
+    message_id: str
     text: str
-    at_ms: int
+    at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,8 @@ class RunContext:
     """What one attempt of a run works with.
 
     `files` came with the message, in its order. `said` reads the last messages of the thread, up to the one to
-    answer, which is the last of them. `search` finds messages by words in the threads that the agent may read.
+    answer, which is the last of them. `search` finds messages by words: in this thread, and with the scope
+    thread.read in all of them.
     `ask` asks a person while the agent goes on living, for agents that cannot be run again over their steps
     (a program that waits for a permission); all others give an AgentAsk. `recovered`: an earlier attempt was cut
     off by the end of its process.
@@ -245,16 +246,24 @@ class AgentFailure(Exception):
     """The agent cannot answer. `kind` is stable, the text is shown to people.
 
     `passes`: the same may work a little later, after `retry_after_s` when somebody said so. Then the attempt is made
-    again over what is recorded; and failures of this sort open the agent's circuit breaker.
+    again over what is recorded; and failures of this sort open the agent's circuit breaker, unless the agent is not
+    to be blamed: one of several processes that died says nothing about the others.
     """
 
     def __init__(
-        self, kind: str, message: str, *, passes: bool = False, retry_after_s: float | None = None
+        self,
+        kind: str,
+        message: str,
+        *,
+        passes: bool = False,
+        retry_after_s: float | None = None,
+        is_agents_fault: bool = True,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.passes = passes
         self.retry_after_s = retry_after_s
+        self.is_agents_fault = is_agents_fault
 
 
 class StepFailed(Exception):

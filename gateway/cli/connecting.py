@@ -44,7 +44,8 @@ def endpoint_of(config: Path | None, data_dir: Path | None, url: str | None, tok
     """The gateway to talk to. Raises SettingsError; exits when there is none."""
     if url is not None and token is not None:
         return Endpoint(url, lambda: token)
-    directory = settings_of(config, data_dir).data_dir
+    # A named directory is enough: a file that is not valid must not keep anybody from the gateway that runs.
+    directory = data_dir if data_dir is not None else settings_of(config, None).data_dir
     running = running_on(directory)
     if running is None:
         fail(

@@ -1,11 +1,13 @@
-"""`threadgate runs …`: what agents did and do; stop it, or do it again."""
+"""`threadgate runs …`: what agents did and do; stop it, or do it again. Journals are in `run_journals.py`."""
 
+import json as json_text
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from threadgate_client import Client, Run, RunState
 
+from gateway.cli import run_journals
 from gateway.cli.connecting import thread_named, with_client
 from gateway.cli.groups import LIMIT, listing_group
 from gateway.cli.options import Json
@@ -13,7 +15,7 @@ from gateway.cli.printing import local_time, print_fields, print_json, print_tab
 from gateway.cli.threads import Limit, first
 from protocol.limits import PAGE_MAX
 
-app = listing_group("Runs of agents: list, read, stop, do again.")
+app = listing_group("Runs of agents: list, read, stop, do again; their journals, and what holds them up.")
 
 Which = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
 
@@ -60,12 +62,17 @@ async def show(client: Client, run: Which, json: Json = False) -> None:
             ("run", found.id),
             ("thread", found.thread_id),
             ("agent", found.agent_id),
+            ("version", found.agent_version or ""),
             ("state", found.state),
+            ("waits for", found.waiting_for or ""),
+            ("retry of", found.retry_of or ""),
             ("attempt", str(found.attempt)),
             ("queued", local_time(found.queued_at)),
             ("took", _took(found)),
             ("error", _error(found)),
             ("tokens", _tokens(found)),
+            *((name, _fact(fact)) for name, fact in found.facts.items()),
+            ("sealed", found.journal_hash or ""),
         ]
     )
 
@@ -86,6 +93,11 @@ async def retry(client: Client, run: Which) -> None:
     print((await client.runs.retry(run)).id)
 
 
+app.command()(run_journals.steps)
+app.command()(run_journals.doctor)
+app.command()(run_journals.replay)
+
+
 def _took(run: Run) -> str:
     if run.started_at is None:
         return ""
@@ -103,3 +115,7 @@ def _tokens(run: Run) -> str:
     if not usage.input_tokens and not usage.output_tokens:
         return ""
     return f"{usage.input_tokens} in, {usage.output_tokens} out, {usage.cost_microusd / 1e6:.4f} USD"
+
+
+def _fact(fact: object) -> str:
+    return fact if isinstance(fact, str) else json_text.dumps(fact, ensure_ascii=False)

@@ -43,26 +43,35 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 @explained
 @answered
 def create(
-    role: Annotated[Role, typer.Option(help="What it may do: everything, use the gateway, or only read.")],
+    role: Annotated[
+        Role,
+        typer.Option(help="What it may do: everything, use the gateway, only read, or answer as an agent."),
+    ],
     name: Annotated[str, typer.Option(help="What it is for.")] = "",
     ttl: Annotated[
         str | None, typer.Option(help="How long it is valid, like 12h or 30d.", show_default="for ever")
+    ] = None,
+    agent: Annotated[
+        str | None, typer.Option(help="With --role agent: the agent that processes with it answer for.")
     ] = None,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
     """Make a token and print its secret, nothing else. It is shown this once."""
     ttl_s = _seconds(ttl) if ttl is not None else None
+    settings = settings_of(config, data_dir)
+    _check_agent(settings, role, agent)
 
     async def over_wire(client: Client) -> str:
-        issued = await client.tokens.create(role.value, name=name, ttl_s=ttl_s)
+        issued = await client.tokens.create(role.value, name=name, ttl_s=ttl_s, agent_id=agent)
         return issued.secret or ""
 
     async def on_store(store: Store) -> str:
-        issued = await service.Tokens(store.identities, Clock()).create(_act(), role, name, ttl_s)
+        tokens = service.Tokens(store.identities, Clock())
+        issued = await tokens.create(_act(), role, name, ttl_s, agent)
         return issued.secret or ""
 
-    print(_run(settings_of(config, data_dir), over_wire, on_store))
+    print(_run(settings, over_wire, on_store))
 
 
 @app.command("list")
@@ -160,6 +169,26 @@ def _need_store(settings: Settings) -> None:
     # Opening a store makes it: a mistyped directory must not be filled by asking what is in it.
     if not (settings.data_dir / DATABASE_NAME).exists():
         fail(f"There is no store in {settings.data_dir}.", "threadgate serve makes it.", EXIT_UNUSABLE)
+
+
+def _check_agent(settings: Settings, role: Role, agent_id: str | None) -> None:
+    """End with an error unless the agent is one that processes may answer for, and is named where it must be."""
+    if role is not Role.AGENT:
+        if agent_id is not None:
+            fail(
+                f"A token of role {role.value} is for no agent.",
+                "Use --agent with --role agent only.",
+                code=2,
+            )
+        return
+    served = [agent.id for agent in settings.agents if agent.kind == "remote"]
+    known = (
+        f"Use --agent with one of: {', '.join(served)}." if served else 'Configure one with kind = "remote".'
+    )
+    if agent_id is None:
+        fail("A token of role agent needs the agent it answers for.", known, code=2)
+    if agent_id not in served:
+        fail(f"There is no agent {agent_id} of kind remote.", known, code=2)
 
 
 def _no_such(token_id: str) -> NoReturn:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from gateway.agents.workers import Worker
 from gateway.clock import Clock
 from gateway.edge.authentication import Caller
 from gateway.hub.receiver import Receiver
@@ -46,12 +47,16 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request as a handler sees it. `receiver` is None when there is no connection to notify."""
+    """One request as a handler sees it.
+
+    `receiver` is None when there is no connection to notify, `worker` when it is not that of an agent process.
+    """
 
     method: Method
     caller: Caller
     act: Act
     receiver: Receiver | None
+    worker: Worker | None = None
 
 
 class Handler(Protocol):
@@ -79,18 +84,24 @@ class Dispatcher:
         self._buckets: dict[str, TokenBucket] = {}
 
     async def call(
-        self, caller: Caller, name: str, params: Mapping[str, Any], receiver: Receiver | None = None
+        self,
+        caller: Caller,
+        name: str,
+        params: Mapping[str, Any],
+        receiver: Receiver | None = None,
+        worker: Worker | None = None,
     ) -> Reply:
         """Answer one request. Raises Fault, and nothing else but cancellation."""
         method = METHODS.get(name)
         try:
-            self.take(caller)
+            if worker is None:  # what agent processes send is paced by their connection
+                self.take(caller)
             if method is None:
                 raise method_not_found(name)
             require(caller.scopes, method.scope)
             values = params_of(method, params)
             act = caller.act(self._clock.now_ms(), _claim(caller, method, values))
-            outcome = await self._handlers[name](Call(method, caller, act, receiver), values)
+            outcome = await self._handlers[name](Call(method, caller, act, receiver, worker), values)
         except Fault as fault:
             self._metrics.requests.labels(method.name if method else "unknown", fault.data["kind"]).inc()
             raise

@@ -89,6 +89,10 @@ class SendQueue:
         """Queue a note beyond the limits if need be."""
         self._put(self._encode(note), must=True)
 
+    def try_write(self, data: bytes) -> bool:
+        """Write or queue bytes; False when that would exceed the limits."""
+        return self._put(data, must=False)
+
     def write(self, data: bytes) -> None:
         """Queue bytes that must go out (an answer, a ping), beyond the limits if need be."""
         self._put(data, must=True)

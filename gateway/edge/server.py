@@ -82,9 +82,12 @@ class Server:
         self._hosts, self._origins = _names(self._settings, self.port)
 
     async def drain(self) -> None:
-        """Refuse new upgrades, then tell every connection that the gateway restarts, in batches."""
+        """Refuse new upgrades, then tell every connection that the gateway restarts, in batches.
+
+        Agent processes stay until `stop`: the runs they execute may still end.
+        """
         self._is_draining = True
-        sessions = tuple(self._context.sessions)
+        sessions = tuple(session for session in self._context.sessions if not session.is_worker)
         for begin in range(0, len(sessions), DRAIN_BATCH):
             for session in sessions[begin : begin + DRAIN_BATCH]:
                 session.close(CloseCode.RESTARTING, "the gateway is restarting", RETRY_AFTER_S * 1000)
@@ -93,6 +96,8 @@ class Server:
 
     async def stop(self) -> None:
         """Stop listening and end what is left."""
+        for session in tuple(self._context.sessions):
+            session.close(CloseCode.RESTARTING, "the gateway is restarting", RETRY_AFTER_S * 1000)
         if self._runner is not None:
             await self._runner.cleanup()
 

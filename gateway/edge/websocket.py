@@ -13,11 +13,14 @@ from typing import Final
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from gateway.agents.workers import WorkerPool
 from gateway.clock import Clock
 from gateway.edge.authentication import Authenticator, Caller
 from gateway.edge.dispatch import Dispatcher
+from gateway.edge.handshake import hello_result
 from gateway.edge.hooks import Hooks
 from gateway.edge.send_queue import SendQueue
+from gateway.edge.workers import WorkerLink, check_role
 from gateway.hub.hub import Hub, Opening
 from gateway.hub.notes import PING_FRAME, Note, pong_frame, text_frame
 from gateway.metrics import Metrics
@@ -36,14 +39,10 @@ from protocol.errors import CloseCode, ErrorKind, Fault
 from protocol.events import Challenge, ServerIdentity
 from protocol.frames import Request
 from protocol.ids import IdPrefix
-from protocol.instants import to_instant
-from protocol.records import Principal
 from protocol.requests import (
     ConnectionLimits,
     CursorPosition,
     HelloParams,
-    HelloResult,
-    Resumed,
     ResumePoint,
 )
 from protocol.scopes import Scope
@@ -75,6 +74,7 @@ class EdgeContext:
     uploads: Uploads
     identity: ServerIdentity
     compression: bool
+    workers: WorkerPool = field(default_factory=WorkerPool)
     sessions: set["Session"] = field(default_factory=set)
     streams: dict[asyncio.WriteTransport, str] = field(default_factory=dict)
     """Open event streams and the token each was opened with."""
@@ -150,6 +150,7 @@ class Session:
         "_tasks",
         "_timer",
         "_transport",
+        "_worker",
     )
 
     def __init__(self, context: EdgeContext, request: web.Request, socket: _Socket) -> None:
@@ -163,6 +164,7 @@ class Session:
         self._tasks: set[asyncio.Task[None]] = set()
         self._tails: dict[str, asyncio.Task[None]] = {}
         self._expiry: asyncio.TimerHandle | None = None
+        self._worker: WorkerLink | None = None
         now = self._loop.time()
         challenge = Challenge(
             nonce=secrets.token_urlsafe(NONCE_BYTES),
@@ -178,6 +180,11 @@ class Session:
         """The token this connection authenticated with."""
         return self._caller.bearer.token_id if self._caller is not None else None
 
+    @property
+    def is_worker(self) -> bool:
+        """Whether this is the connection of an agent process."""
+        return self._worker is not None
+
     async def run(self) -> None:
         """Read until the connection ends."""
         self._flush()
@@ -187,11 +194,7 @@ class Session:
             message = await self._socket.receive()
             match message.type:
                 case WSMsgType.TEXT:
-                    received = self._connection.receive(message.data, self._loop.time())
-                    if isinstance(received, RequestReceived):
-                        self._start(received.request)
-                    elif isinstance(received, HelloReceived):
-                        await self._hello(received.params)
+                    await self._receive(message.data)
                 case WSMsgType.BINARY:
                     self._connection.receive_unreadable("Frames are text, not binary")
                 case WSMsgType.PING:
@@ -203,6 +206,17 @@ class Session:
             self._flush()
             if self._queue.waiting_bytes > limits.QUEUE_BYTES:
                 await self._queue.has_room()  # who does not read its answers may not ask for more
+
+    async def _receive(self, data: bytes) -> None:
+        if self._worker is not None:
+            await self._worker.pace()
+        received = self._connection.receive(data, self._loop.time())
+        if isinstance(received, RequestReceived):
+            self._start(received.request)
+        elif isinstance(received, HelloReceived):
+            await self._hello(received.params)
+        elif self._worker is not None:
+            self._worker.receive(received, len(data))
 
     def close(self, code: CloseCode, reason: str, retry_after_ms: int | None = None) -> None:
         """Say bye and close."""
@@ -226,6 +240,7 @@ class Session:
             self._expiry.cancel()
         self._context.hub.drop(self._queue)
         self._queue.close()
+        self._dismiss_worker()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -252,8 +267,9 @@ class Session:
             await asyncio.wait((before,))
         assert self._caller is not None, "requests come after hello"
         try:
+            worker = self._worker.worker if self._worker is not None else None
             reply = await self._context.dispatcher.call(
-                self._caller, request.method, request.params, self._queue
+                self._caller, request.method, request.params, self._queue, worker
             )
         except Fault as fault:
             self._connection.fail(request.id, fault)
@@ -268,10 +284,11 @@ class Session:
 
     async def _hello(self, params: HelloParams) -> None:
         try:
-            if params.role != "client" or params.auth.device is not None:
-                raise Fault(ErrorKind.FORBIDDEN, "Devices and agents cannot connect to this version yet")
+            if params.role == "device" or params.auth.device is not None:
+                raise Fault(ErrorKind.FORBIDDEN, "Devices cannot connect to this version yet")
             caller = await self._context.authenticator.authenticate(params.auth.token, "websocket")
             self._caller = caller  # from here on a revocation finds this connection
+            check_role(params, caller, self._context.workers)
             openings = [await self._resume(caller, point) for point in params.resume]
         except Fault as refusal:
             forbidden = refusal.kind is ErrorKind.FORBIDDEN
@@ -281,9 +298,16 @@ class Session:
             unreadable = Fault(ErrorKind.UNAVAILABLE, "The store cannot be read now")
             self._connection.refuse(unreadable, CloseCode.STORE_NOT_WRITABLE)
             return
-        self._connection.accept(self._hello_result(caller, params, openings))
+        connection_id = self._context.clock.new_id(IdPrefix.CONNECTION)
+        accepted = connection_limits(self._context.limits)
+        self._connection.accept(
+            hello_result(connection_id, caller, params, openings, self._context.hub.epoch, accepted)
+        )
         self._arm_expiry(caller)
         self._flush()
+        if params.role == "agent" and caller.bearer.agent_id is not None:
+            self._worker = WorkerLink(connection_id, params, self._queue, self.close)
+            self._worker.join(self._context.workers, caller.bearer.agent_id)
         for opening in openings:
             if isinstance(opening, Opening):
                 opening.begin()
@@ -304,26 +328,6 @@ class Session:
         except Fault:
             return "gone"
 
-    def _hello_result(
-        self, caller: Caller, params: HelloParams, openings: list[Opening | str]
-    ) -> HelloResult:
-        actor = caller.bearer.actor
-        expires = caller.bearer.expires_at_ms
-        return HelloResult(
-            connection_id=self._context.clock.new_id(IdPrefix.CONNECTION),
-            principal=Principal(id=actor.id, kind=actor.kind, name=actor.name),
-            scopes=sorted(scope.value for scope in caller.scopes),
-            minor=params.minor,
-            capabilities=[],
-            epoch=self._context.hub.epoch,
-            heartbeat_s=limits.HEARTBEAT_S,
-            limits=connection_limits(self._context.limits),
-            auth_expires_at=to_instant(expires) if expires is not None else None,
-            resumed=[
-                _resumed(point, opening) for point, opening in zip(params.resume, openings, strict=True)
-            ],
-        )
-
     def _arm_expiry(self, caller: Caller) -> None:
         expires = caller.bearer.expires_at_ms
         if expires is not None:
@@ -338,6 +342,10 @@ class Session:
         else:
             self._arm_expiry(caller)
 
+    def _dismiss_worker(self) -> None:
+        if self._worker is not None:
+            self._worker.leave(self._context.workers)
+
     # --- writing and time ---------------------------------------------------------------------
 
     def _flush(self) -> None:
@@ -350,6 +358,7 @@ class Session:
                 case Close(code, reason):
                     self._context.metrics.closes.labels(str(code)).inc()
                     self._context.hub.drop(self._queue)  # nothing comes after bye
+                    self._dismiss_worker()
                     task = self._loop.create_task(self._close_socket(code, reason))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
@@ -397,10 +406,3 @@ def connection_limits(settings: LimitSettings) -> ConnectionLimits:
 
 def _encode(note: Note) -> bytes:
     return note.websocket
-
-
-def _resumed(point: ResumePoint, opening: Opening | str) -> Resumed:
-    reason = opening if isinstance(opening, str) else opening.reset_reason
-    if reason is None:
-        return Resumed(thread_id=point.thread_id, state="replaying")
-    return Resumed(thread_id=point.thread_id, state="reset", reason=reason)

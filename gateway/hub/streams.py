@@ -59,6 +59,15 @@ class Stream:
         else:
             self._timer = self._loop.call_at(due, self._ask)
 
+    def replace(self, text: str) -> None:
+        """What was said so far is this instead: the agent began again and says something else."""
+        self.discard()
+        self._is_asking = False
+        self._published = text
+        self.chars = len(text)
+        self._sent_at = self._loop.time()
+        self._publish(self, self._snapshot())
+
     def _ask(self) -> None:
         self._timer = None
         self._is_asking = True
@@ -84,8 +93,9 @@ class Stream:
 
     def snapshot(self) -> Note | None:
         """What a follower needs to join now; None when nothing was sent yet."""
-        if not self._published:
-            return None
+        return self._snapshot() if self._published else None
+
+    def _snapshot(self) -> Note:
         snapshot = Snapshot(
             thread_id=self.thread_id,
             run_id=self.run_id,

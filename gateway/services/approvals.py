@@ -4,15 +4,15 @@ Composes what the store records; who may press a button is said here, whoever co
 been let through by scope. The run waits in the store, not here.
 """
 
-import hashlib
+from dataclasses import replace
 from typing import Final
 
 from channels.messages import Action, Card, Pressed
 from channels.port import Adapter
 from gateway.agents.port import AgentAsk
 from gateway.clock import Clock
-from gateway.rules.run_states import TRANSITIONS, RunEvent
 from gateway.services.channels import Channels, freeze
+from protocol import limits
 from protocol.errors import Fault
 from protocol.frames import RawJson
 from protocol.ids import IdPrefix
@@ -20,8 +20,6 @@ from protocol.records import Actor, Approval
 from storage.ports import ApprovalStore, ThreadStore
 from storage.values import DEFAULT_ORG, Act, ClaimedRun, Decide, NewApproval, Outbound
 
-APPROVAL_LIFE_S: Final = 24 * 3600
-"""Nobody who has not decided within a day will: the agent is told no."""
 EXPIRE_AT_ONCE: Final = 100
 """Approvals that expire in one transaction."""
 _APPROVE, _DENY = "a", "d"
@@ -38,15 +36,16 @@ class Approvals:
         self._channels = channels
         self._clock = clock
 
-    def compose(self, run: ClaimedRun, ask: AgentAsk) -> NewApproval:
+    def compose(self, run: ClaimedRun, ask: AgentAsk, life_s: float) -> NewApproval:
         """What is asked, with its card for the thread's room."""
         approval_id = self._clock.new_id(IdPrefix.APPROVAL)
         new = NewApproval(
             id=approval_id,
-            title=ask.title,
+            key=ask.key,
+            title=ask.title[: limits.TITLE_CHARS],
             body=ask.body,
-            subject_hash=hashlib.sha256(f"{ask.title}\n{ask.body}".encode()).hexdigest(),
-            expires_at_ms=self._clock.now_ms() + APPROVAL_LIFE_S * 1000,
+            subject_hash=ask.subject_hash,
+            expires_at_ms=self._clock.now_ms() + round(life_s * 1000),
             settle_id=self._clock.new_id(IdPrefix.DELIVERY),
         )
         place = self._channels.of(run.origin)
@@ -58,21 +57,12 @@ class Approvals:
             return freeze(adapter.card(_card(approval_id, ask.title, ask.body, outcome), room))
 
         card = Outbound(self._clock.new_id(IdPrefix.DELIVERY), 1, shown(None))
-        return NewApproval(
-            id=new.id,
-            title=new.title,
-            body=new.body,
-            subject_hash=new.subject_hash,
-            expires_at_ms=new.expires_at_ms,
-            settle_id=new.settle_id,
+        return replace(
+            new,
             card=card,
             expired=shown("Expired: nobody decided in time."),
             cancelled=shown("Cancelled: the run ended."),
         )
-
-    async def ask(self, run: ClaimedRun, new: NewApproval, text: str) -> None:
-        """Park the run. Raises StaleFence."""
-        await self._approvals.ask(run, TRANSITIONS[RunEvent.WAIT], new, text, self._clock.now_ms())
 
     async def decide(self, act: Act, approval_id: str, approves: bool, reason: str) -> RawJson:
         """Decide through the protocol. Raises Fault not_found and invalid_state."""

@@ -3,7 +3,8 @@
 Both ways in use it, so that a message from a chat network and one from a client are the same thing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 import orjson
@@ -11,9 +12,11 @@ import orjson
 from channels.messages import Attachment
 from gateway.clock import Clock
 from gateway.rules import filenames, media_types
+from gateway.rules.routing import Arrival
 from gateway.rules.run_states import TRANSITIONS, RunEvent
 from gateway.rules.titles import title_from
 from gateway.services.channels import Channels, freeze
+from gateway.services.routing import Routing
 from protocol.ids import IdPrefix
 from protocol.records import Origin
 from storage.values import ArrivingFile, Ending, NewMessage, NewThread, Notice
@@ -22,6 +25,10 @@ REPLACED: Final = "a newer message took its place"
 """Why on_busy="interrupt" ends a run."""
 TAKEN_BACK: Final = "the message was deleted"
 """Why a run is cancelled that had not begun to answer it, or would have to begin again."""
+HELD: Final = "a person has taken over this thread"
+"""Why nobody but they answer in it."""
+MESSAGES_MAX: Final = 100_000
+"""Messages of one thread unless told: years of a conversation."""
 STOPPED: Final = "*Stopped.*"
 INTERRUPTED: Final = "*The answer was interrupted. Please ask again.*"
 """What a room shows below an answer that will not be completed."""
@@ -35,18 +42,29 @@ class Composer:
     """Makes `NewMessage`s and endings. Holds only what they are made with."""
 
     def __init__(
-        self, clock: Clock, channels: Channels, default_agent_id: str, queue_max: int, files_max: int = 10
+        self,
+        clock: Clock,
+        channels: Channels,
+        routing: Routing,
+        queue_max: int,
+        files_max: int = 10,
+        *,
+        messages_max: int = MESSAGES_MAX,
+        steerable: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self._clock = clock
         self._channels = channels
-        self._default_agent_id = default_agent_id
+        self._routing = routing
         self._files_max = files_max
+        self._messages_max = messages_max
+        self._steerable = steerable
         self.queue_max = queue_max
 
     def message(
         self,
         texts: list[str],
         origin: Origin,
+        arrival: Arrival,
         *,
         thread_id: str | None = None,
         agent_id: str | None = None,
@@ -58,22 +76,26 @@ class Composer:
     ) -> NewMessage:
         """A message of a person; `origin` is used when it begins a thread, and to reach its room.
 
-        `files` have to be fetched. `content` is given when there is more to it than texts and those; `name`
-        is that of a file, for a thread that begins without words.
+        `arrival` is what the routes look at to find who answers, unless `agent_id` says so. The thread shows what was
+        said; the agent gets it without the command that chose it. `files` have to be fetched. `content` is given when
+        there is more to it than texts and those; `name` is that of a file, for a thread that begins without words.
         """
-        text = "\n".join(texts)
+        said = "\n".join(texts)
+        choice = None if agent_id else self._routing.choose(replace(arrival, text=said))
+        text = choice.text if choice else said
         title = title_from(text) or title_from(name or (files[0].name if files else ""))
         new_id = self._clock.new_id
         new_thread = None
         if thread_id is None:
-            agent = agent_id or self._default_agent_id
+            agent = choice.agent_id if choice else agent_id
+            assert agent is not None, "somebody answers"
             new_thread = NewThread(new_id(IdPrefix.THREAD), agent, title, origin)
         return NewMessage(
             message_id=new_id(IdPrefix.MESSAGE),
             run_id=new_id(IdPrefix.RUN),
             thread_id=thread_id,
             new_thread=new_thread,
-            agent_id=agent_id,
+            agent_id=choice.agent_id if choice and choice.is_command else agent_id,
             content=content or _content(texts, files),
             text=text,
             title=title,
@@ -82,6 +104,9 @@ class Composer:
             interrupt=self.cancelled(REPLACED, origin) if on_busy == "interrupt" else None,
             restore_archived=restore_archived,
             files=tuple(files),
+            steerable=self._steerable() if on_busy == "steer" else frozenset(),
+            messages_max=self._messages_max,
+            held=Ending(TRANSITIONS[RunEvent.CANCEL], HELD),
         )
 
     def arriving(self, channel: str, account: str, attachments: Sequence[Attachment]) -> list[ArrivingFile]:

@@ -3,16 +3,20 @@
 from gateway.agents.registry import Agents
 from gateway.clock import Clock
 from gateway.hub.hub import Hub
+from gateway.rules.routing import CLIENT, Arrival
 from gateway.services.composing import Composer
+from gateway.services.routing import Routing
 from protocol.errors import ErrorKind, Fault
 from protocol.frames import RawJson
 from protocol.ids import IdPrefix
 from protocol.records import BlobPart, Origin, TextPart
 from protocol.requests import MessageSendParams, ThreadCreateParams
-from storage.ports import BlobStore, RunStore, ThreadStore
+from storage.ports import BlobStore, ThreadStore
+from storage.run_ports import RunStore
 from storage.values import Act, NewThread
 
 CLIENT_ORIGIN = Origin(kind="client")
+FROM_CLIENT = Arrival(CLIENT)
 
 
 class Conversations:
@@ -23,6 +27,7 @@ class Conversations:
         threads: ThreadStore,
         runs: RunStore,
         agents: Agents,
+        routing: Routing,
         hub: Hub,
         composer: Composer,
         clock: Clock,
@@ -32,6 +37,7 @@ class Conversations:
         self._threads = threads
         self._runs = runs
         self._agents = agents
+        self._routing = routing
         self._hub = hub
         self._composer = composer
         self._clock = clock
@@ -40,7 +46,8 @@ class Conversations:
 
     async def create_thread(self, act: Act, params: ThreadCreateParams) -> RawJson:
         """An empty thread. Raises Fault not_found for an unknown agent."""
-        agent_id = self._agents.get(params.agent_id or self._agents.default_id).record.id
+        agent_id = params.agent_id or self._routing.choose(FROM_CLIENT).agent_id
+        agent_id = self._agents.get(agent_id).settings.id
         thread_id = self._clock.new_id(IdPrefix.THREAD)
         return await self._threads.create(
             act, NewThread(thread_id, agent_id, params.title or "", CLIENT_ORIGIN)
@@ -62,6 +69,7 @@ class Conversations:
         message = self._composer.message(
             texts,
             origin,
+            FROM_CLIENT,
             thread_id=params.thread_id,
             agent_id=params.agent_id,
             on_busy=params.on_busy,

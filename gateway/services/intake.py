@@ -27,6 +27,7 @@ from gateway.clock import Clock
 from gateway.crash_points import reached
 from gateway.rules.admission import Admitted, Policy, Refusal, Saying, judge, people
 from gateway.rules.pace import Pace
+from gateway.rules.routing import Arrival
 from gateway.services import notices
 from gateway.services.composing import TAKEN_BACK, Composer
 from gateway.services.notices import RoomNotices
@@ -165,7 +166,9 @@ class Intake:
         message = None
         if is_paced:
             files = self._composer.arriving(kind, account, said.attachments)
-            message = self._composer.message([said.text], origin, restore_archived=True, files=files)
+            message = self._composer.message(
+                [said.text], origin, self._arrival(said), restore_archived=True, files=files
+            )
         return Delivered(
             said.delivery_id,
             "accepted",
@@ -248,6 +251,10 @@ class Intake:
     def _origin(self, room: RoomRef) -> Origin:
         kind, account = self._adapter.kind, self._adapter.account
         return Origin(kind="channel", channel=kind, account=account, room=room.room, topic=room.topic)
+
+    def _arrival(self, said: Inbound) -> Arrival:
+        is_mention = said.addressed is Addressed.MENTION
+        return Arrival(self._adapter.kind, self._adapter.account, said.room.room, is_mention=is_mention)
 
     def _act(self, actor: Actor) -> Act:
         via = f"{self._adapter.kind}:{self._adapter.account}"

@@ -6,8 +6,9 @@ Claiming is a transaction that finds out the truth. Hints that got lost are foun
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -15,20 +16,18 @@ import structlog
 from gateway.clock import Clock
 from gateway.crash_points import reached
 from gateway.rules.run_states import TRANSITIONS, RunEvent
+from gateway.services.leases import RENEW_S, Leases
 from protocol.events import RUN_ENDINGS, EventKind
 from protocol.ids import IdPrefix
 from storage.errors import StoreUnavailable
-from storage.ports import RunStore
+from storage.run_ports import RunStore
+from storage.run_values import AgentFull, RunReady
 from storage.values import ClaimedRun, CommittedEvent, FilesSettled, ThreadDeleted
 
 log = structlog.get_logger()
 
 _DECIDED: Final = frozenset({EventKind.APPROVAL_DECIDED, EventKind.APPROVAL_EXPIRED})
 
-LEASE_S: Final = 30.0
-"""A run whose owner is silent this long may be taken over."""
-RENEW_S: Final = 10.0
-"""Three chances to renew before a lease runs out."""
 SWEEP_LIMIT: Final = 1000
 """Threads one sweep puts in line: the next sweep finds the rest."""
 MANY: Final = 1 << 30
@@ -40,6 +39,22 @@ STORE_RETRY_S: Final = 1.0
 """Pause before claiming again when the store did not take it."""
 
 
+def _none() -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How many turns there may be: in all, and of agents that have a limit of their own, by id. `held` turns only
+    wait for a person and count for their agent alone. `versions` are those that runs which begin now are answered by.
+    """
+
+    total: int
+    limits: Callable[[], Mapping[str, int]] = _none
+    versions: Callable[[], Mapping[str, str]] = _none
+    held: Callable[[], int] = lambda: 0
+
+
 class Scheduler:
     """Claims runs and drives them, each in a task of its own."""
 
@@ -48,15 +63,20 @@ class Scheduler:
         runs: RunStore,
         drive: Callable[[ClaimedRun], Awaitable[None]],
         clock: Clock,
-        *,
-        owner: str,
-        concurrent: int,
+        leases: Leases,
+        capacity: Capacity,
     ) -> None:
         self._runs = runs
         self._drive = drive
         self._clock = clock
-        self._owner = owner
-        self._concurrent = concurrent
+        self._leases = leases
+        self._capacity = capacity
+        self._running: Counter[str] = Counter()
+        """Turns by agent."""
+        self._parked: dict[str, dict[str, None]] = {}
+        """Threads whose next run waits until its agent has room."""
+        self._claiming = asyncio.Lock()
+        """Held by claims while some agent has a limit: two at once would not see each other."""
         self._line: deque[str] = deque()
         self._in_line: set[str] = set()
         self._queued: dict[str, int] = {}
@@ -74,10 +94,23 @@ class Scheduler:
         """Threads being worked on."""
         return len(self._busy)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether another turn may begin now."""
+        return len(self._busy) - self._capacity.held() < self._capacity.total
+
+    def running(self, agent_id: str) -> int:
+        """Turns of an agent."""
+        return self._running[agent_id]
+
+    def is_driven(self, run_id: str) -> bool:
+        """Whether a run has a turn here."""
+        return run_id in self._driving
+
     async def start(self) -> None:
         """Take over what an earlier process left, put waiting threads in line, keep the leases."""
         now_ms = self._clock.now_ms()
-        for run in await self._runs.abandoned(self._owner, now_ms):
+        for run in await self._runs.abandoned(self._leases.owner, now_ms):
             log.info("taking over a run", action="run_taken_over", run_id=run.id, thread_id=run.thread_id)
             self._spawn(run.thread_id, self._take_over(run.id, run.thread_id))
         await self._find_decided()
@@ -89,6 +122,8 @@ class Scheduler:
         for signal in signals:
             if isinstance(signal, CommittedEvent):
                 self._note(signal)
+            elif isinstance(signal, RunReady):
+                self._continue(signal.thread_id, signal.run_id)
             elif isinstance(signal, FilesSettled):
                 self._queued[signal.thread_id] = (
                     MANY  # those behind the run that waited could not begin either
@@ -122,6 +157,8 @@ class Scheduler:
             self._stop_run(thread_id, event.run_id)
         elif event.kind in _DECIDED and event.run_id is not None:
             self._continue(thread_id, event.run_id)
+        elif event.kind == EventKind.RUN_WAITING:
+            self._pump()  # its turn may be held: then it leaves its place to another
         elif event.kind in RUN_ENDINGS and thread_id in self._queued:
             self._ask(thread_id)
 
@@ -156,7 +193,7 @@ class Scheduler:
         self._pump()
 
     def _pump(self) -> None:
-        while self._line and len(self._busy) < self._concurrent and not self._is_stopping:
+        while self._line and self.has_room and not self._is_stopping:
             thread_id = self._line.popleft()
             self._in_line.discard(thread_id)
             self._spawn(thread_id, self._work(thread_id))
@@ -185,27 +222,45 @@ class Scheduler:
         """One turn of a thread: claim its next run, if it has one, and drive it to its end."""
         expected = self._queued.pop(thread_id, 1)  # what is queued from here on is noted anew
         try:
-            reply_id = self._clock.new_id(IdPrefix.MESSAGE)
-            run = await self._runs.claim(thread_id, self._owner, *self._lease(), reply_id)
+            run = await self._claim(thread_id)
         except StoreUnavailable:
             self._expect(thread_id, expected)
             await asyncio.sleep(STORE_RETRY_S)
             return
-        if run is None:
-            return
-        reached("run.claimed")
-        self._expect(thread_id, expected - 1)
-        await self._drive_run(run)
+        if isinstance(run, AgentFull):
+            self._parked.setdefault(run.agent_id, {})[thread_id] = None
+        elif run is not None:
+            reached("run.claimed")
+            self._expect(thread_id, expected - 1)
+            await self._drive_run(run)
+
+    async def _claim(self, thread_id: str) -> ClaimedRun | AgentFull | None:
+        limits = self._capacity.limits()
+        if not limits:
+            return await self._claim_unless(thread_id, frozenset())
+        async with self._claiming:
+            full = frozenset(agent for agent, limit in limits.items() if self._running[agent] >= limit)
+            return await self._claim_unless(thread_id, full)
+
+    async def _claim_unless(self, thread_id: str, full: frozenset[str]) -> ClaimedRun | AgentFull | None:
+        reply_id, versions = self._clock.new_id(IdPrefix.MESSAGE), self._capacity.versions()
+        lease = self._leases.now_and_until()
+        run = await self._runs.claim(thread_id, self._leases.owner, *lease, reply_id, full, versions)
+        if run is not None and not isinstance(run, AgentFull):
+            self._running[run.agent_id] += 1
+        return run
 
     async def _take_over(self, run_id: str, thread_id: str, reason: str = TAKE_OVER_REASON) -> None:
         while True:
             try:
-                run = await self._runs.take_over(run_id, self._owner, *self._lease(), reason)
+                lease = self._leases.now_and_until()
+                run = await self._runs.take_over(run_id, self._leases.owner, *lease, reason)
                 break
             except StoreUnavailable:
                 await asyncio.sleep(STORE_RETRY_S)  # it has nobody else: given up, it would block its thread
         if run is not None:
             reached("run.taken_over")
+            self._running[run.agent_id] += 1
             await self._drive_run(run)
 
     async def _resume(self, run_id: str, thread_id: str) -> None:
@@ -213,36 +268,48 @@ class Scheduler:
         while True:
             try:
                 move = TRANSITIONS[RunEvent.RESUME]
-                run = await self._runs.resume(run_id, move, self._owner, *self._lease())
+                lease = self._leases.now_and_until()
+                run = await self._runs.resume(run_id, move, self._leases.owner, *lease)
                 break
             except StoreUnavailable:
                 await asyncio.sleep(STORE_RETRY_S)
         self._queued[thread_id] = MANY
         if run is not None:
             reached("run.resumed")
+            self._running[run.agent_id] += 1
             await self._drive_run(run)
 
     async def _drive_run(self, run: ClaimedRun) -> None:
-        if run.id in self._cancelled.get(run.thread_id, ()):
-            return
+        """Drive a run that was counted for its agent."""
         task = asyncio.current_task()
         assert task is not None
-        self._driving[run.id] = task
         try:
-            await self._drive(run)
+            if run.id not in self._cancelled.get(run.thread_id, ()):
+                self._driving[run.id] = task
+                await self._drive(run)
         finally:
-            del self._driving[run.id]
+            self._driving.pop(run.id, None)
+            self._leave(run.agent_id)
 
-    def _lease(self) -> tuple[int, int]:
-        now_ms = self._clock.now_ms()
-        return now_ms, now_ms + round(LEASE_S * 1000)
+    def _leave(self, agent_id: str) -> None:
+        """A turn of an agent is over: one of the threads that wait for the agent may begin."""
+        self._running[agent_id] -= 1
+        if not self._running[agent_id]:
+            del self._running[agent_id]
+        if (parked := self._parked.get(agent_id)) is not None:
+            thread_id = next(iter(parked))
+            del parked[thread_id]
+            if not parked:
+                del self._parked[agent_id]
+            self._queued[thread_id] = MANY
+            self._ask(thread_id)
 
     async def _keep(self) -> None:
         """Renew the leases and repair the hints, for as long as the scheduler lives."""
         while True:
             await asyncio.sleep(RENEW_S)
             try:
-                await self._runs.renew_leases(self._owner, self._lease()[1])
+                await self._runs.renew_leases(self._leases.owner, self._leases.now_and_until()[1])
                 await self._sweep()
                 await self._find_undriven()
                 await self._find_decided()
@@ -251,7 +318,7 @@ class Scheduler:
 
     async def _find_undriven(self) -> None:
         """A turn that broke leaves its run running without anybody: take it over, up to its last attempt."""
-        for run in await self._runs.running(self._owner, SWEEP_LIMIT):
+        for run in await self._runs.running(self._leases.owner, SWEEP_LIMIT):
             if run.id not in self._driving and run.thread_id not in self._busy:
                 log.warning("a run had nobody", action="run_undriven", run_id=run.id, thread_id=run.thread_id)
                 self._spawn(run.thread_id, self._take_over(run.id, run.thread_id, UNDRIVEN_REASON))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.clock import Clock
+from protocol.errors import invalid_params
 from protocol.ids import IdPrefix
 from protocol.records import Role, Token
 from storage.ports import IdentityStore
@@ -57,8 +58,18 @@ class Tokens:
         self._identities = identities
         self._clock = clock
 
-    async def create(self, act: Act, role: Role, name: str, ttl_s: int | None) -> IssuedToken:
-        """Make a token and the service account or user it speaks for."""
+    async def create(
+        self, act: Act, role: Role, name: str, ttl_s: int | None, agent_id: str | None = None
+    ) -> IssuedToken:
+        """Make a token and the service account or user it speaks for; of role agent, for the agent it serves.
+
+        Raises Fault invalid_params when an agent is named for another role, or none for that one.
+        """
+        if (role is Role.AGENT) != (agent_id is not None):
+            needs = (
+                "is needed for the role agent" if role is Role.AGENT else "belongs to the role agent alone"
+            )
+            raise invalid_params([{"path": "agent_id", "message": f"The agent {needs}"}])
         secret = new_secret()
         new = NewToken(
             id=self._clock.new_id(IdPrefix.TOKEN),
@@ -67,6 +78,7 @@ class Tokens:
             role=role,
             secret_hash=secret_hash(secret),
             expires_at_ms=act.at_ms + ttl_s * 1000 if ttl_s is not None else None,
+            agent_id=agent_id,
         )
         token, is_new = await self._identities.create_token(act, new)
         return IssuedToken(token, secret if is_new else None)

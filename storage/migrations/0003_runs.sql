@@ -58,6 +58,7 @@ CREATE TABLE questions (
   org_id TEXT NOT NULL,
   run_id TEXT NOT NULL REFERENCES runs (id),
   thread_id TEXT NOT NULL,
+  number INTEGER NOT NULL,          -- of the run's questions, from 1: ids do not say what came first
   key TEXT NOT NULL,
   prompt TEXT NOT NULL,
   state TEXT NOT NULL,              -- open, answered, expired, cancelled
@@ -67,9 +68,8 @@ CREATE TABLE questions (
   expires_at INTEGER NOT NULL,
   settled_at INTEGER
 );
-CREATE INDEX questions_open ON questions (thread_id) WHERE state = 'open';
 CREATE INDEX questions_overdue ON questions (expires_at) WHERE state = 'open';
-CREATE INDEX questions_by_run ON questions (run_id, created_at, id);
+CREATE UNIQUE INDEX questions_by_run ON questions (run_id, number);
 
 -- Messages that were said to a running run. Taken at one of its steps, or queued as runs of their own when it ends.
 CREATE TABLE steers (
@@ -78,11 +78,15 @@ CREATE TABLE steers (
   run_id TEXT NOT NULL REFERENCES runs (id),
   thread_id TEXT NOT NULL,
   message_seq INTEGER NOT NULL,
+  own_run_id TEXT NOT NULL,         -- the run that is queued for it when this one ends before it is taken
   said_by TEXT NOT NULL,            -- an Actor, JSON
   taken_step TEXT,                  -- the key of the step that took it
   created_at INTEGER NOT NULL
 );
-CREATE INDEX steers_waiting ON steers (run_id, message_seq) WHERE taken_step IS NULL;
+CREATE INDEX steers_by_run ON steers (run_id, message_seq);
+
+-- What is not over yet, oldest first, for the invariant check.
+CREATE INDEX runs_unfinished ON runs (org_id, queued_at, id) WHERE state IN ('queued', 'running', 'waiting');
 
 ALTER TABLE threads ADD COLUMN assignee TEXT;     -- an Actor, JSON: the person who has taken the thread over
 ALTER TABLE threads ADD COLUMN messages INTEGER NOT NULL DEFAULT 0;

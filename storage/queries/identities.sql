@@ -20,8 +20,8 @@ INSERT INTO principals (id, org_id, kind, name, role, created_at)
 VALUES (:id, :org_id, :kind, :name, :role, :now);
 
 -- name: insert_token
-INSERT INTO tokens (id, org_id, principal_id, name, role, secret_hash, created_at, expires_at)
-VALUES (:id, :org_id, :principal_id, :name, :role, :secret_hash, :now, :expires_at);
+INSERT INTO tokens (id, org_id, principal_id, name, role, secret_hash, created_at, expires_at, agent_id)
+VALUES (:id, :org_id, :principal_id, :name, :role, :secret_hash, :now, :expires_at, :agent_id);
 
 -- name: find_token
 SELECT * FROM tokens WHERE org_id = :org_id AND id = :id;

@@ -17,16 +17,19 @@ ORDER BY head_offset DESC LIMIT :limit;
 -- name: advance
 -- The head of the log and of the inbox, once per transaction and thread.
 UPDATE threads SET head_seq = :head_seq, head_offset = :head_offset, head_kind = :head_kind, head_at = :head_at,
-  head_preview = :head_preview
+  head_preview = :head_preview, messages = messages + :said
 WHERE id = :id;
 
 -- name: change
 UPDATE threads SET title = :title, agent_id = :agent_id, status = :status WHERE id = :id;
 
+-- name: hand_over
+UPDATE threads SET assignee = :assignee, agent_id = :agent_id WHERE id = :id;
+
 -- name: bury
 -- A deleted thread keeps its id and its place in the inbox, nothing else.
 UPDATE threads SET status = 'deleted', title = '', head_offset = :head_offset, head_kind = 'thread.deleted',
-  head_at = :at, head_preview = ''
+  head_at = :at, head_preview = '', assignee = NULL
 WHERE id = :id;
 
 -- name: heads_after
@@ -69,8 +72,16 @@ WHERE thread_id = :thread_id AND seq <= :upto AND deleted_at IS NULL ORDER BY se
 -- name: last_message
 SELECT seq, text FROM messages WHERE thread_id = :thread_id AND deleted_at IS NULL ORDER BY seq DESC LIMIT 1;
 
+-- name: last_from_people
+SELECT id, seq FROM messages
+WHERE thread_id = :thread_id AND role = 'user' AND deleted_at IS NULL ORDER BY seq DESC LIMIT 1;
+
 -- name: find_message
 SELECT * FROM messages WHERE thread_id = :thread_id AND seq = :seq;
+
+-- name: answer_of_run
+SELECT * FROM messages WHERE thread_id = :thread_id AND seq > :after AND run_id = :run_id AND role = 'assistant'
+ORDER BY seq LIMIT 1;
 
 -- name: rewrite_message
 UPDATE messages SET text = :text, edited_at = :edited_at, deleted_at = :deleted_at WHERE log_offset = :log_offset;

@@ -15,7 +15,7 @@ from typing import Any
 from channels.capabilities import Capabilities
 from channels.messages import HealthState, RoomRef
 from channels.port import Adapter
-from gateway.settings import AgentSettings
+from gateway.agent_settings import DemoSettings
 from protocol.records import Role
 from storage.files import DATABASE_NAME
 from storage.values import DEFAULT_ORG
@@ -33,7 +33,7 @@ class ContractStage(Stage):
         self.network = network
         self._channel = {"dm_policy": "open", **channel}
         self._accounts = [GATE]
-        super().__init__(directory, agents=(AgentSettings(id="demo"),), limits=UNHURRIED, runs=QUICK_END)
+        super().__init__(directory, agents=(DemoSettings(id="demo"),), limits=UNHURRIED, runs=QUICK_END)
 
     async def go(self, *accounts: str, **channel: Any) -> None:
         """Start, with other accounts and settings of the channel from now on; return when messages flow."""

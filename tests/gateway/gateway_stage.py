@@ -210,7 +210,10 @@ class Stage:
 
     async def start(self, **changes: Any) -> None:
         self._given.update(changes)
-        settings = Settings(**self._given)
+        await self.start_with(Settings(**self._given))
+
+    async def start_with(self, settings: Settings) -> None:
+        """Start on these settings, whatever they were made from."""
         self.store = await open_store(settings, self.clock)
         self.gateway = Gateway(settings, self.store, self.clock, self.owner)
         self.is_running = True
@@ -286,10 +289,16 @@ class Stage:
         self._http.append(client)
         return client
 
-    async def token(self, role: Role = Role.OPERATOR, ttl_s: int | None = None, name: str = "") -> str:
+    async def token(
+        self,
+        role: Role = Role.OPERATOR,
+        ttl_s: int | None = None,
+        name: str = "",
+        agent_id: str | None = None,
+    ) -> str:
         """The secret of a new token."""
         act = Act(DEFAULT_ORG, LOCAL_ACTOR, "test", self.clock.now_ms())
-        issued = await Tokens(self.store.identities, self.clock).create(act, role, name, ttl_s)
+        issued = await Tokens(self.store.identities, self.clock).create(act, role, name, ttl_s, agent_id)
         assert issued.secret is not None
         return issued.secret
 

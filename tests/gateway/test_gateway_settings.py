@@ -7,6 +7,16 @@ from typing import Any
 
 import pytest
 
+from gateway.agent_settings import (
+    AGENT_SETTINGS,
+    DemoSettings,
+    FetchSettings,
+    HttpSettings,
+    McpSettings,
+    ModelSettings,
+    PackSettings,
+    RouteSettings,
+)
 from gateway.settings import (
     Settings,
     SettingsError,
@@ -133,7 +143,21 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
         ('log_level = "loud"', {}, {}, ["log_level", "'debug', 'info', 'warning' or 'error'", "config.toml"]),
         ("[limits]\nframe_bytes = 10", {}, {}, ["limits.frame_bytes", str(limits.PRE_HELLO_FRAME_BYTES)]),
         ('[[agents]]\nid = "Bad Id"', {}, {}, ["agents.0.id", "pattern"]),
-        ('[[agents]]\nid = "a"\nkind = "magic"', {}, {}, ["agents.0.kind", "demo"]),
+        ('[[agents]]\nid = "a"\nkind = "magic"', {}, {}, ["agents.0.kind: it is one of demo, script, model"]),
+        ("[[agents]]\nname = 'a'", {}, {}, ["agents.0.id: field required"]),
+        ('agents = ["a"]', {}, {}, ["agents.0: ", "dictionary"]),
+        ("", {"THREADGATE_AGENTS": '[{"id": "?"}]'}, {}, ["agents.0.id", "the environment"]),
+        ("", {"THREADGATE_AGENTS": "?"}, {}, ["agents"]),
+        ('[[agents]]\nid = "a"\nfallback = "b"', {}, {}, ["agents.0.fallback: 'b' is none of the agents (a)"]),
+        ('[[agents]]\nid = "a"\nfallback = "a"', {}, {}, ["agents.0.fallback", "its own", "config.toml"]),
+        (
+            '[[agents]]\nid = "a"\nfallback = "b"\n[[agents]]\nid = "b"\nfallback = "a"',
+            {},
+            {},
+            ["agents.0.fallback", "by way of others"],
+        ),
+        ('[[routes]]\nagent = "b"', {}, {}, ["routes.0.agent: 'b' is none of the agents (demo)"]),
+        ('[[routes]]\nagent = "demo"\nrom = "x"', {}, {}, ["routes.0.rom", "did you mean room?", "config.toml"]),
         ('[[agents]]\nid = "a"\n[[agents]]\nid = "a"', {}, {}, ["agents", "once"]),
         ('default_agent = "nobody"', {}, {}, ["default_agent", "demo", "config.toml"]),
         ("agents = []", {}, {}, ["agents", "at least 1"]),
@@ -161,6 +185,90 @@ def test_a_bad_value_is_named_with_its_key_its_source_and_what_is_allowed(
     sources = {"the environment", "the command line", "config.toml"}
     named = sources & set(wanted)
     assert all(source not in text for source in sources - named) if named else True
+
+
+MODEL = '[[agents]]\nid = "a"\nkind = "model"\nmodel = "openai:x"\n'
+
+
+@pytest.mark.parametrize(
+    ("file", "wanted"),
+    [
+        (
+            MODEL.replace("model =", "modle ="),
+            [
+                "agents.0.model: field required",
+                "agents.0.modle: there is no such setting; did you mean model?",
+            ],
+        ),
+        (
+            '[[agents]]\nid = "a"\nmodel = "openai:x"',
+            ['agents.0.model: there is no such setting; kinds "model" and "http" have it (there are'],
+        ),
+        ('[[agents]]\nid = "a"\nkind = "modell"', ["agents.0.kind: it is one of", "did you mean model?"]),
+        (f"{MODEL}retries = 11", ["agents.0.retries: input should be less than or equal to 10"]),
+        (f"{MODEL}[agents.fetch]\nalow = []", ["agents.0.fetch.alow: there is no", "did you mean allow?"]),
+        (
+            f'{MODEL}[[agents.mcp]]\nname = "m"\ncommand = ["c"]\nrequires_approval = "some"',
+            ["agents.0.mcp.0.requires_approval: input should be a valid list or input should be 'all'"],
+        ),
+        (f'{MODEL}[[agents.mcp]]\nname = "m"', ["agents.0.mcp.0: give either command or url"]),
+        (
+            f'{MODEL}[[agents.mcp]]\nname = "m"\ncommand = ["c"]\nenv.KEY = 7',
+            ["agents.0.mcp.0.env.KEY: input should be a valid string"],
+        ),
+        (
+            f'{MODEL}[[agents.context_packs]]\nname = "p"\npath = "p.md"\nprority = 1',
+            [
+                "agents.0.context_packs.0.prority",
+                "did you mean priority? (there are name, path, priority, version)",
+            ],
+        ),
+        (
+            '[[agents]]\nid = "a"\nkind = "acp"\ncommand = []\ncwd = "."',
+            ["agents.0.command: list should have at least 1 item"],
+        ),
+        (
+            f'{MODEL}base_url = "ftp://x"',
+            ["agents.0.base_url: is an http:// or https:// address without user and fragment"],
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_agent_is_named_by_the_keys_of_its_kind(
+    read: Load, file: str, wanted: list[str]
+) -> None:
+    text = refusal(read, file)
+    for part in wanted:
+        assert part in text
+    assert text.count("(from ") == len([line for line in wanted if line.startswith("agents.0")])
+
+
+def test_an_agent_is_read_as_its_kind_and_the_demo_needs_none(read: Load) -> None:
+    settings = read(f'{MODEL}[[agents]]\nid = "b"\n')
+    assert [type(agent) for agent in settings.agents] == [ModelSettings, DemoSettings]
+    assert read("", {"THREADGATE_AGENTS": '[{"id": "c", "kind": "http", "url": "http://a/"}]'}).agents == (
+        HttpSettings(id="c", kind="http", url="http://a"),
+    )
+
+
+def test_a_secret_of_an_agent_is_never_shown(read: Load) -> None:
+    file = f'{MODEL}api_key = "hunter2"\n[[agents.mcp]]\nname = "m"\nurl = "http://m"\n'
+    settings = read(f'{file}headers.Authorization = "hunter2"')
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in refusal(read, f'{file}headers = "hunter2"')
+
+
+def test_it_can_be_read_again_and_says_where_relative_paths_begin(
+    read: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = read("port = 1", host="::1")
+    assert settings.directory == tmp_path and settings.source is not None
+    settings.source.path.write_text("port = 2")
+    again = settings.source.read()
+    assert (again.port, again.host, again.directory) == (2, "::1", tmp_path)
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert load(None, {}, os.environ).directory == Path("/")
+    assert Settings().directory == Path("/") and Settings().source is None
 
 
 def test_everything_that_is_wrong_is_named_at_once(read: Load) -> None:
@@ -206,7 +314,9 @@ def test_the_default_agent_is_the_first_unless_told(read: Load) -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    for model in (Settings, *(field.annotation for field in Settings.model_fields.values())):
+    tables = (McpSettings, FetchSettings, PackSettings, RouteSettings, *AGENT_SETTINGS.values())
+    for model in (Settings, *tables, *(field.annotation for field in Settings.model_fields.values())):
         for name, field in getattr(model, "model_fields", {}).items():
             is_section = hasattr(field.annotation, "model_fields")
+            is_section |= name == "kind"  # the name of its table, explained there
             assert is_section or field.description, f"{name} has no description"

@@ -14,6 +14,7 @@ import orjson
 import pytest
 
 from gateway.rules.run_states import TRANSITIONS, RunEvent
+from protocol.canonical import canonical, digest
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EVENT_DATA, Event, EventKind
 from protocol.frames import RawJson
@@ -21,6 +22,7 @@ from protocol.records import Actor, ActorKind, Origin, Role, Usage
 from protocol.requests import MessageSendResult
 from storage.engine import Reader, Transaction
 from storage.ports import FileDraft
+from storage.run_values import NewQuestion, NewStep, Repetition, StepEnd, StepKind, StepRow
 from storage.store import Store
 from storage.values import (
     DEFAULT_ORG,
@@ -53,6 +55,8 @@ CHAT = Origin(kind="channel", channel=ROOM.channel, account=ROOM.account, room=R
 BOOT = "boot-1"
 CODE_MS = 600_000
 LEASE_MS = 60_000
+SEAL = "5" * 64
+"""The hash a completed run is sealed with: the store takes any."""
 USAGE = Usage(input_tokens=7, output_tokens=3, cost_microusd=11)
 
 
@@ -154,7 +158,7 @@ class Scene:
         run = await self.store.runs.claim(
             thread_id, owner, self.now_ms, self.now_ms + LEASE_MS, self.new_id("msg")
         )
-        assert run is not None, "the thread has a queued run"
+        assert isinstance(run, ClaimedRun), "the thread has a queued run"
         return run
 
     async def started(self, text: str = "hello", origin: Origin = CLIENT) -> ClaimedRun:
@@ -173,17 +177,17 @@ class Scene:
     ) -> None:
         self.now_ms += 1
         move = TRANSITIONS[RunEvent.COMPLETE]
-        await self.store.runs.complete(run, move, self.now_ms, text, usage, parts)
+        await self.store.runs.complete(run, move, self.now_ms, text, usage, parts, SEAL)
 
     async def end(self, run: ClaimedRun, ending: Ending, retry_id: str | None = None) -> None:
         self.now_ms += 1
-        await self.store.runs.end(run, ending, self.now_ms, retry_id)
+        repetition = Repetition(retry_id) if retry_id is not None else None
+        await self.store.runs.end(run, ending, self.now_ms, repetition)
 
-    async def ask(self, run: ClaimedRun, card: str | None = None, life_ms: int = 60_000) -> str:
-        """Park a run until something is decided; returns the approval's id."""
-        self.now_ms += 1
-        new = NewApproval(
+    def approval(self, card: str | None = None, life_ms: int = 60_000, key: str = "publish") -> NewApproval:
+        return NewApproval(
             id=self.new_id("apr"),
+            key=key,
             title="Publish",
             body="all of it",
             subject_hash="0" * 64,
@@ -193,8 +197,45 @@ class Scene:
             expired='{"text": "expired"}',
             cancelled='{"text": "cancelled"}',
         )
-        await self.store.approvals.ask(run, TRANSITIONS[RunEvent.WAIT], new, "so far", self.now_ms)
+
+    def question(self, prompt: str = "Which one?", key: str = "which", **choices: Any) -> NewQuestion:
+        values: dict[str, Any] = {"expires_at_ms": self.now_ms + 60_000, **choices}
+        return NewQuestion(id=self.new_id("qst"), key=key, prompt=prompt, **values)
+
+    async def wait(
+        self, run: ClaimedRun, approvals: Sequence[NewApproval] = (), questions: Sequence[NewQuestion] = ()
+    ) -> None:
+        """Park a run until all of these are settled."""
+        self.now_ms += 1
+        move = TRANSITIONS[RunEvent.WAIT]
+        await self.store.runs.wait(run, move, approvals, questions, "so far", self.now_ms)
+
+    async def ask(self, run: ClaimedRun, card: str | None = None, life_ms: int = 60_000) -> str:
+        """Park a run until something is decided; returns the approval's id."""
+        new = self.approval(card, life_ms + 1)  # it is asked a moment later
+        await self.wait(run, [new])
         return new.id
+
+    async def resume(self, run: ClaimedRun) -> ClaimedRun | None:
+        """Let a waiting run go on, if it may."""
+        move = TRANSITIONS[RunEvent.RESUME]
+        return await self.store.runs.resume(run.id, move, BOOT, self.now_ms, self.now_ms + LEASE_MS)
+
+    def step(self, key: str = "call-1", kind: StepKind = "tool", **choices: Any) -> NewStep:
+        request = choices.pop("request", {"arguments": {"path": "notes.txt"}})
+        values: dict[str, Any] = {"name": "read_file", "is_repeatable": False, **choices}
+        return NewStep(key, kind, request=canonical(request), request_hash=digest(request), **values)
+
+    async def open(self, run: ClaimedRun, step: NewStep | None = None) -> StepRow:
+        self.now_ms += 1
+        return await self.store.journal.open(run, step or self.step(), self.now_ms)
+
+    async def close(
+        self, run: ClaimedRun, key: str = "call-1", result: str = '"done"', **choices: Any
+    ) -> None:
+        self.now_ms += 1
+        values: dict[str, Any] = {"outcome": "ok", **choices}
+        await self.store.journal.close(run, StepEnd(key, result=result, **values), self.now_ms)
 
     async def owed(self, *contents: str) -> tuple[str, list[Outbound]]:
         """A thread of the room whose answer waits to be delivered in these parts."""

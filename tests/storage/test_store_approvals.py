@@ -4,21 +4,16 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from store_stage import BOOT, CHAT, LEASE_MS, Scene, cancelled
+from store_stage import CHAT, Scene, cancelled
 
 from gateway.rules import delivery_states as states
-from gateway.rules.run_states import TRANSITIONS, RunEvent
 from protocol.errors import ErrorKind, Fault
 from protocol.records import ApprovalState
 from storage.errors import StaleFence
-from storage.values import DEFAULT_ORG, ClaimedRun, Decide
+from storage.run_values import RunReady
+from storage.values import DEFAULT_ORG, Decide
 
 CARD = '{"text": "may I?"}'
-
-
-async def resume(scene: Scene, run: ClaimedRun) -> ClaimedRun | None:
-    move = TRANSITIONS[RunEvent.RESUME]
-    return await scene.store.runs.resume(run.id, move, BOOT, scene.now_ms, scene.now_ms + LEASE_MS)
 
 
 async def decide(scene: Scene, approval_id: str, approves: bool = True, reason: str = "") -> None:
@@ -57,15 +52,15 @@ async def test_a_waiting_run_goes_on_only_when_everything_is_decided(scene: Scen
     run = await scene.started()
     approval_id = await scene.ask(run)
     assert await scene.store.runs.resumable(10) == []
-    assert await resume(scene, run) is None
+    assert await scene.resume(run) is None
     await decide(scene, approval_id, reason="fine")
     assert [found.id for found in await scene.store.runs.resumable(10)] == [run.id]
-    going_on = await resume(scene, run)
+    going_on = await scene.resume(run)
     assert going_on is not None
     assert going_on.partial == "so far"
     ((decided_id, approved, reason),) = [(d.approval_id, d.approved, d.reason) for d in going_on.decisions]
     assert (decided_id, approved, reason) == (approval_id, True, "fine")
-    assert await resume(scene, run) is None, "and it goes on once"
+    assert await scene.resume(run) is None, "and it goes on once"
 
 
 # --- deciding ---------------------------------------------------------------------------------------
@@ -108,7 +103,7 @@ async def test_nobody_deciding_in_time_is_a_denial(scene: Scene) -> None:
     assert await scene.store.approvals.expire(scene.now_ms + 999, 10) == 0
     assert await scene.store.approvals.expire(scene.now_ms + 1_000, 10) == 1
     assert await state(scene, approval_id) == ApprovalState.EXPIRED
-    going_on = await resume(scene, run)
+    going_on = await scene.resume(run)
     assert going_on is not None and not going_on.decisions[0].approved
 
 
@@ -120,6 +115,16 @@ async def test_a_run_that_is_stopped_takes_its_question_back(scene: Scene) -> No
     assert (await scene.kinds(run.thread_id))[-2:] == ["run.cancelled", "approval.cancelled"]
     with pytest.raises(Fault):
         await decide(scene, approval_id)
+
+
+async def test_a_run_is_ready_when_the_last_thing_is_settled(scene: Scene) -> None:
+    run = await scene.started()
+    first, second = scene.approval(), scene.approval()
+    await scene.wait(run, [first, second])
+    await decide(scene, first.id)
+    assert scene.told(RunReady) == []
+    await scene.store.approvals.expire(scene.now_ms + 10**9, 10)
+    assert scene.told(RunReady) == [RunReady(run.thread_id, run.id)]
 
 
 # --- the button -------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from store_stage import CHAT, OTHER_ORG, Scene, cancelled, failed, interrupted, 
 
 from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind
-from storage import audit_log, ports
+from storage import audit_log, ports, run_ports
 from storage.audit_chain import leaf_hash
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
@@ -21,7 +21,8 @@ from storage.values import Decide, Gap, PairingKey
 READS = {
     "threads.get", "threads.page", "threads.history", "threads.replay", "threads.search", "threads.heads",
     "threads.said", "runs.get", "runs.page", "runs.waiting_threads", "runs.abandoned",
-    "runs.running", "runs.resumable", "runs.count_by_state", "approvals.get", "approvals.page",
+    "runs.running", "runs.resumable", "runs.count_by_state", "runs.progress", "journal.steps", "journal.read",
+    "approvals.get", "approvals.page",
     "inbox.cursors", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
     "pairings.page", "pairings.place", "vault.get", "vault.keys",
@@ -29,11 +30,12 @@ READS = {
 }  # fmt: skip
 PLURAL = {
     "thread": "threads", "run": "runs", "identity": "identities", "approval": "approvals", "pairing": "pairings",
-    "delivery": "deliveries", "blob": "blobs",
+    "delivery": "deliveries", "blob": "blobs", "handover": "handovers",
 }  # fmt: skip
 """Repositories whose name is not their port's."""
 BOOKKEEPING = {
-    "runs.claim", "runs.take_over", "runs.resume", "runs.renew_leases", "runs.checkpoint", "outbox.open_live",
+    "runs.claim", "runs.take_over", "runs.resume", "runs.renew_leases", "runs.note", "journal.checkpoint",
+    "journal.open", "journal.close", "journal.allow_repeat", "journal.take_steers", "outbox.open_live",
     "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers", "blobs.begin", "blobs.keep",
     "blobs.settle", "blobs.fail", "blobs.postpone", "blobs.collect", "blobs.discard", "blobs.sweep",
     "vault.put", "vault.delete",
@@ -51,7 +53,11 @@ async def act_on(scene: Scene, name: str) -> Callable:
     if name == "runs.retry":
         await scene.answer(run)
     pairing = await scene.stranger() if name.startswith("pairings") else ""
-    act, threads, runs = scene.act(), scene.store.threads, scene.store.runs
+    if name == "runs.expire_questions":
+        await scene.wait(run, questions=[scene.question()])
+    act, threads, runs, handovers = scene.act(), scene.store.threads, scene.store.runs, scene.store.handovers
+    if name == "handovers.speak":
+        await handovers.assign(act, run.thread_id, act.actor, None, None)
     if name == "deliveries.decide":
         _, (part,) = await scene.owed("the answer")
         await scene.store.outbox.step(part.id, states.refused("no"), scene.now_ms)
@@ -70,7 +76,12 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "runs.end": lambda: scene.end(run, failed()),
         "runs.cancel": lambda: runs.cancel(act, run.id, cancelled(notice=scene.notice())),
         "runs.retry": lambda: runs.retry(act, run.id, "run_again", 10),
-        "approvals.ask": lambda: scene.ask(run),
+        "runs.wait": lambda: scene.wait(run, [scene.approval()], [scene.question()]),
+        "runs.expire_questions": lambda: runs.expire_questions(scene.now_ms + 10**9, 10),
+        "handovers.assign": lambda: handovers.assign(act, run.thread_id, act.actor, None, scene.notice()),
+        "handovers.speak": lambda: handovers.speak(
+            act, run.thread_id, "msg_said", "run_said", "hello", scene.parts("hello")
+        ),
         "approvals.decide": lambda: scene.store.approvals.decide(act, Decide(asked, True, "")),
         "approvals.expire": lambda: scene.store.approvals.expire(scene.now_ms + 10**9, 10),
         "inbox.commit": lambda: scene.receive(scene.delivery("hello"), cursor="5"),
@@ -95,7 +106,10 @@ AUDITED = {
     "runs.end": ["run.failed"],
     "runs.cancel": ["run.cancelled"],
     "runs.retry": ["run.retry"],
-    "approvals.ask": ["approval.request"],
+    "runs.wait": ["approval.request", "question.ask"],
+    "runs.expire_questions": ["question.expire"],
+    "handovers.assign": ["thread.assign"],
+    "handovers.speak": ["message.send"],
     "approvals.decide": ["approval.decide"],
     "approvals.expire": ["approval.expire"],
     "inbox.commit": ["thread.create", "message.send"],
@@ -113,7 +127,8 @@ AUDITED = {
 def test_every_port_method_is_a_read_bookkeeping_or_audited() -> None:
     """A new method belongs to one of the three; none is forgotten."""
     names = set()
-    for protocol in (value for name, value in vars(ports).items() if name.endswith("Store")):
+    values = {**vars(ports), **vars(run_ports)}
+    for protocol in (value for name, value in values.items() if name.endswith("Store")):
         single = protocol.__name__.removesuffix("Store").lower()
         family = PLURAL.get(single, single)
         names |= {f"{family}.{name}" for name, _ in inspect.getmembers(protocol, inspect.iscoroutinefunction)}

@@ -26,6 +26,16 @@ async def test_a_token_speaks_for_its_principal(scene: Scene, role: Role) -> Non
     assert bearer.expires_at_ms is None
 
 
+async def test_a_token_of_an_agent_process_says_for_which_agent_it_answers(scene: Scene) -> None:
+    new = scene.token(Role.AGENT, secret_hash=HASH, agent_id="writer")
+    token, _ = await scene.store.identities.create_token(scene.act(), new)
+    assert token.agent_id == "writer"
+    assert (await scene.store.identities.authenticate(HASH, scene.now_ms)).agent_id == "writer"
+    await scene.store.identities.create_token(scene.act(), scene.token())
+    listed, _ = await scene.store.identities.list_tokens(DEFAULT_ORG, 10, None)
+    assert [one.agent_id for one in listed] == [None, "writer"]
+
+
 async def test_a_token_without_a_name_is_called_by_its_role(scene: Scene) -> None:
     token, _ = await scene.store.identities.create_token(scene.act(), scene.token(Role.VIEWER, name=""))
     assert token.name == "viewer"

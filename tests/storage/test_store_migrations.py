@@ -94,6 +94,54 @@ def test_new_steps_keep_what_is_there(connection: sqlite3.Connection, next_steps
     assert connection.execute("SELECT id, note FROM organizations").fetchall() == [("org_1", None)]
 
 
+RUNS_BEFORE_THEY_WERE_DURABLE = """
+INSERT INTO organizations VALUES ('org_1', 'One', 0);
+INSERT INTO threads (id, org_id, title, status, agent_id, origin, created_at, head_offset)
+  VALUES ('thr_1', 'org_1', 'One', 'active', 'demo', '{"kind":"client"}', 1, 1),
+    ('thr_2', 'org_1', 'Two', 'active', 'demo', '{"kind":"client"}', 1, 2);
+INSERT INTO messages (log_offset, org_id, id, thread_id, seq, role, text, created_at)
+  VALUES (1, 'org_1', 'msg_1', 'thr_1', 1, 'user', 'hello', 1), (2, 'org_1', 'msg_2', 'thr_1', 2, 'assistant', 'hi', 2);
+INSERT INTO runs (id, org_id, thread_id, agent_id, state, queue_key, attempt, message_id, message_seq, requested_by,
+  queued_at, usage) VALUES
+  ('run_1', 'org_1', 'thr_1', 'demo', 'completed', 'seq_1', 2, 'msg_1', 1, 'prn_1', 1, '{"input_tokens":8}'),
+  ('run_2', 'org_1', 'thr_1', 'demo', 'running', 'seq_2', 3, 'msg_1', 1, 'prn_1', 1, '{}');
+INSERT INTO journal_steps VALUES
+  ('org_1', 'run_1', 1, 'reply', '{"message_id":"msg_2"}', NULL, '{"state":"completed"}', 1, 2),
+  ('org_1', 'run_2', 1, 'reply', '{"message_id":"msg_3"}', 'half an', NULL, 3, NULL);
+INSERT INTO usage VALUES ('org_1', 'run_1', 1, 'demo', 3, 1, 4, 5), ('org_1', 'run_1', 2, 'demo', 5, 2, 6, 9);
+INSERT INTO principals (id, org_id, kind, name, role, created_at) VALUES ('prn_1', 'org_1', 'user', 'ada', 'owner', 0);
+INSERT INTO tokens (id, org_id, principal_id, name, role, secret_hash, created_at)
+  VALUES ('tok_1', 'org_1', 'prn_1', 'laptop', 'owner', 'hash', 0);
+INSERT INTO approvals (id, org_id, kind, run_id, thread_id, subject_hash, request, state, created_at, expires_at)
+  VALUES ('apr_1', 'org_1', 'action', 'run_2', 'thr_1', 'abc', '{}', 'pending', 1, 2);
+"""
+
+
+def test_runs_from_before_keep_their_journal_and_their_cost(connection: sqlite3.Connection) -> None:
+    migrations.apply(connection, now_ms=1, upto=2)
+    connection.executescript(RUNS_BEFORE_THEY_WERE_DURABLE)
+    assert migrations.apply(connection, now_ms=2) == LATEST
+
+    def rows(sql: str) -> list[tuple]:
+        return connection.execute(sql).fetchall()
+
+    steps = rows(
+        "SELECT run_id, step, key, kind, attempt, repeatable, partial, outcome, result FROM journal_steps"
+    )
+    assert steps == [
+        ("run_1", 1, "reply", "reply", 2, 1, None, "ok", '{"state":"completed"}'),
+        ("run_2", 1, "reply", "reply", 3, 1, "half an", None, None),
+    ]
+    assert rows("SELECT request, opened_at, closed_at FROM journal_steps WHERE run_id = 'run_1'") == [
+        ('{"message_id":"msg_2"}', 1, 2)
+    ]
+    assert rows("SELECT * FROM usage") == [("org_1", "run_1", 1, "demo", "", 8, 3, 10, 9)]
+    assert rows("SELECT id, messages, assignee FROM threads") == [("thr_1", 2, None), ("thr_2", 0, None)]
+    assert rows("SELECT agent_version, waiting_for, facts, journal_hash FROM runs") == [(None,) * 4] * 2
+    assert rows("SELECT agent_id FROM tokens") == [(None,)]
+    assert rows("SELECT id, key FROM approvals") == [("apr_1", "")]
+
+
 # --- refusals ---------------------------------------------------------------------------------------
 
 

@@ -182,7 +182,7 @@ class StoreMachine(RuleBasedStateMachine):
     def checkpoint(self, of: Held, fresh: bool, text: str) -> None:
         name, claimed, fence = self.latest if fresh and self.latest is not None else of
         expected = self.model.checkpoint(name, fence, text)
-        self.expect(expected, self.scene.store.runs.checkpoint(claimed.id, claimed.fence, text))
+        self.expect(expected, self.scene.store.journal.checkpoint(claimed.id, claimed.fence, text))
 
     @rule(of=held, fresh=st.booleans(), parts=st.integers(0, 2))
     def complete(self, of: Held, fresh: bool, parts: int) -> None:

@@ -1,12 +1,13 @@
 """How runs end, through the ports: events, journal, deliveries, usage and audit in one transaction."""
 
 import pytest
-from store_stage import CHAT, ROOM, USAGE, Scene, cancelled, failed, interrupted, read, refused
+from store_stage import CHAT, ROOM, SEAL, USAGE, Scene, cancelled, failed, interrupted, read, refused
 
 from gateway.rules import delivery_states as states
 from gateway.rules.run_states import ENDED, TRANSITIONS, RunEvent
 from protocol.errors import ErrorKind
-from protocol.records import RunState
+from protocol.records import RunState, Usage
+from storage.run_values import Repetition
 from storage.values import DEFAULT_ORG, Ending, OutboxChanged
 
 
@@ -38,7 +39,7 @@ async def test_an_answer_is_one_transaction(scene: Scene) -> None:
     assert (message.actor.id, message.actor.kind) == ("demo", "agent")
     assert completed.data == {"message_id": run.reply_id, "usage": USAGE.model_dump()}
     assert await owed(scene) == [(part.id, run.id, part.part, "idle", part.content) for part in parts]
-    assert await scene.rows("SELECT run_id, attempt, input_tokens FROM usage") == [(run.id, 1, 7)]
+    assert await scene.rows("SELECT run_id, step, input_tokens FROM usage") == [(run.id, 1, 7)]
     assert (await scene.audited())[-1] == "run.complete"
     assert scene.told(OutboxChanged) == [ROOM]
 
@@ -54,18 +55,70 @@ async def test_an_agent_may_have_nothing_to_say(scene: Scene) -> None:
 
 async def test_the_journal_is_closed(scene: Scene) -> None:
     run = await scene.started()
-    await scene.store.runs.checkpoint(run.id, run.fence, "half an ans")
+    await scene.store.journal.checkpoint(run.id, run.fence, "half an ans")
     assert await journal(scene, run.id) == ("half an ans", None)
     await scene.answer(run)
     assert await journal(scene, run.id) == (None, '{"state":"completed"}')
 
 
-async def test_every_attempt_has_its_usage(scene: Scene) -> None:
+async def test_an_answer_is_sealed(scene: Scene) -> None:
     run = await scene.started()
-    taken = await scene.store.runs.take_over(run.id, "boot-2", scene.now_ms, scene.now_ms, "restart")
-    assert taken is not None
-    await scene.answer(taken)
-    assert await scene.rows("SELECT attempt FROM usage") == [(2,)]
+    await scene.answer(run)
+    assert (await scene.store.runs.get(DEFAULT_ORG, run.id)).journal_hash == SEAL
+    entries, _ = await scene.store.audit.page(DEFAULT_ORG, 0, "run.complete", 10)
+    assert [entry.detail for entry in entries] == [{"journal": SEAL}]
+
+
+async def test_a_run_costs_what_its_steps_and_its_ending_cost(scene: Scene) -> None:
+    run = await scene.started()
+    await scene.open(run, scene.step("ask", "model", name="small-1"))
+    await scene.close(run, "ask", usage=USAGE)
+    await scene.answer(run)
+    twice = Usage(input_tokens=14, output_tokens=6, cost_microusd=22)
+    assert (await scene.store.runs.get(DEFAULT_ORG, run.id)).usage == twice
+    assert (await scene.log(run.thread_id))[-1].data["usage"] == twice.model_dump()
+    rows = await scene.rows("SELECT step, model, agent_id, input_tokens FROM usage ORDER BY step")
+    assert rows == [(1, "", "demo", 7), (2, "small-1", "demo", 7)]
+
+
+async def test_a_run_that_fails_costs_too(scene: Scene) -> None:
+    run = await scene.started()
+    await scene.store.runs.end(run, failed(), scene.now_ms, None, USAGE)
+    assert (await scene.store.runs.get(DEFAULT_ORG, run.id)).usage == USAGE
+    assert await scene.rows("SELECT step, cost_microusd FROM usage") == [(1, 11)]
+
+
+@pytest.mark.parametrize("how", ["complete", "end", "cancel", "interrupt", "delete"])
+async def test_what_a_run_leaves_open_is_cut_off(scene: Scene, how: str) -> None:
+    run = await scene.started()
+    await scene.open(run, scene.step("open"))
+    await scene.open(run, scene.step("closed"))
+    await scene.close(run, "closed")
+    endings = {
+        "complete": lambda: scene.answer(run),
+        "end": lambda: scene.end(run, failed()),
+        "cancel": lambda: scene.store.runs.cancel(scene.act(), run.id, cancelled()),
+        "interrupt": lambda: scene.say("newer", run.thread_id, on_busy="interrupt"),
+        "delete": lambda: scene.store.threads.delete(scene.act(), run.thread_id),
+    }
+    await endings[how]()
+    steps = await scene.rows("SELECT key, outcome, closed_at IS NULL FROM journal_steps ORDER BY step")
+    outcomes = [("reply", "ok", 0), ("open", "unknown", 0), ("closed", "ok", 0)]
+    assert steps == ([] if how == "delete" else outcomes)
+
+
+async def test_another_agent_takes_the_place_of_a_run_that_failed(scene: Scene) -> None:
+    run, row = await live(scene)
+    await scene.store.runs.end(run, failed(), scene.now_ms, Repetition("run_next", "other"))
+    queued = (await scene.log(run.thread_id))[-1]
+    assert (queued.kind, queued.run_id) == ("run.queued", "run_next")
+    assert (queued.data["agent_id"], queued.data["retry_of"]) == ("other", run.id)
+    again = await scene.claim(run.thread_id)
+    assert (again.id, again.agent_id, again.message_text) == ("run_next", "other", run.message_text)
+    assert again.requested_by == run.requested_by, "whoever asked still does"
+    assert (await scene.store.runs.get(DEFAULT_ORG, "run_next")).retry_of == run.id
+    same = await scene.store.outbox.open_live(again, "dlv_other", scene.now_ms)
+    assert same.id == row.id, "it goes on in the message that the room sees"
 
 
 # --- without an answer ------------------------------------------------------------------------------
@@ -82,7 +135,7 @@ async def test_every_attempt_has_its_usage(scene: Scene) -> None:
 )
 async def test_an_ending_says_why(scene: Scene, ending: Ending, kind: str, data: dict) -> None:
     run = await scene.started()
-    await scene.store.runs.checkpoint(run.id, run.fence, "half")
+    await scene.store.journal.checkpoint(run.id, run.fence, "half")
     await scene.end(run, ending)
     event = (await scene.log(run.thread_id))[-1]
     assert (event.kind, event.run_id, event.data) == (kind, run.id, data)

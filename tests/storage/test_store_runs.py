@@ -9,6 +9,7 @@ from gateway.rules.run_states import ENDED
 from protocol.errors import ErrorKind
 from protocol.records import RunState, Usage
 from storage.errors import StaleFence
+from storage.run_values import AgentFull
 from storage.values import DEFAULT_ORG, ClaimedRun
 
 
@@ -59,6 +60,27 @@ async def test_nothing_to_claim(scene: Scene) -> None:
     assert await scene.store.runs.claim("thr_unknown", BOOT, scene.now_ms, 0, "msg_x") is None
 
 
+async def test_an_agent_that_is_full_starts_nothing(scene: Scene) -> None:
+    sent = await scene.say("one")
+    await scene.say("two", sent.thread_id, agent_id="other")
+    before = await scene.dump()
+    full = frozenset({"demo"})
+    waits = await scene.store.runs.claim(sent.thread_id, BOOT, scene.now_ms, 0, "msg_x", full)
+    assert waits == AgentFull("demo")
+    assert await scene.dump() == before
+    run = await scene.store.runs.claim(sent.thread_id, BOOT, scene.now_ms, 0, "msg_x", frozenset({"other"}))
+    assert isinstance(run, ClaimedRun)
+    assert await scene.store.runs.claim(sent.thread_id, BOOT, scene.now_ms, 0, "msg_x", full) is None
+
+
+async def test_a_run_is_begun_by_its_reply(scene: Scene) -> None:
+    run = await scene.started()
+    columns = "step, key, kind, repeatable, attempt, outcome, request"
+    reply = (1, "reply", "reply", 1, 1, None, f'{{"message_id":"{run.reply_id}"}}')
+    assert await scene.rows(f"SELECT {columns} FROM journal_steps") == [reply]
+    assert await scene.store.journal.steps(run.id) == []
+
+
 async def test_threads_that_wait_are_known(scene: Scene) -> None:
     first, second = await scene.say("one"), await scene.say("two")
     await scene.say("three", second.thread_id)
@@ -101,11 +123,11 @@ async def lose(scene: Scene, run: ClaimedRun, how: str) -> None:
 @pytest.mark.parametrize("how", ["taken over", "cancelled", "interrupted", "completed", "deleted"])
 async def test_who_lost_a_run_changes_nothing_any_more(scene: Scene, how: str) -> None:
     run = await scene.started(origin=CHAT)
-    await scene.store.runs.checkpoint(run.id, run.fence, "half")
+    await scene.store.journal.checkpoint(run.id, run.fence, "half")
     await lose(scene, run, how)
     before, signals = await scene.dump(), len(scene.signals)
     late = (
-        scene.store.runs.checkpoint(run.id, run.fence, "more"),
+        scene.store.journal.checkpoint(run.id, run.fence, "more"),
         scene.answer(run, parts=scene.parts("late")),
         scene.end(run, failed()),
         scene.end(run, interrupted(will_retry=True), "run_again"),
@@ -120,12 +142,12 @@ async def test_who_lost_a_run_changes_nothing_any_more(scene: Scene, how: str) -
 
 async def test_an_unknown_run_is_nobodys(scene: Scene) -> None:
     with pytest.raises(StaleFence):
-        await scene.store.runs.checkpoint("run_unknown", 1, "x")
+        await scene.store.journal.checkpoint("run_unknown", 1, "x")
 
 
 async def test_a_run_is_taken_over_where_it_was(scene: Scene) -> None:
     run = await scene.started("question")
-    await scene.store.runs.checkpoint(run.id, run.fence, "half an ans")
+    await scene.store.journal.checkpoint(run.id, run.fence, "half an ans")
     taken = await scene.store.runs.take_over(run.id, "boot-2", scene.now_ms, scene.now_ms + 5, "restart")
     assert taken is not None
     assert taken.fence > run.fence

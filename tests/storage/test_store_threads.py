@@ -91,7 +91,7 @@ async def erased(scene: Scene, marker: str) -> str:
     await scene.say(f"{marker} again", thread_id, claim=claim("once"))
     driven = await scene.claim(thread_id)
     await scene.store.outbox.open_live(driven, scene.new_id("dlv"), scene.now_ms)
-    await scene.store.runs.checkpoint(driven.id, driven.fence, f"{marker} half an answer")
+    await scene.store.journal.checkpoint(driven.id, driven.fence, f"{marker} half an answer")
     await scene.say(f"{marker} queued", thread_id)
     await scene.store.threads.update(scene.act(), thread_id, f"About {marker}", None)
     assert (await scene.store.threads.search(DEFAULT_ORG, marker, None, 10, None))[0]

@@ -10,9 +10,13 @@
 
     asyncio.run(main())
 
+An `Agent` is the other side: a process that answers (`agent.py`).
+
 Everything public is named here; modules are an implementation detail, but for `errors`, which shows the tree.
 """
 
+from threadgate_client.agent import Agent
+from threadgate_client.agent_run import AgentRun, Decision, PastFile, PastMessage
 from threadgate_client.answers import (
     ConnectionLimits,
     CreatedToken,
@@ -21,6 +25,7 @@ from threadgate_client.answers import (
     HistoryPage,
     Page,
     Principal,
+    Reloaded,
     SearchMatch,
     SendResult,
     ServerInfo,
@@ -29,6 +34,7 @@ from threadgate_client.blobs import Blob, Disconnected, Download
 from threadgate_client.client import Client
 from threadgate_client.closing import RetryVerdict
 from threadgate_client.errors import (
+    AgentError,
     ApprovalRequired,
     BudgetExceeded,
     Busy,
@@ -55,6 +61,7 @@ from threadgate_client.errors import (
     RunEnded,
     RunFailed,
     RunInterrupted,
+    StepFailed,
     SubscriptionReset,
     ThreadgateError,
     TooLarge,
@@ -62,11 +69,12 @@ from threadgate_client.errors import (
     Unavailable,
 )
 from threadgate_client.items import Cursor, Lagging, Live, Reset, TextUpdate
+from threadgate_client.journals import Replay, RunFinding, RunFindings, RunStep
 from threadgate_client.outputs import Item
 from threadgate_client.records import (
     RUN_ENDINGS,
     Actor,
-    Agent,
+    AgentInfo,
     Approval,
     AuditEntry,
     BlobPart,
@@ -96,6 +104,9 @@ __all__ = [
     "RUN_ENDINGS",
     "Actor",
     "Agent",
+    "AgentError",
+    "AgentInfo",
+    "AgentRun",
     "Approval",
     "ApprovalRequired",
     "AuditEntry",
@@ -114,6 +125,7 @@ __all__ = [
     "CreatedToken",
     "Cursor",
     "DeadlineExceeded",
+    "Decision",
     "Delivery",
     "Disconnected",
     "Download",
@@ -142,10 +154,14 @@ __all__ = [
     "Pairing",
     "PairingRequired",
     "Part",
+    "PastFile",
+    "PastMessage",
     "PolicyDenied",
     "Principal",
     "ProtocolViolation",
     "RateLimited",
+    "Reloaded",
+    "Replay",
     "ReplyStream",
     "RequestRefused",
     "Reset",
@@ -155,11 +171,15 @@ __all__ = [
     "RunEnded",
     "RunError",
     "RunFailed",
+    "RunFinding",
+    "RunFindings",
     "RunInterrupted",
     "RunState",
+    "RunStep",
     "SearchMatch",
     "SendResult",
     "ServerInfo",
+    "StepFailed",
     "Subscription",
     "SubscriptionReset",
     "TextPart",

@@ -52,6 +52,22 @@ class HistoryPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What reading the configuration again changed: ids of agents. `restart_needed` names settings that wait."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    restart_needed: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, value: object) -> "Reloaded":
+        """Read the wire's form. Raises ProtocolViolation."""
+        wire = Fields(value, "reload")
+        return cls(*(wire.many(key, str) for key in ("added", "changed", "removed", "restart_needed")))
+
+
+@dataclass(frozen=True, slots=True)
 class SearchMatch:
     """One message that matches, with the words marked by `**`."""
 

@@ -26,13 +26,17 @@ from threadgate_client.feeds import Feed
 from threadgate_client.items import TextUpdate
 from threadgate_client.outputs import (
     Answered,
+    Asked,
     Broken,
     Delivered,
     HeadDelivered,
+    Lost,
     Output,
     Ready,
     Refused,
+    Served,
     Stopped,
+    Told,
     ViewEnded,
 )
 from threadgate_client.session import Session
@@ -55,10 +59,18 @@ class Engine:
         request_timeout_s: float,
         ssl_context: ssl.SSLContext | None,
         proxy: str | Literal[True] | None,
+        offer: Mapping[str, Any] | None = None,
+        on_served: Callable[[Served], None] = lambda output: None,
     ) -> None:
+        """`offer` and `on_served` are for agent processes: what they can take, and who is told what they are asked."""
         self.url = socket_url(url)
         self.request_timeout_s = request_timeout_s
-        self.session = Session(name=name, version=VERSION, platform=f"python/{sys.version.split()[0]}")
+        self.session = Session(
+            name=name, version=VERSION, platform=f"python/{sys.version.split()[0]}", offer=offer
+        )
+        self._on_served = on_served
+        self._backlog_chars = 0
+        self._is_written = asyncio.Event()
         self._token = token
         self._ssl_context, self._proxy = ssl_context, proxy
         self._task: asyncio.Task[None] | None = None
@@ -74,8 +86,8 @@ class Engine:
 
     # --- life
 
-    async def start(self, timeout_s: float) -> Hello:
-        """Connect for the first time, within `timeout_s`.
+    async def start(self, timeout_s: float | None) -> Hello:
+        """Connect for the first time, within `timeout_s` (None: however long it takes).
 
         Raises what made it impossible: ConnectionRefused, ConnectionClosed, RequestRefused (a bad token is
         Unauthorized), ProtocolViolation, a TLS error; or DeadlineExceeded when nobody answered.
@@ -87,7 +99,7 @@ class Engine:
                 await self._settled.wait()
         except TimeoutError:
             last = f", last: {self._failure}" if self._failure else ""
-            error = DeadlineExceeded(f"connecting to {self.url}{last}", timeout_s)
+            error = DeadlineExceeded(f"connecting to {self.url}{last}", timeout_s or 0.0)
             raise error from self._failure
         self.check_open()
         if self.session.hello is None:
@@ -100,6 +112,12 @@ class Engine:
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task})
+
+    async def ended(self) -> None:
+        """Wait until there will be no connection any more. Raises why."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+        self.check_open()
 
     def check_open(self) -> None:
         """Raise why the client is not open, if it is not."""
@@ -190,6 +208,33 @@ class Engine:
         self.session.resume_view(view_id, self._now())
         self._settle()
 
+    # --- what an agent process says
+
+    def answer(self, request_id: int | str, result: Mapping[str, Any]) -> None:
+        """Answer what the gateway asked."""
+        self.session.answer(request_id, result)
+        self._settle()
+
+    def refuse(self, request_id: int | str, kind: str, message: str) -> None:
+        """Refuse what the gateway asked."""
+        self.session.refuse(request_id, kind, message)
+        self._settle()
+
+    def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        """Tell the gateway something over the present connection. Raises ValueError or TypeError."""
+        self._backlog_chars += self.session.notify(method, params)
+        self._is_written.clear()
+        self._settle()
+
+    async def written(self, but_chars: int = 0) -> None:
+        """Return when no more than that of what was told waits to be written; at once without a connection."""
+        if self._backlog_chars > but_chars and self._socket is not None:
+            await self._is_written.wait()
+
+    def _all_written(self) -> None:
+        self._backlog_chars = 0
+        self._is_written.set()
+
     # --- the task
 
     async def _supervise(self) -> None:
@@ -226,6 +271,7 @@ class Engine:
                 writer.cancel()
         finally:
             self._socket = None
+            self._all_written()
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -255,6 +301,8 @@ class Engine:
                     # The reader notices, and whatever was not answered is sent again on the next connection.
                     socket.transport.abort()
                     return
+            if not self.session.has_frames_to_send():
+                self._all_written()
 
     def _settle(self) -> None:
         """After anything touched the session: let the writer write, and keep the timer early enough."""
@@ -292,6 +340,8 @@ class Engine:
                 case Refused(request_id, refusal):
                     if (future := self._answers.get(request_id)) and not future.done():
                         future.set_exception(refusal)
+                case Asked() | Told() | Lost():
+                    self._on_served(output)
                 case Ready() | Broken() | Stopped():
                     self._tell_connection(output)
 

@@ -15,6 +15,8 @@
     ├── DeadlineExceeded                nothing came in time (also a TimeoutError)
     ├── ClientClosed                    `close()` was called, or the client failed
     ├── SubscriptionReset               the cursor cannot be honoured: `.reset`
+    ├── StepFailed                      a step of an agent's run has a bad outcome: `.outcome`
+    ├── AgentError                      raised by an agent that cannot answer: `.kind`, `.passes`
     └── RunEnded                        a reply ended without an answer: `.run_id`
         ├── RunFailed                   `.kind`, `.message`
         ├── RunCancelled
@@ -299,3 +301,35 @@ class RunCancelled(RunEnded):
 
 class RunInterrupted(RunEnded):
     """The gateway lost the run and will not try again."""
+
+
+class StepFailed(ThreadgateError):
+    """A step of a run was done, and failed; or it was cut off and a person decided not to do it again.
+
+    `outcome` is `error`, `unknown` or `skipped`. Recorded: the same step fails alike when the run is executed again.
+    """
+
+    def __init__(self, message: str, outcome: str = "error") -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+
+class AgentError(ThreadgateError):
+    """Raised by an agent's handler: it cannot answer. The message is shown to people.
+
+    `passes`: the same may work a little later, after `retry_after_s` when that is known; then the run is executed
+    again. `kind` is one of the protocol's (`rate_limited`, `provider_error`, `timeout` …), else `agent_error`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str = "agent_error",
+        passes: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.passes = passes
+        self.retry_after_s = retry_after_s

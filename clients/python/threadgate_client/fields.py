@@ -67,8 +67,8 @@ class Fields:
         return None if self._values.get(key) is None else self.instant(key)
 
     def mapping(self, key: str) -> Mapping[str, Any]:
-        """A JSON object, as it came; absent means empty."""
-        value = self._values.get(key, {})
+        """A JSON object, as it came; absent or null means empty."""
+        value = {} if self._values.get(key) is None else self._values[key]
         if not isinstance(value, dict):
             raise self._wrong(key, "an object")
         return value

@@ -12,6 +12,8 @@ from threadgate_client.errors import ProtocolViolation, RequestRefused, from_wir
 
 METHOD_NOT_FOUND = -32601
 """JSON-RPC 2.0 §5.1."""
+REFUSED = -32000
+"""Every other error; its kind tells which (protocol §10)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class GatewayRequest:
 
     request_id: int | str
     method: str
+    params: Mapping[str, Any]
 
 
 Frame = Notification | Answer | Refusal | GatewayRequest
@@ -62,7 +65,9 @@ def decode(text: str | bytes) -> Frame:
         params = value.get("params", {})
         if not isinstance(params, dict):
             raise ProtocolViolation(f"the params of {method[:40]!r} are not an object")
-        return Notification(method, params) if request_id is None else GatewayRequest(request_id, method)
+        if request_id is None:
+            return Notification(method, params)
+        return GatewayRequest(request_id, method, params)
     if isinstance(error := value.get("error"), dict):
         return Refusal(request_id if isinstance(request_id, int) else None, from_wire(error))
     result = value.get("result")
@@ -77,6 +82,24 @@ def encode_request(request_id: int, method: str, params: Mapping[str, Any]) -> s
     # A lone surrogate would pass until the socket encodes it, and break the connection for everybody.
     text.encode()
     return text
+
+
+def encode_notification(method: str, params: Mapping[str, Any]) -> str:
+    """Write a notification. Raises ValueError or TypeError for params that are not JSON in UTF-8."""
+    text = _dump({"jsonrpc": "2.0", "method": method, "params": params})
+    text.encode()
+    return text
+
+
+def encode_result(request_id: int | str, result: Mapping[str, Any]) -> str:
+    """Write the answer to a request of the gateway."""
+    return _dump({"jsonrpc": "2.0", "id": request_id, "result": result})
+
+
+def encode_refusal(request_id: int | str, kind: str, message: str) -> str:
+    """Write the refusal of a request of the gateway."""
+    error = {"code": REFUSED, "message": message, "data": {"kind": kind, "retryable": True}}
+    return _dump({"jsonrpc": "2.0", "id": request_id, "error": error})
 
 
 def encode_unknown_method(request_id: int | str) -> str:

@@ -71,3 +71,18 @@ FINISHED_MESSAGES: Final = 64
 
 PAGE_DEFAULT: Final = 50
 """Items per page when the caller does not say; the gateway allows 500 (protocol §4)."""
+
+AGENT_RUNS: Final = 8
+"""Runs an agent process takes at once unless told: answering is mostly waiting for somebody else."""
+AGENT_STOP_S: Final = 30.0
+"""Time the runs under way get when an agent process is told to stop; container platforms wait about as long."""
+BACKLOG_CHARS: Final = 256 * KIB
+"""What an agent may have said and not written yet before it has to wait: a second of a very fast one."""
+PIECE_CHARS: Final = 32 * KIB
+"""The longest piece of text in one frame: it fits, however its characters are written."""
+BEAT_S: Final = 15.0
+"""An agent process that is silent for so long says that it is at work, unless the gateway asks for another pace."""
+STEP_TIMEOUT_S: Final = 60.0
+"""Time for the gateway to record a step; it writes to its store, which may have to wait for a disk."""
+ERROR_CHARS: Final = 500
+"""Of an error's text that goes into the journal."""

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from threadgate_client import limits
-from threadgate_client.answers import CreatedToken, HistoryPage, Page, SearchMatch
+from threadgate_client.answers import CreatedToken, HistoryPage, Page, Reloaded, SearchMatch
 from threadgate_client.engine import Engine
 from threadgate_client.fields import Fields
+from threadgate_client.journals import Replay, RunFindings, RunStep
 from threadgate_client.listings import HistoryListing, Listing
 from threadgate_client.records import (
-    Agent,
+    AgentInfo,
     Approval,
     AuditEntry,
     Channel,
@@ -191,17 +192,36 @@ class Runs(Group):
             "run.retry", "run", Run.from_json, run_id=run_id, idempotency_key=idempotency_key
         )
 
+    async def steps(self, run_id: str) -> tuple[RunStep, ...]:
+        """The journal of a run, in order."""
+        result = await self._engine.request("run.steps", {"run_id": run_id})
+        return Fields(result, "steps").many("steps", RunStep.from_json)
+
+    async def diagnose(self, run_id: str | None = None) -> RunFindings:
+        """Why unfinished runs are where they are: one, or all of them."""
+        return RunFindings.from_json(await self._engine.request("run.diagnose", given({"run_id": run_id})))
+
+    async def replay(self, run_id: str) -> Replay:
+        """Execute a completed run again, with the answers of its journal. Raises InvalidState for others."""
+        return await self._one("run.replay", "replay", Replay.from_json, run_id=run_id)
+
 
 class Agents(Group):
     """`agent.*`."""
 
-    async def list(self) -> tuple[Agent, ...]:
+    async def list(self) -> tuple[AgentInfo, ...]:
         """All agents."""
-        return Fields(await self._engine.request("agent.list", {}), "agents").many("agents", Agent.from_json)
+        return Fields(await self._engine.request("agent.list", {}), "agents").many(
+            "agents", AgentInfo.from_json
+        )
 
-    async def get(self, agent_id: str) -> Agent:
+    async def get(self, agent_id: str) -> AgentInfo:
         """Read one agent."""
-        return await self._one("agent.get", "agent", Agent.from_json, agent_id=agent_id)
+        return await self._one("agent.get", "agent", AgentInfo.from_json, agent_id=agent_id)
+
+    async def reload(self) -> Reloaded:
+        """Let the gateway read its agents and routes again. Raises InvalidState when they are not valid."""
+        return Reloaded.from_json(await self._engine.request("agent.reload", {}))
 
 
 class Channels(Group):
@@ -309,10 +329,25 @@ class Tokens(Group):
     """`token.*`."""
 
     async def create(
-        self, role: str, *, name: str = "", ttl_s: int | None = None, idempotency_key: str | None = None
+        self,
+        role: str,
+        *,
+        name: str = "",
+        ttl_s: int | None = None,
+        agent_id: str | None = None,
+        idempotency_key: str | None = None,
     ) -> CreatedToken:
-        """Make a token; without `ttl_s` it does not expire. Its secret is shown this once."""
-        params = {"role": role, "name": name, "ttl_s": ttl_s, "idempotency_key": idempotency_key}
+        """Make a token; without `ttl_s` it does not expire. Its secret is shown this once.
+
+        With the role agent, `agent_id` names the agent that processes with this token answer for.
+        """
+        params = {
+            "role": role,
+            "name": name,
+            "ttl_s": ttl_s,
+            "agent_id": agent_id,
+            "idempotency_key": idempotency_key,
+        }
         return CreatedToken.from_json(await self._engine.request("token.create", given(params)))
 
     def list(self, *, limit: int = limits.PAGE_DEFAULT, cursor: str | None = None) -> Listing[Token]:

@@ -77,4 +77,28 @@ class Stopped:
     error: ThreadgateError
 
 
-Output = Ready | Answered | Refused | Delivered | HeadDelivered | ViewEnded | Broken | Stopped
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The gateway asks an agent process something; `request_id` goes into the answer."""
+
+    request_id: int | str
+    method: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The gateway tells an agent process something."""
+
+    method: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection of an agent process is gone, and with it whatever was asked over it."""
+
+
+Served = Asked | Told | Lost
+"""What only agent processes are told."""
+Output = Ready | Answered | Refused | Delivered | HeadDelivered | ViewEnded | Broken | Stopped | Served

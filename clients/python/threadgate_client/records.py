@@ -252,7 +252,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution of an agent. `state` is a RunState, or a newer one."""
+    """One execution of an agent. `state` is a RunState, or a newer one.
+
+    `waiting_for` is approval, input, device, or a newer word, while the state is waiting. `facts` say how it was
+    answered, `journal_hash` seals what a completed run did.
+    """
 
     id: str
     thread_id: str
@@ -264,6 +268,11 @@ class Run:
     ended_at: datetime | None = None
     error: RunError | None = None
     usage: Usage = field(default_factory=Usage)
+    retry_of: str | None = None
+    agent_version: str | None = None
+    waiting_for: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    journal_hash: str | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "Run":
@@ -280,21 +289,36 @@ class Run:
             ended_at=wire.maybe_instant("ended_at"),
             error=wire.maybe("error", RunError.from_json),
             usage=wire.maybe("usage", Usage.from_json) or Usage(),
+            retry_of=wire.maybe_text("retry_of"),
+            agent_version=wire.maybe_text("agent_version"),
+            waiting_for=wire.maybe_text("waiting_for"),
+            facts=wire.mapping("facts"),
+            journal_hash=wire.maybe_text("journal_hash"),
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Agent:
-    """Somebody who answers."""
+class AgentInfo:
+    """Somebody who answers, as the gateway knows them. `state` is draft, released, suspended, or a newer one;
+    `breaker` is closed, open, half_open, or a newer word. `problem` says why it cannot answer at all."""
 
     id: str
     name: str
     kind: str
     state: str
     description: str
+    version: str = ""
+    tools: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    fallback: str | None = None
+    breaker: str = "closed"
+    running: int = 0
+    concurrent: int | None = None
+    workers: int | None = None
+    problem: str | None = None
 
     @classmethod
-    def from_json(cls, value: object) -> "Agent":
+    def from_json(cls, value: object) -> "AgentInfo":
         """Read the wire's form. Raises ProtocolViolation."""
         wire = Fields(value, "agent")
         return cls(
@@ -303,6 +327,15 @@ class Agent:
             kind=wire.text("kind", ""),
             state=wire.text("state", ""),
             description=wire.text("description", ""),
+            version=wire.text("version", ""),
+            tools=wire.many("tools", str),
+            scopes=wire.many("scopes", str),
+            fallback=wire.maybe_text("fallback"),
+            breaker=wire.text("breaker", "closed"),
+            running=wire.number("running", 0),
+            concurrent=wire.maybe_number("concurrent"),
+            workers=wire.maybe_number("workers"),
+            problem=wire.maybe_text("problem"),
         )
 
 
@@ -460,6 +493,7 @@ class Token:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    agent_id: str | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "Token":
@@ -472,6 +506,7 @@ class Token:
             created_at=wire.instant("created_at"),
             expires_at=wire.maybe_instant("expires_at"),
             revoked_at=wire.maybe_instant("revoked_at"),
+            agent_id=wire.maybe_text("agent_id"),
         )
 
 

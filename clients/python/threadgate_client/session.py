@@ -43,10 +43,23 @@ from threadgate_client.frames import (
     Notification,
     Refusal,
     decode,
+    encode_notification,
+    encode_refusal,
+    encode_result,
     encode_unknown_method,
 )
 from threadgate_client.inboxes import InboxView
-from threadgate_client.outputs import Answered, Broken, Output, Ready, Refused, Stopped
+from threadgate_client.outputs import (
+    Answered,
+    Asked,
+    Broken,
+    Lost,
+    Output,
+    Ready,
+    Refused,
+    Stopped,
+    Told,
+)
 from threadgate_client.requests import RequestTable
 from threadgate_client.subscriptions import Subscriptions
 from threadgate_client.views import Position, View
@@ -54,11 +67,13 @@ from threadgate_client.views import Position, View
 READS: Final = frozenset(
     {
         "server.info", "thread.get", "thread.list", "thread.history", "thread.search", "run.get", "run.list",
-        "agent.list", "agent.get", "approval.get", "approval.list", "channel.list",
-        "channel.status", "delivery.list", "token.list", "pairing.list", "audit.list",
+        "run.steps", "run.diagnose", "run.replay", "run.step", "agent.list", "agent.get", "agent.reload",
+        "approval.get", "approval.list", "channel.list", "channel.status", "delivery.list", "token.list",
+        "pairing.list", "audit.list",
     }
 )  # fmt: skip
-"""Methods that change nothing. Every other method, known or not, gets an idempotency key."""
+"""Methods that change nothing, or nothing more when they are repeated. Every other method, known or not, gets an
+idempotency key."""
 
 
 class _Phase(Enum):
@@ -73,7 +88,11 @@ class _Phase(Enum):
 class Session:
     """The protocol's state. All instants are seconds of one monotonic clock."""
 
-    def __init__(self, *, name: str, version: str = "", platform: str = "") -> None:
+    def __init__(
+        self, *, name: str, version: str = "", platform: str = "", offer: Mapping[str, Any] | None = None
+    ) -> None:
+        """`offer` makes it the session of an agent process: what it can take, as hello says it in `worker`."""
+        self._offer = offer
         self._client = {"name": name, "version": version, "platform": platform}
         self._requests = RequestTable()
         self._subscriptions = Subscriptions(self._requests)
@@ -119,6 +138,30 @@ class Session:
     def forget(self, request_id: int) -> None:
         """Nobody waits for this answer any more."""
         self._requests.forget(request_id)
+
+    # --- an agent process's side --------------------------------------------------------------------------
+
+    def notify(self, method: str, params: Mapping[str, Any]) -> int:
+        """Tell the gateway something over the present connection; nothing happens without one.
+
+        Returns its length in characters. Raises ValueError or TypeError for params that are not JSON.
+        """
+        return self._send(encode_notification(method, params))
+
+    def answer(self, request_id: int | str, result: Mapping[str, Any]) -> None:
+        """Answer what the gateway asked."""
+        self._send(encode_result(request_id, result))
+
+    def refuse(self, request_id: int | str, kind: str, message: str) -> None:
+        """Refuse what the gateway asked."""
+        self._send(encode_refusal(request_id, kind, message))
+
+    def _send(self, frame: str) -> int:
+        if self._phase is _Phase.READY:
+            self._direct.append(frame)
+        return len(frame)
+
+    # --- views --------------------------------------------------------------------------------------------
 
     def open_view(
         self,
@@ -179,18 +222,19 @@ class Session:
         if self._ready_at is not None and now - self._ready_at >= limits.BACKOFF_RESET_S:
             self._attempt = 0
         self._offline(code)
+        lost: list[Output] = [Lost()] if self._offer is not None else []
         if verdict is RetryVerdict.STOP:
             self._phase, self.retry_at = _Phase.ENDED, None
             closed = ConnectionClosed(code, reason, verdict)
             if isinstance(self._refusal, RequestRefused):
                 self._refusal.__cause__ = closed
-            return [Stopped(self._refusal or closed)]
+            return [*lost, Stopped(self._refusal or closed)]
         after_ms = bye.get("retry_after_ms")
         after_s = after_ms / 1000 if isinstance(after_ms, int) else None
         if after_s is None and isinstance(self._refusal, RequestRefused):
             after_s = self._refusal.retry_after_s
         self._retry(now, verdict, jitter, after_s)
-        return []
+        return lost
 
     def dial_failed(self, now: float, jitter: float, retry_after_s: float | None = None) -> None:
         """The WebSocket could not be opened."""
@@ -223,9 +267,8 @@ class Session:
                     return self._answered(request_id, result, now)
                 case Refusal(request_id, error):
                     return self._refused(request_id, error, now)
-                case GatewayRequest(request_id):
-                    self._direct.append(encode_unknown_method(request_id))
-                    return []
+                case GatewayRequest(request_id, method, params):
+                    return self._asked(request_id, method, params)
         except ProtocolViolation as violation:
             return self._break(str(violation))
 
@@ -251,7 +294,15 @@ class Session:
             return []
         if self._phase is not _Phase.READY:
             return []
+        if self._offer is not None:
+            return [Told(frame.method, frame.params)]
         return self._subscriptions.notified(frame, now)
+
+    def _asked(self, request_id: int | str, method: str, params: Mapping[str, Any]) -> list[Output]:
+        if self._offer is None or self._phase is not _Phase.READY:
+            self._direct.append(encode_unknown_method(request_id))
+            return []
+        return [Asked(request_id, method, params)]
 
     def _challenged(self, challenge: Fields, now: float) -> list[Output]:
         if self._phase is not _Phase.OPENED:
@@ -264,11 +315,13 @@ class Session:
         params: dict[str, Any] = {
             "minor": limits.MINOR,
             "client": self._client,
-            "role": "client",
+            "role": "client" if self._offer is None else "agent",
             "auth": {"token": self._token} if self._token is not None else {},
             "capabilities": [],
             "resume": self._subscriptions.resume_points(),
         }
+        if self._offer is not None:
+            params["worker"] = self._offer
         if self._last_close_code is not None:
             params["last_close_code"] = self._last_close_code
         self._hello_id = self._requests.add("hello", params, is_own=True)

@@ -8,7 +8,9 @@ from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.deliveries import Delivering
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
+from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
+from gateway.edge.handlers.workers import run_step
 
 
 def table(
@@ -18,6 +20,7 @@ def table(
     delivering: Delivering,
     subscriptions: Subscriptions,
     pairing: Pairing,
+    examining: Examining,
 ) -> Mapping[str, Handler]:
     """Method → handler, all of them; the dispatcher refuses to start when one is missing."""
     return {
@@ -27,6 +30,8 @@ def table(
         "approval.decide": deciding.approval_decide,
         "agent.list": operational.agent_list,
         "agent.get": operational.agent_get,
+        "agent.reload": operational.agent_reload,
+        "route.explain": operational.route_explain,
         "channel.list": operational.channel_list,
         "channel.status": operational.channel_status,
         "delivery.list": delivering.delivery_list,
@@ -50,6 +55,10 @@ def table(
         "run.list": conversational.run_list,
         "run.cancel": conversational.run_cancel,
         "run.retry": conversational.run_retry,
+        "run.steps": examining.run_steps,
+        "run.diagnose": examining.run_diagnose,
+        "run.replay": examining.run_replay,
+        "run.step": run_step,
         "thread.subscribe": subscriptions.thread_subscribe,
         "thread.unsubscribe": subscriptions.thread_unsubscribe,
         "inbox.subscribe": subscriptions.inbox_subscribe,

@@ -6,7 +6,8 @@ from gateway.services.conversations import Conversations
 from protocol import requests as wire
 from protocol.errors import invalid_params
 from protocol.frames import RawJson, Result
-from storage.ports import RunStore, ThreadStore
+from storage.ports import ThreadStore
+from storage.run_ports import RunStore
 from storage.values import LogPage
 
 

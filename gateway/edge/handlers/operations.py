@@ -1,11 +1,13 @@
 """Handlers of the server itself, agents, channels, tokens and the audit log."""
 
-from gateway.agents.registry import Agents
 from gateway.edge.dispatch import Call
+from gateway.services.agents import AgentsView
 from gateway.services.health import ChannelHealth
+from gateway.services.reloading import Reloading
+from gateway.services.routing import Routing
 from gateway.services.tokens import Tokens
 from protocol import requests as wire
-from protocol.errors import ErrorKind, Fault
+from protocol.errors import ErrorKind, Fault, invalid_params
 from protocol.frames import Result
 from storage.ports import AuditStore, IdentityStore
 
@@ -16,7 +18,9 @@ class Operational:
     def __init__(
         self,
         info: wire.ServerInfoResult,
-        agents: Agents,
+        agents: AgentsView,
+        routing: Routing,
+        reloading: Reloading,
         health: ChannelHealth,
         tokens: Tokens,
         identities: IdentityStore,
@@ -24,19 +28,27 @@ class Operational:
     ) -> None:
         self._info = info
         self._agents = agents
+        self._routing = routing
+        self._reloading = reloading
         self._health = health
         self._tokens = tokens
         self._identities = identities
         self._audit = audit
 
     async def server_info(self, call: Call, params: wire.NoParams) -> Result:
-        return self._info
+        return self._info.model_copy(update={"default_agent_id": self._agents.default_id})
 
     async def agent_list(self, call: Call, params: wire.NoParams) -> Result:
-        return wire.AgentListResult(agents=self._agents.records())
+        return wire.AgentListResult(agents=self._agents.all())
 
     async def agent_get(self, call: Call, params: wire.AgentParams) -> Result:
-        return wire.AgentResult(agent=self._agents.get(params.agent_id).record)
+        return wire.AgentResult(agent=self._agents.get(params.agent_id))
+
+    async def agent_reload(self, call: Call, params: wire.NoParams) -> Result:
+        return await self._reloading.reload(call.act)
+
+    async def route_explain(self, call: Call, params: wire.RouteExplainParams) -> Result:
+        return wire.RouteExplainResult(route=self._routing.explain(params))
 
     async def channel_list(self, call: Call, params: wire.NoParams) -> Result:
         return wire.ChannelListResult(channels=await self._health.statuses())
@@ -45,7 +57,11 @@ class Operational:
         return wire.ChannelResult(channel=await self._health.status(params.channel_id))
 
     async def token_create(self, call: Call, params: wire.TokenCreateParams) -> Result:
-        issued = await self._tokens.create(call.act, params.role, params.name, params.ttl_s)
+        if params.agent_id is not None and self._agents.get(params.agent_id).kind != "remote":
+            raise invalid_params(
+                [{"path": "agent_id", "message": "Only agents of kind remote are served by processes"}]
+            )
+        issued = await self._tokens.create(call.act, params.role, params.name, params.ttl_s, params.agent_id)
         return wire.TokenCreateResult(token=issued.token, secret=issued.secret)
 
     async def token_list(self, call: Call, params: wire.Page) -> Result:

@@ -19,9 +19,12 @@ from threadgate_client import (
     AuditEntry,
     Client,
     Event,
+    Replay,
     RequestRefused,
     Run,
+    RunFinding,
     RunState,
+    RunStep,
     TextPart,
     Thread,
     __version__,
@@ -35,6 +38,7 @@ from threadgate_client.session import READS
 import protocol.errors
 import protocol.events
 import protocol.limits
+import protocol.records
 from protocol.methods import METHODS, params_of
 from protocol.requests import HelloResult, ServerInfoResult, TokenCreateResult
 
@@ -117,6 +121,37 @@ APPROVAL = {
     "reason": "no",
 }
 AGENT = {"id": "demo", "name": "Demo", "kind": "echo", "state": "released", "description": ""}
+STEP = {
+    "step": 1,
+    "key": "tool/1",
+    "kind": "tool",
+    "name": "clock",
+    "attempt": 1,
+    "repeatable": True,
+    "request": {"zone": "UTC"},
+    "outcome": "ok",
+    "result": "12:00",
+    "opened_at": AT,
+    "closed_at": AT,
+}
+FINDING = {
+    "run_id": "run_1",
+    "thread_id": "thr_1",
+    "agent_id": "demo",
+    "state": "queued",
+    "is_stuck": True,
+    "reason": "nobody drives it",
+    "since": AT,
+}
+REPLAY = {
+    "run_id": "run_1",
+    "verified": False,
+    "hash": "00",
+    "recorded_hash": "01",
+    "steps": 1,
+    "differences": ["it said something else"],
+}
+RELOADED = {"added": ["a"], "changed": [], "removed": [], "restart_needed": ["port"]}
 CHANNEL = {"id": "c", "kind": "slack", "account": "a", "state": "connected", "last_event_at": AT}
 LIMITS = {"frame_bytes": 1, "subscriptions": 1, "inflight": 1, "queue_bytes": 1}
 SERVER_INFO = {
@@ -171,6 +206,9 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "run.list": (lambda client: client.runs.list(state="failed"), {"runs": [RUN], "next_cursor": "n"}),
     "run.cancel": (lambda client: client.runs.cancel("run_1", reason="why"), {"run": RUN}),
     "run.retry": (lambda client: client.runs.retry("run_1"), {"run": RUN}),
+    "run.steps": (lambda client: client.runs.steps("run_1"), {"steps": [STEP]}),
+    "run.diagnose": (lambda client: client.runs.diagnose("run_1"), {"findings": [FINDING], "more": True}),
+    "run.replay": (lambda client: client.runs.replay("run_1"), {"replay": REPLAY}),
     "approval.list": (
         lambda client: client.approvals.list(state="pending", thread_id="thr_1"),
         {"approvals": [APPROVAL]},
@@ -179,6 +217,7 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "approval.decide": (lambda client: client.approvals.deny("apr_1", reason="no"), {"approval": APPROVAL}),
     "agent.list": (lambda client: client.agents.list(), {"agents": [AGENT]}),
     "agent.get": (lambda client: client.agents.get("demo"), {"agent": AGENT}),
+    "agent.reload": (lambda client: client.agents.reload(), RELOADED),
     "channel.list": (lambda client: client.channels.list(), {"channels": [CHANNEL]}),
     "channel.status": (lambda client: client.channels.status("c"), {"channel": CHANNEL}),
     "delivery.list": (
@@ -198,12 +237,14 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "pairing.reject": (lambda client: client.pairings.reject(pairing_id="par_1"), {"pairing": PAIRING}),
     "audit.list": (lambda client: client.audit.list(after_seq=3, action="a"), {"entries": [AUDIT]}),
 }
+OF_AGENTS = {"run.step"}
+"""Of agent processes; test_client_agent.py."""
 SUBSCRIBING = {"thread.subscribe", "thread.unsubscribe", "inbox.subscribe", "inbox.unsubscribe"}
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))
 async def test_every_method_is_typed_and_fits_both_ways(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if name in SUBSCRIBING:
+    if name in SUBSCRIBING | OF_AGENTS:
         return
     call, result = CALLS[name]
     METHODS[name].result.model_validate(result)
@@ -275,6 +316,12 @@ def test_records_read_what_the_models_write() -> None:
     run = Run.from_json(RUN)
     assert run.state == RunState.FAILED
     assert run.error and run.error.kind == "agent_error"
+    read = RunStep.from_json(protocol.records.RunStep.model_validate(STEP).model_dump(mode="json"))
+    assert (read.request, read.result, read.outcome) == ({"zone": "UTC"}, "12:00", "ok")
+    told = RunFinding.from_json(protocol.records.RunFinding.model_validate(FINDING).model_dump(mode="json"))
+    assert told.is_stuck and told.hint is None
+    again = Replay.from_json(protocol.records.Replay.model_validate(REPLAY).model_dump(mode="json"))
+    assert not again.verified and again.differences == ("it said something else",)
     assert AuditEntry.from_json(AUDIT).outcome == "success"
     head = {"thread_id": "t", "seq": 1, "kind": "k", "at": AT, "preview": "p", "offset": 9}
     protocol.events.Head.model_validate(head)

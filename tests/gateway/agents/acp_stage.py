@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from agents_stage import Given, MemoryJournal, attempt, decided, make_context
 from pydantic import SecretStr
 
 from gateway.agent_settings import AcpSettings
@@ -15,7 +16,6 @@ from gateway.agents.acp.agent import AcpAgent, create
 from gateway.agents.parts import AgentParts
 from gateway.agents.port import AgentAsk, AgentFailure
 from storage.values import Decided
-from agents_stage import Given, MemoryJournal, attempt, decided, make_context
 
 PROGRAM = Path(__file__).with_name("acp_agent.py")
 PATIENCE_S = 20.0

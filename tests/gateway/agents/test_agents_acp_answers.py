@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from acp_stage import failed, processes_in, running, told
+from agents_stage import Killed, MemoryJournal, attempt, make_context
 
 from gateway.agents.acp.agent import AcpAgent
 from gateway.agents.acp.attempt import PROMPT
@@ -23,8 +25,6 @@ from gateway.agents.port import (
 )
 from protocol.records import Usage
 from storage.values import Said
-from acp_stage import failed, processes_in, running, told
-from agents_stage import Killed, MemoryJournal, attempt, make_context
 
 
 @pytest.fixture

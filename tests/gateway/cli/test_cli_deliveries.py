@@ -7,7 +7,7 @@ import pytest
 from cli_process import Cli
 from threadgate_client import Channel
 
-from gateway.cli.catalogue import _remarks
+from gateway.cli.channels import _remarks
 from gateway.doctor.channels import _look_at
 from gateway.doctor.findings import Level
 

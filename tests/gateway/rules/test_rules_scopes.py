@@ -21,6 +21,7 @@ OPERATING = READING | {
     "thread.write",
     "message.send",
     "run.control",
+    "agent.control",
     "approval.decide",
     "delivery.control",
     "pairing.read",

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from gateway.clock import Clock
-from gateway.services.scheduler import Scheduler
+from gateway.services.leases import Leases
+from gateway.services.scheduler import Capacity, Scheduler
 from protocol.events import EventKind
 from protocol.records import Origin, Run, RunState
 from storage.errors import StoreUnavailable
@@ -47,9 +48,7 @@ class Backlog:
             raise StoreUnavailable("full")
         return claimed(run_id)
 
-    async def claim(
-        self, thread_id: str, owner: str, now_ms: int, lease_until_ms: int, reply_id: str
-    ) -> ClaimedRun | None:
+    async def claim(self, thread_id: str, *claim: object) -> ClaimedRun | None:
         run = claimed(self.queued.pop(0)) if self.queued else None
         self.after_claim()
         return run
@@ -85,7 +84,13 @@ class Driven:
 
     def __init__(self, runs: Backlog) -> None:
         self.runs: list[str] = []
-        self.scheduler = Scheduler(runs, self._drive, Clock(), owner="me", concurrent=4)  # type: ignore[arg-type]
+        self.scheduler = Scheduler(
+            runs,  # type: ignore[arg-type]
+            self._drive,
+            Clock(),
+            Leases("me", Clock()),
+            Capacity(4),
+        )
 
     async def _drive(self, run: ClaimedRun) -> None:
         self.runs.append(run.id)

@@ -1,21 +1,17 @@
 """Files that agents give: stored before the run completes, part of its message, shown where the room takes them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from files_stage import FILE_MAX, PNG, FilesStage, files_stage
 from gateway_stage import UNHURRIED, Frame, eventually, until, words
+from turn_stage import Script, make_script
 
 from channels.errors import UnknownOutcome
-from gateway.agents import registry
 from gateway.agents.port import AgentAsk, AgentFile, AgentOutput, AgentText, FileUnreadable, RunContext
 from gateway.services import answer_files
-from gateway.settings import AgentSettings
-from protocol.records import Agent
 from storage.errors import StoreUnavailable
-
-Answer = Callable[[RunContext], AsyncIterator[AgentOutput]]
 
 
 @pytest.fixture
@@ -26,18 +22,8 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[Answer], None]:
-    """Make the next gateway's agent a scripted one."""
-
-    def make(answer: Answer) -> None:
-        class Scripted:
-            def __init__(self, settings: AgentSettings, record: Agent) -> None:
-                self.record, self.can_continue, self.retries_interrupted = record, True, True
-                self.answer = answer
-
-        monkeypatch.setattr(registry, "_KINDS", {"demo": Scripted})
-
-    return make
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    return make_script(monkeypatch)
 
 
 async def ending(stage: FilesStage, thread_id: str) -> Frame:
@@ -81,9 +67,7 @@ async def test_a_client_reads_the_file_of_an_answer(stage: FilesStage) -> None:
     assert (served.status_code, served.content) == (200, b"<b>\n")
 
 
-async def test_a_room_without_files_is_told_what_it_does_not_see(
-    stage: FilesStage, script: Callable[[Answer], None]
-) -> None:
+async def test_a_room_without_files_is_told_what_it_does_not_see(stage: FilesStage, script: Script) -> None:
     async def answer(context: RunContext) -> AsyncIterator[AgentOutput]:
         yield AgentText("Done.")
         yield AgentFile("big.bin", "", b"\xff" * (FILE_MAX + 1))
@@ -97,7 +81,7 @@ async def test_a_room_without_files_is_told_what_it_does_not_see(
     assert [part.get("name") for part in await content_of(stage)] == [None, "big.bin", "small.png"]
 
 
-async def test_a_file_alone_is_an_answer(stage: FilesStage, script: Callable[[Answer], None]) -> None:
+async def test_a_file_alone_is_an_answer(stage: FilesStage, script: Script) -> None:
     async def answer(context: RunContext) -> AsyncIterator[AgentOutput]:
         yield AgentFile("a.png", "text/html", PNG)
 
@@ -115,9 +99,7 @@ async def test_a_lost_answer_to_an_upload_does_not_repeat_it(stage: FilesStage) 
     assert await stage.shown(2) == ["Here is notes.txt.", "notes.txt: "]
 
 
-async def test_a_restart_in_the_middle_keeps_one_file(
-    stage: FilesStage, script: Callable[[Answer], None]
-) -> None:
+async def test_a_restart_in_the_middle_keeps_one_file(stage: FilesStage, script: Script) -> None:
     attempts = 0
 
     async def answer(context: RunContext) -> AsyncIterator[AgentOutput]:
@@ -126,7 +108,7 @@ async def test_a_restart_in_the_middle_keeps_one_file(
         yield AgentFile("a.png", "", PNG)
         if attempts == 1:
             yield AgentFile("only-once.txt", "", b"kept\n")
-            yield AgentAsk("Go on?", "really")
+            yield AgentAsk("go", "Go on?", "really")
         yield AgentText("done")
 
     script(answer)
@@ -155,7 +137,7 @@ async def test_a_restart_in_the_middle_keeps_one_file(
     ],
 )
 async def test_an_agent_that_gives_too_much_fails_visibly(
-    stage: FilesStage, script: Callable[[Answer], None], files: list[tuple[str, int]], reason: str, kept: int
+    stage: FilesStage, script: Script, files: list[tuple[str, int]], reason: str, kept: int
 ) -> None:
     async def answer(context: RunContext) -> AsyncIterator[AgentOutput]:
         for name, size in files:
@@ -189,7 +171,7 @@ async def test_a_file_waits_for_a_store_that_does_not_take_it(
     assert [part.get("name") for part in await content_of(stage)] == [None, "notes.txt"]
 
 
-async def test_a_file_with_an_error_has_no_bytes(stage: FilesStage, script: Callable[[Answer], None]) -> None:
+async def test_a_file_with_an_error_has_no_bytes(stage: FilesStage, script: Script) -> None:
     async def answer(context: RunContext) -> AsyncIterator[AgentOutput]:
         (file,) = context.files
         try:

@@ -10,12 +10,13 @@ from gateway_stage import Frame, Stage, Wire, eventually, until, words
 
 from gateway.clock import Clock
 from gateway.services import scheduler as scheduling
-from gateway.services.scheduler import Scheduler
+from gateway.services.leases import Leases
+from gateway.services.scheduler import Capacity, Scheduler
 from gateway.settings import RunSettings
 from protocol.events import EventKind
 from protocol.frames import RawJson
 from storage.errors import StoreUnavailable
-from storage.ports import RunStore
+from storage.run_ports import RunStore
 from storage.values import ClaimedRun, CommittedEvent, ThreadDeleted
 
 
@@ -272,6 +273,7 @@ class Claimed:
     def __init__(self, run_id: str, thread_id: str) -> None:
         self.id = run_id
         self.thread_id = thread_id
+        self.agent_id = "demo"
 
 
 def event(kind: EventKind, thread_id: str, run_id: str) -> CommittedEvent:
@@ -295,7 +297,7 @@ class Driver:
 
 
 def scripted(runs: ScriptedRuns, driver: Driver, concurrent: int = 4) -> Scheduler:
-    return Scheduler(cast(RunStore, runs), driver.drive, Clock(), owner="me", concurrent=concurrent)
+    return Scheduler(cast(RunStore, runs), driver.drive, Clock(), Leases("me", Clock()), Capacity(concurrent))
 
 
 async def test_a_run_cancelled_in_the_moment_it_is_claimed_does_not_run_on() -> None:
@@ -334,7 +336,7 @@ async def test_a_turn_that_breaks_does_not_stop_its_thread_or_others() -> None:
             raise ZeroDivisionError
         await driver.drive(run)
 
-    scheduler = Scheduler(cast(RunStore, runs), drive, Clock(), owner="me", concurrent=1)
+    scheduler = Scheduler(cast(RunStore, runs), drive, Clock(), Leases("me", Clock()), Capacity(1))
     await scheduler.start()
     runs.queued = {"thr": deque(["broken", "short_1"]), "other": deque(["short_2"])}
     for thread_id, run_id in (("thr", "broken"), ("thr", "short_1"), ("other", "short_2")):

@@ -2,61 +2,24 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from gateway_stage import Frame, Stage, Wire, eventually, until, words
+from gateway_stage import Stage, Wire, eventually, until, words
+from turn_stage import Script, ask, ended, make_script
 
-from gateway.agents import registry
+from gateway.agent_settings import DemoSettings
 from gateway.agents.port import AgentFailure, AgentOutput, AgentText, AgentUsage, RunContext
-from gateway.services import turn
-from gateway.settings import AgentSettings, RunSettings
-from protocol.records import Agent, Usage
+from gateway.services import patience
+from gateway.settings import RunSettings
+from protocol.records import Usage
 from storage.errors import StoreUnavailable
-
-Answer = Callable[[RunContext], AsyncIterator[AgentOutput]]
-
-
-class ScriptedAgent:
-    """Answers as the test says."""
-
-    def __init__(self, record: Agent, answer: Answer, *, can_continue: bool, retries: bool) -> None:
-        self.record = record
-        self.can_continue = can_continue
-        self.retries_interrupted = retries
-        self.answer = answer
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Make the next gateway's agent a scripted one."""
-
-    def make(answer: Answer, *, can_continue: bool = True) -> None:
-        def factory(settings: AgentSettings, record: Agent) -> ScriptedAgent:
-            retries = settings.retry_interrupted
-            return ScriptedAgent(record, answer, can_continue=can_continue, retries=retries)
-
-        monkeypatch.setattr(registry, "_KINDS", {"demo": factory})
-
-    return make
-
-
-async def ask(wire: Wire, text: str) -> tuple[str, str]:
-    sent = await wire.call("message.send", content=words(text))
-    return sent["thread_id"], sent["run_id"]
-
-
-async def ended(stage: Stage, thread_id: str, count: int = 1) -> list[Frame]:
-    """The log of a thread once so many of its runs have ended."""
-    kinds = ("run.completed", "run.failed", "run.cancelled", "run.interrupted")
-
-    async def over() -> list[Frame] | None:
-        log = await stage.log(thread_id)
-        return log if sum(event["kind"] in kinds for event in log) >= count else None
-
-    log: list[Frame] = await eventually(over)
-    return log
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    return make_script(monkeypatch)
 
 
 async def test_an_answer_is_one_message_with_the_whole_text(stage: Stage, wire: Wire) -> None:
@@ -109,9 +72,7 @@ async def test_an_agent_that_takes_too_long_fails_with_timeout(stage: Stage) -> 
     assert (error["kind"], "0.1 s" in error["message"]) == ("timeout", True)
 
 
-async def test_an_agent_that_breaks_shows_an_incident_and_nothing_else(
-    stage: Stage, script: Callable[..., None]
-) -> None:
+async def test_an_agent_that_breaks_shows_an_incident_and_nothing_else(stage: Stage, script: Script) -> None:
     async def answer(context: RunContext) -> AsyncIterator[AgentOutput]:
         yield AgentText("a beginning ")
         raise ZeroDivisionError("the private story")
@@ -127,9 +88,7 @@ async def test_an_agent_that_breaks_shows_an_incident_and_nothing_else(
     assert "ZeroDivision" not in json.dumps(log)
 
 
-async def test_a_failure_after_some_text_leaves_no_half_message(
-    stage: Stage, script: Callable[..., None]
-) -> None:
+async def test_a_failure_after_some_text_leaves_no_half_message(stage: Stage, script: Script) -> None:
     async def answer(context: RunContext) -> AsyncIterator[AgentOutput]:
         yield AgentText("a beginning ")
         raise AgentFailure("overloaded", "The model is overloaded")
@@ -142,9 +101,7 @@ async def test_a_failure_after_some_text_leaves_no_half_message(
     assert [event["kind"] for event in log].count("message.created") == 1
 
 
-async def test_an_agent_with_nothing_to_say_completes_without_a_message(
-    stage: Stage, script: Callable[..., None]
-) -> None:
+async def test_an_agent_with_nothing_to_say_completes_without_a_message(stage: Stage, script: Script) -> None:
     async def answer(context: RunContext) -> AsyncIterator[AgentOutput]:
         yield AgentUsage(Usage(input_tokens=3))
 
@@ -157,7 +114,7 @@ async def test_an_agent_with_nothing_to_say_completes_without_a_message(
     assert [event["kind"] for event in log].count("message.created") == 1
 
 
-async def test_what_an_answer_cost_is_added_up(stage: Stage, script: Callable[..., None]) -> None:
+async def test_what_an_answer_cost_is_added_up(stage: Stage, script: Script) -> None:
     async def answer(context: RunContext) -> AsyncIterator[AgentOutput]:
         yield AgentUsage(Usage(input_tokens=10, cost_microusd=5))
         yield AgentText("text")
@@ -172,9 +129,7 @@ async def test_what_an_answer_cost_is_added_up(stage: Stage, script: Callable[..
     assert (await wire.call("run.get", run_id=run_id))["run"]["usage"] == usage
 
 
-async def test_an_agent_sees_the_thread_up_to_its_own_message(
-    stage: Stage, script: Callable[..., None]
-) -> None:
+async def test_an_agent_sees_the_thread_up_to_its_own_message(stage: Stage, script: Script) -> None:
     seen: list[list[tuple[str, str]]] = []
 
     async def answer(context: RunContext) -> AsyncIterator[AgentOutput]:
@@ -195,7 +150,7 @@ async def test_an_agent_sees_the_thread_up_to_its_own_message(
 async def test_an_ending_waits_for_a_store_that_does_not_take_it(
     stage: Stage, wire: Wire, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    monkeypatch.setattr(turn, "STORE_RETRY_S", 0.01)
+    monkeypatch.setattr(patience, "STORE_RETRY_S", 0.01)
     real, attempts = getattr(stage.store.runs, where), 0
 
     async def flaky(*args: Any) -> None:
@@ -220,7 +175,7 @@ async def test_a_checkpoint_that_is_not_taken_changes_nothing(
     async def refuses(*args: Any) -> None:
         raise StoreUnavailable("disk full")
 
-    monkeypatch.setattr(stage.store.runs, "checkpoint", refuses)
+    monkeypatch.setattr(stage.store.journal, "checkpoint", refuses)
     thread_id, _ = await ask(wire, "stream 30 300")
     assert (await ended(stage, thread_id))[-1]["kind"] == "run.completed"
 
@@ -266,7 +221,7 @@ async def test_a_run_is_given_up_after_so_many_attempts(stage: Stage) -> None:
 
 @pytest.mark.parametrize("retries", [True, False])
 async def test_an_agent_that_cannot_continue_is_interrupted_and_perhaps_asked_again(
-    stage: Stage, script: Callable[..., None], retries: bool
+    stage: Stage, script: Script, retries: bool
 ) -> None:
     calls = 0
 
@@ -278,8 +233,8 @@ async def test_an_agent_that_cannot_continue_is_interrupted_and_perhaps_asked_ag
             await asyncio.sleep(600)
         yield AgentText("whole answer")
 
-    script(answer, can_continue=False)
-    await stage.restart(agents=(AgentSettings(id="demo", retry_interrupted=retries),))
+    script(answer, recovery="interrupt")
+    await stage.restart(agents=(DemoSettings(id="demo", retry_interrupted=retries),))
     thread_id, run_id = await ask(await stage.connect(), "hi")
     await until(lambda: calls)
     await stage.restart()
@@ -303,11 +258,11 @@ async def test_a_turn_that_finishes_within_the_shutdown_time_is_not_interrupted(
 
 
 async def test_an_agent_that_was_removed_fails_what_it_was_asked(stage: Stage) -> None:
-    await stage.restart(agents=(AgentSettings(id="demo"), AgentSettings(id="gone")))
+    await stage.restart(agents=(DemoSettings(id="demo"), DemoSettings(id="gone")))
     wire = await stage.connect()
     sent = await wire.call("message.send", content=words("sleep 600"), agent_id="gone")
     await until(lambda: stage.gateway._scheduler._driving)
-    await stage.restart(agents=(AgentSettings(id="demo"),))
+    await stage.restart(agents=(DemoSettings(id="demo"),))
     error = (await ended(stage, sent["thread_id"]))[-1]["data"]["error"]
     assert error["kind"] == "unknown_agent"
 
@@ -320,7 +275,7 @@ async def test_an_unknown_agent_is_refused_before_anything_is_stored(wire: Wire)
 
 @pytest.mark.parametrize("pieces", [["half \ud83d", " more"], ["begins well ", "half \ud83d"]])
 async def test_text_that_is_no_unicode_ends_in_a_visible_error(
-    stage: Stage, script: Callable[..., None], pieces: list[str]
+    stage: Stage, script: Script, pieces: list[str]
 ) -> None:
     """Half a surrogate pair cannot be stored or sent; a run must not hang because of it."""
 
