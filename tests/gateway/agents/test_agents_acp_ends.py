@@ -11,22 +11,16 @@ from pathlib import Path
 import pytest
 import structlog
 import uvloop
-
-from acp_stage import PATIENCE_S, Stopwatch, failed, is_alive, processes_in, running, told
+from acp_stage import Stopwatch, failed, is_alive, processes_in, running, told
 from agents_stage import MemoryJournal, attempt, make_context
+from gateway_stage import until
+
 from gateway.agents.acp import supervisor
 from gateway.agents.acp.attempt import PROMPT
 from gateway.agents.acp.process import STDERR_LINES
 from gateway.agents.port import AgentText
 
 STAGE = Path(__file__).parent
-
-
-async def until(condition: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-    """Wait until `condition` holds."""
-    async with asyncio.timeout(patience_s):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def cancelled(directory: Path, *lines: str, when: Callable[[], object]) -> tuple[float, MemoryJournal]:
@@ -170,11 +164,15 @@ asyncio.run(main())
 """
 
 
+def spawn_gateway(*arguments: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", GATEWAY, *arguments])
+
+
 @pytest.mark.parametrize("last", ["hang", "hang-deaf"])
 async def test_nothing_survives_a_gateway_that_is_killed(tmp_path: Path, last: str) -> None:
     pid, ready = tmp_path / "pid", tmp_path / "ready"
     lines = [f"grandchild {pid} away", f"effect {ready} now", last]
-    gateway = subprocess.Popen([sys.executable, "-c", GATEWAY, str(STAGE), str(tmp_path), *lines])
+    gateway = spawn_gateway(str(STAGE), str(tmp_path), *lines)
     try:
         await until(ready.exists)
         assert is_alive(int(pid.read_text()))

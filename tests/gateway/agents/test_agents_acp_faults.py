@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from acp_stage import Stopwatch, failed, make_agent, processes_in, running, told
+from agents_stage import MemoryJournal
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from acp_stage import Stopwatch, failed, make_agent, processes_in, running, told
-from agents_stage import MemoryJournal
 from gateway.agents.acp.attempt import PROMPT
 from gateway.agents.acp.wire import problem_of
 from gateway.agents.port import AgentFailure

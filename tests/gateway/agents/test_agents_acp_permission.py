@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from acp.schema import PermissionOption
+from acp_stage import Stopwatch, deciding, failed, processes_in, running, told
+from agents_stage import MemoryJournal, attempt, decided, make_context
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from acp_stage import Stopwatch, deciding, failed, processes_in, running, told
-from agents_stage import MemoryJournal, attempt, decided, make_context
 from gateway.agents.acp import permission
 from gateway.agents.acp.agent import AcpAgent
 from gateway.agents.acp.attempt import PROMPT
@@ -40,7 +40,7 @@ async def test_what_is_allowed_is_done_once_and_allowed_once(agent: AcpAgent, tm
     assert (ask.key, ask.title) == ("permission/c1/1", "coder wants to: append done.txt it")
     assert '```\n{\n  "do": "done.txt it"\n}\n```' in ask.body
     assert ask.subject["tool_call"]["rawInput"] == {"do": "done.txt it"}
-    assert [option["kind"] for option in ask.subject["options"]][0] == "allow_always"
+    assert ask.subject["options"][0]["kind"] == "allow_always"
     assert journal.ended["within/1/tool/c1"].outcome == "ok"
 
 
