@@ -48,7 +48,7 @@ async def approval_of(client: Client, title: str) -> str:
     async with asyncio.timeout(PATIENCE_S):
         while True:
             listed = await client.request("approval.list", {"state": "pending"})
-            for one in listed["items"]:
+            for one in listed["approvals"]:
                 if title in one["title"]:
                     return str(one["id"])
             await asyncio.sleep(LOOK_S)
