@@ -103,7 +103,7 @@ async def run(
 
 
 def _short(kind: Kind) -> Play:
-    return playing(once_each(kind.points, kind.states, kind.victims, kind.leads))
+    return playing(once_each(kind.points, kind.states, kind.victims, kind.leads, kind.serious))
 
 
 def _long(kind: Kind, rounds: int, rng: random.Random) -> list[Play]:

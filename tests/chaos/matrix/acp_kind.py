@@ -32,6 +32,7 @@ class Acp(Plain):
     )
     leads: Mapping[str, Kill] = {point: Kill("run.waiting") for point in END_POINTS}
     steps = "prompt"
+    serious = 2
     length_s = 2.0
 
     def __init__(self) -> None:

@@ -36,6 +36,7 @@ class Model(Plain):
         Kill(RANDOM, after_s=0.3, victim="agent"),
         Kill("run.waiting", victim="agent"),
     )
+    serious = 5
     length_s = 1.5
 
     def __init__(self) -> None:

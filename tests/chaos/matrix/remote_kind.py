@@ -40,6 +40,7 @@ class Remote(Plain):
         Kill("run.waiting", victim="agent"),
         Kill("run.resumed", victim="agent"),
     )
+    serious = 2
     length_s = 1.5
 
     def __init__(self) -> None:
