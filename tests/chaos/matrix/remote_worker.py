@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from threadgate_client import Agent, AgentRun, StepFailed, limits
@@ -34,11 +34,13 @@ def do(effect: str) -> str:
 
 def busy() -> None:
     """Say whom to kill."""
-    Path(directory, "busy").write_text(str(os.getpid()))
+    draft = Path(directory, f"busy-{os.getpid()}")
+    draft.write_text(str(os.getpid()))
+    draft.replace(Path(directory, "busy"))
 
 
 @agent.on_run
-async def answer(run: AgentRun) -> AsyncIterator[str]:
+async def answer(run: AgentRun) -> AsyncGenerator[str, None]:
     """Stream, do something harmless, do something once, ask, do that once, ask what to say, and end."""
     busy()
     what = run.text.split()[-1]

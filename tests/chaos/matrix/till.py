@@ -21,7 +21,9 @@ def append(effects: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
-    Path(os.environ["PID_FILE"]).write_text(str(os.getpid()))
+    draft = Path(f"{os.environ['PID_FILE']}-{os.getpid()}")
+    draft.write_text(str(os.getpid()))
+    draft.replace(os.environ["PID_FILE"])
     sys.path.insert(0, str(SERVER))
     server = importlib.import_module("effect_server")
     server._append = append  # type: ignore[attr-defined]

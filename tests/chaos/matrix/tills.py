@@ -41,7 +41,7 @@ class Tills:
     def kill(self) -> bool:
         """All servers that live."""
         files = [self._pid_file(name) for name in SERVERS]
-        return kill_all([int(file.read_text()) for file in files if file.exists() and file.read_text()])
+        return kill_all([int(file.read_text()) for file in files if file.exists()])
 
     def _pid_file(self, name: str) -> Path:
         return self._place / f"{name}.pid"
