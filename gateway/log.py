@@ -42,5 +42,6 @@ def configure(*, level: str, json: bool) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for noisy in ("httpx", "httpcore", "telegram", "aiohttp.access", "asyncio"):
+    for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "telegram", "aiohttp.access", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # its errors quote what servers and people said

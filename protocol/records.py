@@ -278,6 +278,16 @@ class Agent(Record):
     problem: str | None = None
 
 
+class AgentChanges(Record):
+    """What a new reading of the configuration changed: ids of agents. `restart_needed` names other settings that
+    differ and wait for a restart."""
+
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+    restart_needed: list[str]
+
+
 class ApprovalState(StrEnum):
     """Pending until somebody decides, nobody did in time, or its run ended."""
 

@@ -13,6 +13,7 @@ from protocol.records import (
     LAX,
     Actor,
     Agent,
+    AgentChanges,
     Approval,
     ApprovalState,
     AuditEntry,
@@ -463,15 +464,9 @@ class RunStepResult(Record):
 
 
 class AgentReloadResult(Record):
-    """What reading the configuration again changed: ids of agents. `restart_needed` names other settings that differ.
+    """What reading the configuration again changed. One that is not valid changes nothing and is an error."""
 
-    Nothing changes when the file is not valid: then the error says what is wrong.
-    """
-
-    added: list[str]
-    changed: list[str]
-    removed: list[str]
-    restart_needed: list[str]
+    changes: AgentChanges
 
 
 class RouteExplainParams(Record):

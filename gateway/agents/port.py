@@ -158,8 +158,8 @@ class Journal(Protocol):
 async def perform(journal: Journal, step: Step, effect: Callable[[], Awaitable[Json]]) -> Recorded:
     """Do a step once in the life of the run: the recorded result, or that of `effect`.
 
-    A StepFailed of the effect is recorded as its outcome `error` and returned, not raised. Whatever else it raises
-    leaves the step open: nobody knows what came of it.
+    A StepFailed of the effect is recorded as its outcome `error` and returned, not raised, and an OutcomeUnknown as
+    `unknown`: the agent learns of it and goes on. Whatever else it raises leaves the step open.
     """
     done = await journal.begin(step)
     if done is not None:
@@ -167,7 +167,8 @@ async def perform(journal: Journal, step: Step, effect: Callable[[], Awaitable[J
     try:
         result = await effect()
     except StepFailed as failure:
-        return await journal.finish(step.key, {"error": str(failure)}, outcome="error")
+        outcome: StepOutcome = "unknown" if isinstance(failure, OutcomeUnknown) else "error"
+        return await journal.finish(step.key, {"error": str(failure)}, outcome=outcome)
     return await journal.finish(step.key, result)
 
 
@@ -268,6 +269,10 @@ class AgentFailure(Exception):
 
 class StepFailed(Exception):
     """A step had an outcome, a bad one; the text is what the agent is told."""
+
+
+class OutcomeUnknown(StepFailed):
+    """Nobody will find out what came of a step, and the agent can go on knowing that (a tool that was too slow)."""
 
 
 class FileUnreadable(Exception):

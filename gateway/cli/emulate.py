@@ -1,6 +1,7 @@
-"""`threadgate emulate`: chat networks of one's own, to develop and try things without the real ones."""
+"""`threadgate emulate`: chat networks and a model endpoint of one's own, to develop without the real ones."""
 
 import asyncio
+import json
 import sys
 from typing import Annotated, Final
 
@@ -8,6 +9,7 @@ import typer
 import uvloop
 from rich.console import Console
 
+from channels.emulators.openai import OpenAiEmulator
 from gateway.cli.failures import EXIT_UNUSABLE, explained, fail
 from gateway.cli.networks import (
     APP_TOKEN,
@@ -24,27 +26,33 @@ from gateway.cli.networks import (
 from gateway.doctor.running import port_problem
 
 ALL: Final = "all"
+MODELS: Final = "openai"
+MODELS_PORT: Final = 8084
+"""Behind the chat networks'."""
 
 console = Console(highlight=False, markup=False)
 
 
 @explained
 def emulate(
-    platform: Annotated[str, typer.Argument(help=f"Which chat network: {', '.join(TITLES)} or {ALL}.")],
+    platform: Annotated[
+        str, typer.Argument(help=f"Which chat network: {', '.join(TITLES)} or {ALL}; {MODELS} for models.")
+    ],
     port: Annotated[
         int | None,
         typer.Option(
             help=f"Port to listen on; with {ALL} the one of the page.",
             show_default=f"{', '.join(f'{port} for {kind}' for kind, port in PORTS.items())}, "
-            f"{PLAYGROUND_PORT} for {ALL}",
+            f"{PLAYGROUND_PORT} for {ALL}, {MODELS_PORT} for {MODELS}",
         ),
     ] = None,
     token: Annotated[
-        str | None, typer.Option(help="The token of its bot.", show_default="a made-up one")
+        str | None,
+        typer.Option(help="The token of its bot, or the key of its models.", show_default="a made-up one"),
     ] = None,
     app_token: Annotated[str, typer.Option(help="The app-level token, for Slack.")] = APP_TOKEN,
 ) -> None:
-    """Run an emulator of a chat network, with a page to write on, to develop without one."""
+    """Run an emulator of a chat network, with a page to write on, or of an OpenAI-compatible endpoint."""
     if platform == ALL:
         if token is not None:
             fail(
@@ -52,8 +60,12 @@ def emulate(
             )
         uvloop.run(_emulate_all(PLAYGROUND_PORT if port is None else port))
         return
+    if platform == MODELS:
+        uvloop.run(_emulate_models(MODELS_PORT if port is None else port, token))
+        return
     if platform not in TITLES:
-        fail(f"There is no emulator of {platform}.", f"There are: {', '.join(TITLES)}, {ALL}.", EXIT_UNUSABLE)
+        known = ", ".join([*TITLES, MODELS, ALL])
+        fail(f"There is no emulator of {platform}.", f"There are: {known}.", EXIT_UNUSABLE)
     try:
         network = make_network(platform, token, app_token)
     except ValueError as error:
@@ -62,12 +74,7 @@ def emulate(
 
 
 async def _emulate(network: Network, port: int) -> None:
-    if port_problem(LOCALHOST, port) is not None:
-        fail(
-            f"Port {port} of {LOCALHOST} is taken.",
-            "Choose another: --port 0 takes a free one.",
-            EXIT_UNUSABLE,
-        )
+    _expect_free(port)
     async with running(network, port):
         await _announce(
             f"{TITLES[network.kind]} emulator, with a page to write on: {network.emulator.url}/", [network]
@@ -80,9 +87,34 @@ async def _emulate_all(port: int) -> None:
         await _announce(f"{', '.join(TITLES.values())} on one page: {playground.url}/", networks)
 
 
+async def _emulate_models(port: int, key: str | None) -> None:
+    _expect_free(port)
+    emulator = OpenAiEmulator(key=key)
+    await emulator.start(LOCALHOST, port)
+    try:
+        lines = ['id = "model"', 'kind = "model"', 'model = "demo"', f'base_url = "{emulator.base_url}"']
+        if key is not None:
+            lines.append(f"api_key = {json.dumps(key)}")
+        await _say(f"OpenAI-compatible endpoint: {emulator.base_url}", "\n".join(["[[agents]]", *lines]))
+    finally:
+        await emulator.stop()
+
+
+def _expect_free(port: int) -> None:
+    if port_problem(LOCALHOST, port) is not None:
+        fail(
+            f"Port {port} of {LOCALHOST} is taken.",
+            "Choose another: --port 0 takes a free one.",
+            EXIT_UNUSABLE,
+        )
+
+
 async def _announce(headline: str, networks: list[Network]) -> None:
     """Say what to configure, and wait to be stopped."""
-    tables = "\n\n".join(map(channel_table, networks))
+    await _say(headline, "\n\n".join(map(channel_table, networks)))
+
+
+async def _say(headline: str, tables: str) -> None:
     console.print(
         f"{headline}\n\nFor the gateway's config.toml:\n\n{tables}\n\nCtrl-C stops it.", soft_wrap=True
     )

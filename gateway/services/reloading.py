@@ -21,7 +21,7 @@ from gateway.clock import Clock
 from gateway.metrics import Sample
 from gateway.settings import Settings, SettingsError, Source
 from protocol.errors import ErrorKind, Fault
-from protocol.requests import AgentReloadResult
+from protocol.records import AgentChanges
 from storage.errors import StoreUnavailable
 from storage.ports import AuditStore
 from storage.values import DEFAULT_ORG, GATEWAY, Act
@@ -50,13 +50,17 @@ class _Reading:
 
 
 class Reloading:
-    """Applies changes of the configuration. Owns the task that watches the file."""
+    """Applies changes of the configuration. Owns the task that watches the file.
+
+    `forget` is told the ids of agents that are others now, or gone: their failures say nothing any more.
+    """
 
     def __init__(
         self,
         settings: Settings,
         agents: Agents,
         replace_routes: ReplaceRoutes,
+        forget: Callable[[Iterable[str]], None],
         audit: AuditStore,
         clock: Clock,
     ) -> None:
@@ -64,6 +68,7 @@ class Reloading:
         self._now = settings
         self._agents = agents
         self._replace_routes = replace_routes
+        self._forget = forget
         self._audit = audit
         self._clock = clock
         self._is_valid = True
@@ -90,7 +95,7 @@ class Reloading:
         """Read the file soon, whether it has changed or not (SIGHUP)."""
         self._asked.set()
 
-    async def reload(self, act: Act) -> AgentReloadResult:
+    async def reload(self, act: Act) -> AgentChanges:
         """Read the file now. Raises Fault invalid_state with everything that is wrong; then nothing has changed."""
         source = self._started_with.source
         if source is None:
@@ -145,7 +150,7 @@ class Reloading:
         self._asked.clear()
         return True
 
-    async def _read_and_apply(self, source: Source, act: Act) -> AgentReloadResult:
+    async def _read_and_apply(self, source: Source, act: Act) -> AgentChanges:
         """Raises SettingsError, which was logged."""
         async with self._one_at_a_time:
             reading = await asyncio.to_thread(_read, source)
@@ -159,12 +164,13 @@ class Reloading:
             self._is_valid, self._refused = True, None
             return await self._apply(reading.found, changes, act)
 
-    async def _apply(self, wanted: Settings, changes: Changes, act: Act) -> AgentReloadResult:
+    async def _apply(self, wanted: Settings, changes: Changes, act: Act) -> AgentChanges:
         """The agents are replaced; without a pause the routes are, too."""
         self._replace_routes(wanted.routes, wanted.default_agent_id)
+        self._forget((*changes.changed, *changes.removed))
         before, self._now = self._now, wanted
         restart_needed = [key for key in _differences(self._started_with, wanted) if key not in HOT]
-        result = AgentReloadResult(
+        result = AgentChanges(
             added=list(changes.added),
             changed=list(changes.changed),
             removed=list(changes.removed),

@@ -15,6 +15,7 @@ An `Agent` is the other side: a process that answers (`agent.py`).
 Everything public is named here; modules are an implementation detail, but for `errors`, which shows the tree.
 """
 
+from threadgate_client.access import Approval, AuditEntry, Pairing, Token
 from threadgate_client.agent import Agent
 from threadgate_client.agent_run import AgentRun, Decision, PastFile, PastMessage
 from threadgate_client.answers import (
@@ -26,6 +27,7 @@ from threadgate_client.answers import (
     Page,
     Principal,
     Reloaded,
+    Route,
     SearchMatch,
     SendResult,
     ServerInfo,
@@ -46,6 +48,7 @@ from threadgate_client.errors import (
     Expired,
     Forbidden,
     IdempotencyConflict,
+    InputRequired,
     Internal,
     InvalidParams,
     InvalidRequest,
@@ -70,29 +73,23 @@ from threadgate_client.errors import (
 )
 from threadgate_client.items import Cursor, Lagging, Live, Reset, TextUpdate
 from threadgate_client.journals import Replay, RunFinding, RunFindings, RunStep
+from threadgate_client.networks import Channel, ChannelGap, Delivery
 from threadgate_client.outputs import Item
 from threadgate_client.records import (
     RUN_ENDINGS,
     Actor,
     AgentInfo,
-    Approval,
-    AuditEntry,
     BlobPart,
-    Channel,
-    ChannelGap,
-    Delivery,
     Event,
     EventKind,
     Message,
     Origin,
-    Pairing,
     Part,
     Run,
     RunError,
     RunState,
     TextPart,
     Thread,
-    Token,
     UnknownPart,
     Usage,
 )
@@ -139,6 +136,7 @@ __all__ = [
     "HistoryPage",
     "IdempotencyConflict",
     "Inbox",
+    "InputRequired",
     "Internal",
     "InvalidParams",
     "InvalidRequest",
@@ -166,6 +164,7 @@ __all__ = [
     "RequestRefused",
     "Reset",
     "RetryVerdict",
+    "Route",
     "Run",
     "RunCancelled",
     "RunEnded",

@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from threadgate_client import limits
+from threadgate_client.access import Token
 from threadgate_client.fields import Fields
-from threadgate_client.records import Event, Token
+from threadgate_client.records import Event
 
 T = TypeVar("T")
 
@@ -65,6 +66,27 @@ class Reloaded:
         """Read the wire's form. Raises ProtocolViolation."""
         wire = Fields(value, "reload")
         return cls(*(wire.many(key, str) for key in ("added", "changed", "removed", "restart_needed")))
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which agent answers, with which text, and why. `rule` counts from 1; None: none fits, the default answers."""
+
+    agent_id: str
+    rule: int | None
+    text: str
+    reasons: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, value: object) -> "Route":
+        """Read the wire's form. Raises ProtocolViolation."""
+        wire = Fields(value, "route")
+        return cls(
+            agent_id=wire.text("agent_id"),
+            rule=wire.maybe_number("rule"),
+            text=wire.text("text"),
+            reasons=wire.many("reasons", str),
+        )
 
 
 @dataclass(frozen=True, slots=True)

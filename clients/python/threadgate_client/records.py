@@ -1,4 +1,4 @@
-"""The things the gateway knows, as values: threads, messages, runs, events, agents, channels, tokens, audit.
+"""The things the gateway knows, as values: threads, messages, runs, events, agents, tokens, audit.
 
 Frozen and tolerant: unknown fields are ignored, and a kind, state or role that a newer gateway adds is just
 another string (the enums here compare equal to their strings). Who asks for them is in `methods.py`.
@@ -19,6 +19,7 @@ class EventKind(StrEnum):
 
     MESSAGE_CREATED = "message.created"
     RUN_QUEUED = "run.queued"
+    RUN_WAITING = "run.waiting"
     RUN_COMPLETED = "run.completed"
     RUN_FAILED = "run.failed"
     RUN_CANCELLED = "run.cancelled"
@@ -118,7 +119,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A conversation. `status` is active, archived, deleted, or a newer one."""
+    """A conversation. `status` is active, archived, deleted, or a newer one.
+
+    `assignee` is the person who has taken it over: until it is given back, its agent does not answer.
+    """
 
     id: str
     title: str | None
@@ -128,6 +132,7 @@ class Thread:
     created_at: datetime
     updated_at: datetime
     origin: Origin
+    assignee: Actor | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "Thread":
@@ -142,6 +147,7 @@ class Thread:
             created_at=wire.instant("created_at"),
             updated_at=wire.instant("updated_at"),
             origin=wire.one("origin", Origin.from_json),
+            assignee=wire.maybe("assignee", Actor.from_json),
         )
 
 
@@ -336,240 +342,4 @@ class AgentInfo:
             concurrent=wire.maybe_number("concurrent"),
             workers=wire.maybe_number("workers"),
             problem=wire.maybe_text("problem"),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """Something an agent wants to do and a person decides. `state` is pending, approved, denied, expired,
-    cancelled, or a newer one."""
-
-    id: str
-    thread_id: str
-    run_id: str
-    title: str
-    body: str
-    state: str
-    requested_by: str
-    created_at: datetime
-    expires_at: datetime
-    decided_by: Actor | None = None
-    decided_at: datetime | None = None
-    reason: str | None = None
-
-    @classmethod
-    def from_json(cls, value: object) -> "Approval":
-        """Read the wire's form. Raises ProtocolViolation."""
-        wire = Fields(value, "approval")
-        return cls(
-            id=wire.text("id"),
-            thread_id=wire.text("thread_id", ""),
-            run_id=wire.text("run_id", ""),
-            title=wire.text("title", ""),
-            body=wire.text("body", ""),
-            state=wire.text("state"),
-            requested_by=wire.text("requested_by", ""),
-            created_at=wire.instant("created_at"),
-            expires_at=wire.instant("expires_at"),
-            decided_by=wire.maybe("decided_by", Actor.from_json),
-            decided_at=wire.maybe_instant("decided_at"),
-            reason=wire.maybe_text("reason"),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelGap:
-    """Between these instants messages of people may have been lost for ever."""
-
-    since: datetime
-    until: datetime
-    reason: str
-
-    @classmethod
-    def from_json(cls, value: object) -> "ChannelGap":
-        """Read the wire's form. Raises ProtocolViolation."""
-        wire = Fields(value, "gap")
-        return cls(wire.instant("since"), wire.instant("until"), wire.text("reason", ""))
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """One account of a chat network and how it fares. `breaker` is closed, open, half_open, or a newer word."""
-
-    id: str
-    kind: str
-    account: str
-    state: str
-    detail: str | None = None
-    last_event_at: datetime | None = None
-    deliveries_waiting: int = 0
-    deliveries_uncertain: int = 0
-    deliveries_held: int = 0
-    deliveries_failed: int = 0
-    lag_ms: int | None = None
-    missing: tuple[str, ...] = ()
-    probed_at: datetime | None = None
-    breaker: str = "closed"
-    last_gap: ChannelGap | None = None
-
-    @classmethod
-    def from_json(cls, value: object) -> "Channel":
-        """Read the wire's form. Raises ProtocolViolation."""
-        wire = Fields(value, "channel")
-        return cls(
-            id=wire.text("id"),
-            kind=wire.text("kind"),
-            account=wire.text("account"),
-            state=wire.text("state"),
-            detail=wire.maybe_text("detail"),
-            last_event_at=wire.maybe_instant("last_event_at"),
-            deliveries_waiting=wire.number("deliveries_waiting", 0),
-            deliveries_uncertain=wire.number("deliveries_uncertain", 0),
-            deliveries_held=wire.number("deliveries_held", 0),
-            deliveries_failed=wire.number("deliveries_failed", 0),
-            lag_ms=wire.maybe_number("lag_ms"),
-            missing=wire.many("missing", str),
-            probed_at=wire.maybe_instant("probed_at"),
-            breaker=wire.text("breaker", "closed"),
-            last_gap=wire.maybe("last_gap", ChannelGap.from_json),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One platform message that is or was owed to a room.
-
-    `state` is idle, sending, unknown, held, sent, failed, or a newer one.
-    """
-
-    id: str
-    channel_id: str
-    room: str
-    part: int
-    state: str
-    preview: str
-    attempts: int
-    uncertain: int
-    created_at: datetime
-    updated_at: datetime
-    topic: str | None = None
-    thread_id: str | None = None
-    run_id: str | None = None
-    ref: str | None = None
-    error: str | None = None
-    next_attempt_at: datetime | None = None
-
-    @classmethod
-    def from_json(cls, value: object) -> "Delivery":
-        """Read the wire's form. Raises ProtocolViolation."""
-        wire = Fields(value, "delivery")
-        return cls(
-            id=wire.text("id"),
-            channel_id=wire.text("channel_id"),
-            room=wire.text("room"),
-            part=wire.number("part"),
-            state=wire.text("state"),
-            preview=wire.text("preview", ""),
-            attempts=wire.number("attempts", 0),
-            uncertain=wire.number("uncertain", 0),
-            created_at=wire.instant("created_at"),
-            updated_at=wire.instant("updated_at"),
-            topic=wire.maybe_text("topic"),
-            thread_id=wire.maybe_text("thread_id"),
-            run_id=wire.maybe_text("run_id"),
-            ref=wire.maybe_text("ref"),
-            error=wire.maybe_text("error"),
-            next_attempt_at=wire.maybe_instant("next_attempt_at"),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A credential without its secret."""
-
-    id: str
-    name: str
-    role: str
-    created_at: datetime
-    expires_at: datetime | None = None
-    revoked_at: datetime | None = None
-    agent_id: str | None = None
-
-    @classmethod
-    def from_json(cls, value: object) -> "Token":
-        """Read the wire's form. Raises ProtocolViolation."""
-        wire = Fields(value, "token")
-        return cls(
-            id=wire.text("id"),
-            name=wire.text("name", ""),
-            role=wire.text("role"),
-            created_at=wire.instant("created_at"),
-            expires_at=wire.maybe_instant("expires_at"),
-            revoked_at=wire.maybe_instant("revoked_at"),
-            agent_id=wire.maybe_text("agent_id"),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Pairing:
-    """Somebody who asked to be let in. `subject` is identity, `name` is their own word; `state` is pending,
-    approved, rejected, expired, or a newer one."""
-
-    id: str
-    kind: str
-    subject: str
-    name: str
-    state: str
-    created_at: datetime
-    expires_at: datetime
-    decided_at: datetime | None = None
-    channel: str | None = None
-    account: str | None = None
-
-    @classmethod
-    def from_json(cls, value: object) -> "Pairing":
-        """Read the wire's form. Raises ProtocolViolation."""
-        wire = Fields(value, "pairing")
-        return cls(
-            id=wire.text("id"),
-            kind=wire.text("kind"),
-            subject=wire.text("subject"),
-            name=wire.text("name", ""),
-            state=wire.text("state"),
-            created_at=wire.instant("created_at"),
-            expires_at=wire.instant("expires_at"),
-            decided_at=wire.maybe_instant("decided_at"),
-            channel=wire.maybe_text("channel"),
-            account=wire.maybe_text("account"),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One entry of the audit log. `body` is the sealed text; the other fields repeat it for reading."""
-
-    seq: int
-    at: datetime
-    actor: Actor
-    action: str
-    outcome: str
-    subject: Mapping[str, Any]
-    detail: Mapping[str, Any]
-    hash: str
-    body: str
-
-    @classmethod
-    def from_json(cls, value: object) -> "AuditEntry":
-        """Read the wire's form. Raises ProtocolViolation."""
-        wire = Fields(value, "audit entry")
-        return cls(
-            seq=wire.number("seq"),
-            at=wire.instant("at"),
-            actor=wire.one("actor", Actor.from_json),
-            action=wire.text("action"),
-            outcome=wire.text("outcome"),
-            subject=wire.mapping("subject"),
-            detail=wire.mapping("detail"),
-            hash=wire.text("hash"),
-            body=wire.text("body"),
         )

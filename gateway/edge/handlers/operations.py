@@ -45,7 +45,7 @@ class Operational:
         return wire.AgentResult(agent=self._agents.get(params.agent_id))
 
     async def agent_reload(self, call: Call, params: wire.NoParams) -> Result:
-        return await self._reloading.reload(call.act)
+        return wire.AgentReloadResult(changes=await self._reloading.reload(call.act))
 
     async def route_explain(self, call: Call, params: wire.RouteExplainParams) -> Result:
         return wire.RouteExplainResult(route=self._routing.explain(params))

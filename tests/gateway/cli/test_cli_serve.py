@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 from cli_process import Cli, stop, wait_for
@@ -83,7 +83,8 @@ def emulating(cli: Cli, *args: str) -> Iterator[tuple[str, list[dict[str, Any]]]
     said = "".join(iter(process.stdout.readline, "Ctrl-C stops it.\n"))
     url = re.search(r"http://127\.0\.0\.1:\d+", said)
     assert url is not None, said
-    yield url[0], tomllib.loads(said[said.index("[[channels]]") :])["channels"]
+    (tables,) = tomllib.loads(said[said.index("[[") :]).values()
+    yield url[0], tables
     stop(process, signal.SIGINT)
 
 
@@ -106,8 +107,21 @@ def test_all_emulators_share_one_page(cli: Cli) -> None:
     assert {channel["kind"] for channel in channels} == set(SETTINGS_BY_KIND)
 
 
+def test_the_endpoint_for_models_says_what_to_configure_and_answers(cli: Cli) -> None:
+    with emulating(cli, "openai", "--token", "mine") as (url, (agent,)):
+        assert agent == {
+            "id": "model",
+            "kind": "model",
+            "model": "demo",
+            "base_url": f"{url}/v1",
+            "api_key": "mine",
+        }
+        listed = Request(f"{url}/v1/models", headers={"Authorization": "Bearer mine"})
+        assert json.loads(OPENER.open(listed).read())["data"][0]["id"] == "demo"
+
+
 def test_an_emulator_needs_a_token_that_could_be_one(cli: Cli) -> None:
     assert "no bot token" in cli.refused("emulate", "telegram", "--token", "abc")
     assert "no bot token" in cli.refused("emulate", "slack", "--token", "abc")
     assert "Name one" in cli.refused("emulate", "all", "--token", "abc")
-    assert "There are: slack, telegram, discord, all" in cli.refused("emulate", "matrix")
+    assert "There are: slack, telegram, discord, openai, all" in cli.refused("emulate", "matrix")

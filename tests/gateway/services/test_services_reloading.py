@@ -68,10 +68,10 @@ async def reload_entries(wire: Wire) -> list[dict[str, Any]]:
 async def test_somebody_asks_and_is_told_what_changed(filed: FileStage) -> None:
     wire = await filed.connect(await filed.token(Role.OPERATOR))
     filed.write(f'compression = true\n{TWO}[[routes]]\nagent = "spare"\n')
-    told = await wire.call("agent.reload")
+    told = (await wire.call("agent.reload"))["changes"]
     assert told == {"added": ["spare"], "changed": [], "removed": [], "restart_needed": ["compression"]}
     assert await ids(wire) == ["demo", "spare"]
-    again = await wire.call("agent.reload")
+    again = (await wire.call("agent.reload"))["changes"]
     assert (again["added"], again["restart_needed"]) == ([], ["compression"])
     first, *_ = await reload_entries(wire)
     assert first == {**told, "settings": ["agents", "routes"]}
@@ -117,7 +117,7 @@ async def test_what_is_not_valid_changes_nothing(filed: FileStage, text: str | N
     assert await ids(wire) == ["demo"] and not await is_valid(filed)
     assert await reload_entries(wire) == []
     filed.write(ONE)
-    assert (await wire.call("agent.reload"))["changed"] == []
+    assert (await wire.call("agent.reload"))["changes"]["changed"] == []
     assert await is_valid(filed)
 
 
@@ -171,7 +171,7 @@ async def test_a_run_goes_on_with_the_agent_it_began_with(filed: FileStage) -> N
     await wire.call("thread.subscribe", thread_id=sent["thread_id"], from_="start")
     await wire.event("run.started")
     filed.write('[[agents]]\nid = "demo"\nversion = "2"\n')
-    assert (await wire.call("agent.reload"))["changed"] == ["demo"]
+    assert (await wire.call("agent.reload"))["changes"]["changed"] == ["demo"]
     await wire.event("run.completed")
     first = (await wire.call("run.get", run_id=sent["run_id"]))["run"]
     again = await wire.call("message.send", thread_id=sent["thread_id"], content=words("say hello"))
@@ -179,6 +179,37 @@ async def test_a_run_goes_on_with_the_agent_it_began_with(filed: FileStage) -> N
     second = (await wire.call("run.get", run_id=again["run_id"]))["run"]
     assert (first["agent_version"], second["agent_version"]) == ("1", "2")
     assert (first["state"], second["state"]) == ("completed", "completed")
+
+
+async def test_an_agent_that_was_mended_is_not_left_alone_any_more(filed: FileStage) -> None:
+    wire = await filed.connect()
+
+    async def breaker() -> str:
+        found: str = (await wire.call("agent.get", agent_id="demo"))["agent"]["breaker"]
+        return found
+
+    for number in range(10):
+        filed.gateway._breakers.failed("demo", f"run_{number}")
+    assert await breaker() == "open"
+    filed.write(f"{ONE}retries = 1\n")
+    await wire.call("agent.reload")
+    assert await breaker() == "closed"
+
+
+async def test_runs_do_not_notice_reloads(filed: FileStage) -> None:
+    wire = await filed.connect()
+    sent = [await wire.call("message.send", content=words("stream 30 100")) for _ in range(20)]
+    for one in sent:
+        await wire.call("thread.subscribe", thread_id=one["thread_id"], from_="start")
+    for version in range(10):
+        filed.write(f'[[agents]]\nid = "demo"\nversion = "{version}"\n')
+        await wire.call("agent.reload")
+        await asyncio.sleep(0.03)
+    for one in sent:
+        await wire.event("run.completed", run_id=one["run_id"])
+    agents = filed.gateway._agents
+    await until(lambda: not agents._stopping)
+    assert [slot.users for slot in agents._slots.values()] == [0]
 
 
 async def test_a_suspended_agent_answers_nobody_and_says_so(filed: FileStage) -> None:

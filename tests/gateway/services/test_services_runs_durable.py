@@ -73,17 +73,19 @@ class Payments:
 
 async def test_a_completed_step_is_not_repeated_after_a_restart(stage: Stage, script: Script) -> None:
     payments, holds = Payments(), [True]
+    holding: list[bool] = []
 
     async def answer(context: RunContext) -> AsyncIterator[AgentOutput]:
         yield AgentText(f"Paid: {await payments.pay(context, 'rent')}. ")
         if holds:
+            holding.append(True)
             await asyncio.sleep(600)
         yield AgentText("All done.")
 
     script(answer)
     await stage.restart(runs=PATIENT)
     thread_id, _ = await ask(await stage.connect(), "pay")
-    await logged(stage, thread_id, "tool.finished")
+    await until(lambda: holding)
     holds.clear()
     await stage.restart()
     log = await ended(stage, thread_id)
@@ -143,6 +145,7 @@ async def test_a_step_that_is_recorded_with_other_arguments_ends_the_run(
 ) -> None:
     places = iter(["first", "second"])
     holds = [True]
+    holding: list[bool] = []
 
     async def answer(context: RunContext) -> AsyncIterator[AgentOutput]:
         async def effect() -> str:
@@ -151,13 +154,14 @@ async def test_a_step_that_is_recorded_with_other_arguments_ends_the_run(
         request = {"arguments": {"place": next(places)}}
         await perform(context.journal, Step("tool/1", "tool", "go", request), effect)
         if holds:
+            holding.append(True)
             await asyncio.sleep(600)
         yield AgentText("there")
 
     script(answer)
     await stage.restart(runs=PATIENT)
     thread_id, _ = await ask(await stage.connect(), "go")
-    await logged(stage, thread_id, "tool.finished")
+    await until(lambda: holding)
     holds.clear()
     await stage.restart()
     assert (await ended(stage, thread_id))[-1]["data"]["error"]["kind"] == "journal_mismatch"

@@ -1,0 +1,150 @@
+"""Tools of MCP servers as tools of the gateway: what is offered, what may be repeated, what a result says."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from mcp_types import (
+    AudioContent,
+    CallToolResult,
+    EmbeddedResource,
+    ImageContent,
+    ResourceLink,
+    TextContent,
+    TextResourceContents,
+    Tool,
+)
+
+from gateway.agent_settings import McpSettings
+from gateway.agents.parts import AgentParts
+from gateway.agents.port import Json, StepFailed
+from gateway.agents.tools.arguments import schema_problem
+from gateway.agents.tools.mcp_http import http_transport
+from gateway.agents.tools.mcp_process import Ended, environment, process_transport
+from gateway.agents.tools.mcp_server import McpServer, Transport
+from gateway.agents.tools.port import Schema, ToolContext
+from protocol.canonical import canonical
+from protocol.limits import KIB
+
+DESCRIPTION_CHARS: Final = 4 * KIB
+SCHEMA_CHARS: Final = 64 * KIB
+NAME_CHARS: Final = 128
+"""Of one tool; what goes beyond is cut, or the tool is left out."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class McpTool:
+    """`gateway.agents.tools.port.Tool`, carried out by a server."""
+
+    name: str
+    description: str
+    parameters: Schema
+    is_repeatable: bool
+    requires_approval: bool
+    server: McpServer
+
+    async def call(self, arguments: dict[str, Json], context: ToolContext) -> Json:
+        return content_of(await self.server.call(self.name[len(self.server.name) + 1 :], arguments))
+
+
+def create(settings: McpSettings, parts: AgentParts) -> "McpSource":
+    """The source of one table; nothing is started yet."""
+    return McpSource(settings, parts)
+
+
+class McpSource:
+    """`gateway.agents.tools.port.ToolSource`: the tools of one `[[agents.mcp]]` table."""
+
+    def __init__(self, settings: McpSettings, parts: AgentParts) -> None:
+        self.name = settings.name
+        self._settings = settings
+        self._parts = parts
+        self._secrets: dict[str, str] = {}
+        self._server = McpServer(settings.name, self._transport)
+
+    async def start(self) -> None:
+        """Resolve its secrets and begin to connect. Raises AgentFailure (`missing_secret`)."""
+        given = self._settings.env if self._settings.command else self._settings.headers
+        for name, reference in given.items():
+            self._secrets[name] = await asyncio.to_thread(self._parts.secret, reference)
+        self._server.start()
+
+    async def stop(self) -> None:
+        """End the server. Idempotent."""
+        await self._server.stop()
+
+    async def offered(self) -> list[Json]:
+        """Its tools, as the journal keeps them. Raises StepFailed."""
+        listed = await self._server.tools()
+        return [record for one in listed if (record := self._record(one)) is not None]
+
+    def recorded(self, record: Mapping[str, Any]) -> McpTool:
+        """The tool of such a record."""
+        return McpTool(**record, server=self._server)
+
+    def _transport(self, ended: Ended) -> Transport:
+        if self._settings.url is not None:
+            return http_transport(self._settings.url, self._secrets)
+        env = environment(self._secrets, os.environ)
+        return process_transport(self._settings.command, env, self._parts.directory, ended)
+
+    def _record(self, offered: Tool) -> Json:
+        problem = _problem(offered)
+        if problem is not None:
+            log.warning("MCP tool left out", action="mcp.tool_refused", server=self.name, reason=problem)
+            return None
+        hints = offered.annotations
+        says_so = hints is not None and bool(hints.idempotent_hint or hints.read_only_hint)
+        needs = self._settings.requires_approval
+        return {
+            "name": f"{self.name}.{offered.name}",
+            "description": (offered.description or offered.title or "")[:DESCRIPTION_CHARS],
+            "parameters": offered.input_schema,
+            "is_repeatable": says_so or offered.name in self._settings.idempotent,
+            "requires_approval": needs == "all" or offered.name in needs,
+        }
+
+
+def content_of(result: CallToolResult) -> Json:
+    """What a result says: its structured content, else its texts, with what cannot be read described.
+
+    Raises StepFailed when it says that the call failed.
+    """
+    text = "\n".join(_part(block) for block in result.content)
+    if result.is_error:
+        raise StepFailed(text or "The tool failed and did not say why.")
+    return text if result.structured_content is None else result.structured_content
+
+
+def _part(block: object) -> str:
+    match block:
+        case TextContent(text=text):
+            return text
+        case ImageContent(mime_type=kind, data=data) | AudioContent(mime_type=kind, data=data):
+            return f"[{kind}, {len(data) * 3 // 4} bytes, not shown]"
+        case ResourceLink(uri=uri, name=name):
+            return f"[{name}: {uri}]"
+        case EmbeddedResource(resource=TextResourceContents(text=text)):
+            return text
+        case EmbeddedResource(resource=resource):
+            return f"[{resource.uri}, not shown]"
+    return "[content of an unknown sort]"
+
+
+def _problem(offered: Tool) -> str | None:
+    """Why a tool cannot be offered to agents; None when it can."""
+    if not offered.name.isascii() or not offered.name.isprintable() or len(offered.name) > NAME_CHARS:
+        return "its name is not plain ASCII, or too long"
+    try:
+        size = len(canonical(offered.input_schema))
+    except (ValueError, RecursionError):
+        return f"the schema of {offered.name} is not JSON"
+    if size > SCHEMA_CHARS:
+        return f"the schema of {offered.name} is too large"
+    problem = schema_problem(offered.input_schema)
+    return f"the schema of {offered.name} is none: {problem}" if problem else None

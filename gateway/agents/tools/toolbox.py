@@ -1,0 +1,164 @@
+"""Which tools an agent has, by its settings: built-in ones and those of its MCP servers."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Final
+
+from gateway.agent_settings import McpSettings, ToolSettings
+from gateway.agents.parts import AgentParts
+from gateway.agents.port import AgentFailure, Journal, Json, Step, StepFailed, perform
+from gateway.agents.tools.calculator import Calculator
+from gateway.agents.tools.clock import Clock
+from gateway.agents.tools.http_fetch import HttpFetch
+from gateway.agents.tools.port import Schema, Tool, ToolContext, ToolSource
+from gateway.agents.tools.thread_search import ThreadSearch
+
+_MCP: Final = "gateway.agents.tools.mcp_tools"
+"""Imported when an agent has MCP servers, and not before: the package behind it takes a second."""
+_ANYTHING: Final[Schema] = {"type": "object"}
+
+
+@dataclass(frozen=True, slots=True)
+class Toolset(Mapping[str, Tool]):
+    """The tools an agent has in one attempt, by name. `missing`: servers whose tools are not known, and why."""
+
+    known: Mapping[str, Tool]
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Tool:
+        return self.known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.known)
+
+    def __len__(self) -> int:
+        return len(self.known)
+
+    def named(self, name: str) -> Tool:
+        """The tool of that name; for a name that nobody has, one whose every call fails and says why."""
+        if name in self.known:
+            return self.known[name]
+        for server, reason in self.missing.items():
+            if name.startswith(f"{server}."):
+                return AbsentTool(name, reason)
+        return AbsentTool(
+            name, f"There is no tool {name!r}. There are: {', '.join(sorted(self.known)) or 'none'}."
+        )
+
+
+class AbsentTool:
+    """`gateway.agents.tools.port.Tool` for a name behind which there is none."""
+
+    description: Final = ""
+    parameters: Final = _ANYTHING
+    is_repeatable: Final = True
+    requires_approval: Final = False
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self._reason = reason
+
+    async def call(self, arguments: dict[str, Json], context: ToolContext) -> Json:
+        raise StepFailed(self._reason)
+
+
+class Toolbox:
+    """The tools of one agent, and what they need to live: `start` before the first run, `stop` after the last."""
+
+    def __init__(
+        self, built_in: Mapping[str, Tool], servers: Sequence[McpSettings], parts: AgentParts
+    ) -> None:
+        self._built_in = built_in
+        self._servers = servers
+        self._parts = parts
+        self._sources: dict[str, ToolSource] = {}
+
+    @classmethod
+    def of(cls, settings: ToolSettings, parts: AgentParts) -> "Toolbox":
+        """What the settings say. Raises AgentFailure (`bad_configuration`) when that cannot be."""
+        wrong = set(settings.requires_approval) - set(settings.tools)
+        if wrong:
+            raise _refusal(settings, f"requires_approval names {_listed(wrong)}, which is not in tools")
+        names = [one.name for one in settings.mcp]
+        if len(set(names)) < len(names):
+            raise _refusal(settings, "two MCP servers have the same name")
+        return cls({name: _built_in(name, settings) for name in settings.tools}, settings.mcp, parts)
+
+    async def start(self) -> None:
+        """Begin to connect; waits for nothing outside the process. Raises AgentFailure (`missing_secret`)."""
+        if not self._servers:
+            return
+        create = (await asyncio.to_thread(import_module, _MCP)).create
+        self._sources = {one.name: create(one, self._parts) for one in self._servers}
+        for source in self._sources.values():
+            await source.start()
+
+    async def stop(self) -> None:
+        """End whatever was started, programs with their whole process groups. Idempotent."""
+        await asyncio.gather(*(source.stop() for source in self._sources.values()))
+
+    async def tools(self, journal: Journal | None = None) -> Toolset:
+        """The tools there are now. With the journal of a run, the same ones in each of its attempts, and in a replay.
+
+        A server that cannot be reached holds nothing up for longer than a start may take, and is named in `missing`.
+        Raises what the journal raises.
+        """
+        if not self._servers:
+            return Toolset(dict(self._built_in))
+        if journal is None:
+            offered = await self._offered()
+        else:
+            step = Step("tools", "note", "tools", {"servers": sorted(self._sources)}, repeatable=True)
+            offered = (await perform(journal, step, self._offered)).result
+        return self._restored(offered)
+
+    async def _offered(self) -> Json:
+        """What each server offers: `{"SERVER": {"tools": […]} | {"missing": REASON}}`."""
+        told = await asyncio.gather(*(_offer(source) for source in self._sources.values()))
+        return dict(zip(self._sources, told, strict=True))
+
+    def _restored(self, offered: Mapping[str, Any]) -> Toolset:
+        known = dict(self._built_in)
+        missing: dict[str, str] = {}
+        for name, source in self._sources.items():
+            offer = offered.get(name, {"missing": "it was not there when the run began"})
+            known |= {record["name"]: source.recorded(record) for record in offer.get("tools", ())}
+            if "missing" in offer:
+                missing[name] = offer["missing"]
+        return Toolset(known, missing)
+
+
+async def _offer(source: ToolSource) -> Json:
+    try:
+        return {"tools": await source.offered()}
+    except StepFailed as failure:
+        return {"missing": str(failure)}
+
+
+def _fetch(settings: ToolSettings, requires_approval: bool) -> Tool:
+    return HttpFetch(settings.fetch, requires_approval)
+
+
+_BUILT_IN: Final[Mapping[str, Callable[[ToolSettings, bool], Tool]]] = {
+    "calculator": lambda settings, requires_approval: Calculator(requires_approval),
+    "clock": lambda settings, requires_approval: Clock(requires_approval),
+    "http_fetch": _fetch,
+    "thread_search": lambda settings, requires_approval: ThreadSearch(requires_approval),
+}
+
+
+def _built_in(name: str, settings: ToolSettings) -> Tool:
+    make = _BUILT_IN.get(name)
+    if make is None:
+        raise _refusal(settings, f"there is no built-in tool {name!r}; there are {_listed(_BUILT_IN)}")
+    return make(settings, name in settings.requires_approval)
+
+
+def _refusal(settings: ToolSettings, problem: str) -> AgentFailure:
+    return AgentFailure("bad_configuration", f"Agent {settings.id}: {problem}")
+
+
+def _listed(names: "set[str] | Mapping[str, object]") -> str:
+    return ", ".join(sorted(names))
