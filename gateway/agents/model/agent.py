@@ -1,7 +1,7 @@
 """The agent of kind="model": an attempt from the messages to the last word, over the journal.
 
-The loop of model and tools is ours and short: steering, approvals and the journal are in its middle, and a general
-loop costs several milliseconds of processor time per run (docs/agents/model.md).
+The loop of model and tools is ours and short: steering, approvals and the journal are in its middle, and the library's
+own costs several milliseconds of processor time per run (docs/decisions/0007-the-model-loop-is-ours.md).
 """
 
 import asyncio
