@@ -1,6 +1,7 @@
 """The AsyncAPI 3.0 document: the WebSocket, its messages, and who says what to whom.
 
-The document speaks for the gateway: it *receives* requests, each with its reply, and *sends* notifications.
+The document speaks for the gateway: it *receives* requests, each with its reply, and *sends* notifications. Of agent
+processes it *sends* requests, and *receives* what they tell.
 Payloads are the definitions of `bundle.py`.
 """
 
@@ -10,6 +11,8 @@ from protocol import limits
 from protocol.bundle import VERSION, Schema, bundle, ref, relocated
 from protocol.events import NOTIFICATIONS
 from protocol.methods import METHODS
+from protocol.records import Record
+from protocol.workers import WORKER_NOTICES, WORKER_OUTPUTS, WORKER_REQUESTS
 
 _SCHEMAS = "#/components/schemas/"
 _MESSAGES = "#/components/messages/"
@@ -20,8 +23,13 @@ def asyncapi() -> Schema:
     """The whole document."""
     schemas = bundle()
     messages = [
-        *(f"{side}.{name}" for name in ("hello", *METHODS) for side in ("request", "response")),
-        *(f"notification.{name}" for name in NOTIFICATIONS),
+        *(
+            f"{side}.{name}"
+            for name in ("hello", *METHODS, *WORKER_REQUESTS)
+            for side in ("request", "response")
+        ),
+        *(f"notification.{name}" for name in (*NOTIFICATIONS, *WORKER_NOTICES)),
+        *(f"output.{name}" for name in WORKER_OUTPUTS),
         "error",
     ]
     return {
@@ -88,14 +96,26 @@ def _operations() -> Schema:
             "x-scope": method.scope.value,
             "x-mutating": method.mutating,
         }
-    for name, model in NOTIFICATIONS.items():
-        operations[f"notify.{name}"] = {
-            "action": "send",
-            "channel": {"$ref": _CHANNEL},
-            "summary": (model.__doc__ or name).split("\n")[0],
-            "messages": [_message_of_channel(f"notification.{name}")],
-        }
+    for name, model in {**NOTIFICATIONS, **WORKER_NOTICES}.items():
+        operations[f"notify.{name}"] = _notification("send", f"notification.{name}", model)
+    for name, (params, _) in WORKER_REQUESTS.items():
+        operations[name] = {**_request(name, _first_line(params)), "action": "send"}
+    for name, model in WORKER_OUTPUTS.items():
+        operations[name] = _notification("receive", f"output.{name}", model)
     return operations
+
+
+def _notification(action: str, message: str, model: type[Record]) -> Schema:
+    return {
+        "action": action,
+        "channel": {"$ref": _CHANNEL},
+        "summary": _first_line(model),
+        "messages": [_message_of_channel(message)],
+    }
+
+
+def _first_line(model: type[Record]) -> str:
+    return (model.__doc__ or model.__name__).split("\n")[0]
 
 
 def _request(name: str, summary: str) -> Schema:
@@ -118,7 +138,7 @@ def _message(name: str) -> dict[str, Any]:
         "contentType": "application/json",
         "payload": ref(schema, _SCHEMAS),
     }
-    if not name.startswith("notification."):
+    if not name.startswith(("notification.", "output.")):
         message["correlationId"] = {
             "location": "$message.payload#/id",
             "description": "A response carries the id of its request.",

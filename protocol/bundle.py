@@ -21,6 +21,7 @@ from protocol.frames import ID_CHARS_MAX, INTEGER_MAX
 from protocol.methods import METHODS
 from protocol.records import Record
 from protocol.requests import BlobResult, HelloParams, HelloResult
+from protocol.workers import WORKER_NOTICES, WORKER_OUTPUTS, WORKER_REQUESTS
 
 Schema = dict[str, Any]
 
@@ -55,6 +56,13 @@ def bundle() -> Schema:
                 "summary": method.summary,
             }
             for name, method in METHODS.items()
+        },
+        "x-agent-processes": {
+            "requests": {
+                name: {"params": ref(params.__name__), "result": ref(result.__name__)}
+                for name, (params, result) in WORKER_REQUESTS.items()
+            },
+            "outputs": {name: ref(model.__name__) for name, model in WORKER_OUTPUTS.items()},
         },
         "x-events": {
             kind.value: ref(EVENT_DATA[kind].__name__) if kind in EVENT_DATA else None for kind in EventKind
@@ -117,10 +125,17 @@ def references(value: Any) -> list[str]:
 
 def records() -> dict[str, Schema]:
     """Every record: params, results, notifications, event data and what they are made of, by class name."""
-    incoming: set[type[Record]] = {HelloParams, *(method.params for method in METHODS.values())}
+    incoming: set[type[Record]] = {
+        HelloParams,
+        *(method.params for method in METHODS.values()),
+        *(result for _, result in WORKER_REQUESTS.values()),
+        *WORKER_OUTPUTS.values(),
+    }
     outgoing: set[type[Record]] = {
         HelloResult,
         BlobResult,
+        *(params for params, _ in WORKER_REQUESTS.values()),
+        *WORKER_NOTICES.values(),
         *(method.result for method in METHODS.values()),
         *NOTIFICATIONS.values(),
         *EVENT_DATA.values(),
@@ -242,7 +257,7 @@ def _frames() -> dict[str, Schema]:
     calls: dict[str, tuple[type[Record], type[Record]]] = {"hello": (HelloParams, HelloResult)}
     calls |= {name: (method.params, method.result) for name, method in METHODS.items()}
     frames: dict[str, Schema] = {}
-    for name, (params, result) in calls.items():
+    for name, (params, result) in (calls | dict(WORKER_REQUESTS)).items():
         members: Schema = {"jsonrpc": {"const": "2.0"}, "id": ref("RequestId"), "method": {"const": name}}
         members["params"] = ref(params.__name__)
         # JSON-RPC lets params be left out; that fits only where nothing is required.
@@ -254,15 +269,25 @@ def _frames() -> dict[str, Schema]:
             f"Answers {name}.",
             {"jsonrpc": {"const": "2.0"}, "id": ref("RequestId"), "result": ref(result.__name__)},
         )
-    for name, model in NOTIFICATIONS.items():
-        frames[f"notification.{name}"] = _object(
+    told = {f"notification.{name}": model for name, model in {**NOTIFICATIONS, **WORKER_NOTICES}.items()}
+    outputs = {f"output.{name}": model for name, model in WORKER_OUTPUTS.items()}
+    for frame, model in (told | outputs).items():
+        name = frame.partition(".")[2]
+        frames[frame] = _object(
             f"Notifies: {name}.",
             {"jsonrpc": {"const": "2.0"}, "method": {"const": name}, "params": ref(model.__name__)},
         )
-    frames["ClientFrame"] = {"anyOf": [ref(f"request.{name}") for name in calls]}
+    frames["ClientFrame"] = {
+        "anyOf": [
+            *(ref(f"request.{name}") for name in calls),
+            *(ref(f"response.{name}") for name in WORKER_REQUESTS),
+            *map(ref, outputs),
+        ]
+    }
     frames["ServerFrame"] = {
         "anyOf": [
-            *(ref(f"notification.{name}") for name in NOTIFICATIONS),
+            *map(ref, told),
+            *(ref(f"request.{name}") for name in WORKER_REQUESTS),
             ref("ResultFrame"),
             ref("ErrorFrame"),
         ]

@@ -40,8 +40,15 @@ def snapshot(bundle: Schema) -> Schema:
         for name, frame in defs.items()
         if name.startswith("notification.")
     }
+    processes = bundle["x-agent-processes"]
+    received += [*processes["outputs"].values(), *(row["result"] for row in processes["requests"].values())]
+    sent += [row["params"] for row in processes["requests"].values()]
     return {
         "methods": methods,
+        "worker_requests": {
+            name: _fields(_target(row["params"], defs)) for name, row in processes["requests"].items()
+        },
+        "worker_outputs": {name: _fields(_target(row, defs)) for name, row in processes["outputs"].items()},
         "hello": {"params": _fields(defs["HelloParams"]), "result": _fields(defs["HelloResult"])},
         "events": {
             kind: _fields(_target(row, defs)) if row else {} for kind, row in bundle["x-events"].items()
@@ -60,6 +67,8 @@ def breaches(promised: Schema, offered: Schema) -> list[str]:
         *_gone("method", promised["methods"], offered["methods"]),
         *_gone("event kind", promised["events"], offered["events"]),
         *_gone("notification", promised["notifications"], offered["notifications"]),
+        *_gone("request of agent processes", promised.get("worker_requests", {}), offered["worker_requests"]),
+        *_gone("output of agent processes", promised.get("worker_outputs", {}), offered["worker_outputs"]),
         *_changed("error kind", promised["error_kinds"], offered["error_kinds"]),
         *_changed("close code", promised["close_codes"], offered["close_codes"]),
         *_call("hello", promised["hello"], offered["hello"]),
@@ -68,13 +77,21 @@ def breaches(promised: Schema, offered: Schema) -> list[str]:
         before, after = promised["methods"][name], offered["methods"][name]
         found += _call(name, before, after)
         found += [f"{name}: `{key}` changed" for key in ("scope", "mutating") if before[key] != after[key]]
-    for group in ("events", "notifications", "sent_records"):
-        for name in sorted(promised[group].keys() & offered[group].keys()):
-            found += _compare(name, promised[group][name], offered[group][name], is_received=False)
-    group = "received_records"
-    for name in sorted(promised[group].keys() & offered[group].keys()):
-        found += _compare(name, promised[group][name], offered[group][name], is_received=True)
+    for group in ("events", "notifications", "worker_requests", "sent_records"):
+        found += _group(group, promised, offered, is_received=False)
+    for group in ("worker_outputs", "received_records"):
+        found += _group(group, promised, offered, is_received=True)
     return found
+
+
+def _group(group: str, promised: Schema, offered: Schema, *, is_received: bool) -> list[str]:
+    before, after = promised.get(group, {}), offered.get(group, {})
+    both = sorted(before.keys() & after.keys())
+    return [
+        breach
+        for name in both
+        for breach in _compare(name, before[name], after[name], is_received=is_received)
+    ]
 
 
 def _records(tops: list[Schema], defs: Mapping[str, Schema]) -> Schema:

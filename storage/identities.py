@@ -65,7 +65,7 @@ def _create(tx: Transaction, act: Act, new: NewToken) -> RawJson:
             _SQL.insert_principal,
             id=new.principal_id,
             org_id=act.org_id,
-            kind=ActorKind.USER.value,
+            kind=(ActorKind.AGENT if new.agent_id is not None else ActorKind.USER).value,
             name=name,
             role=new.role.value,
             now=act.at_ms,
@@ -82,9 +82,10 @@ def _create(tx: Transaction, act: Act, new: NewToken) -> RawJson:
             expires_at=new.expires_at_ms,
             agent_id=new.agent_id,
         )
-        audit_log.append(
-            tx, act, "token.create", {"token_id": new.id}, detail={"role": new.role.value, "name": name}
-        )
+        detail = {"role": new.role.value, "name": name}
+        if new.agent_id is not None:
+            detail["agent_id"] = new.agent_id
+        audit_log.append(tx, act, "token.create", {"token_id": new.id}, detail=detail)
         return TokenResult(token=_token(_find(tx, act.org_id, new.id)))
 
     return once(tx, act, effect)

@@ -272,12 +272,16 @@ class Stage:
 
     async def connect_slow(self, token: str | None = None) -> Wire:
         """A connection with small buffers: pause its transport, and soon the gateway's frames wait."""
+        return await self.connect(token, sock=await self.narrow_socket())
+
+    async def narrow_socket(self) -> socket.socket:
+        """A connected socket with small buffers."""
         host, port = self.url.removeprefix("http://").split(":")
         narrow = socket.socket()
         narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         narrow.setblocking(False)
         await asyncio.get_running_loop().sock_connect(narrow, (host, int(port)))
-        return await self.connect(token, sock=narrow)
+        return narrow
 
     def http(self, token: str | None = "", **options: Any) -> httpx.AsyncClient:
         """An HTTP client, as the owner unless told; None sends no credential."""

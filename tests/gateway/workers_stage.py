@@ -1,18 +1,10 @@
-"""A gateway with an agent of kind remote, and its workers: raw ones that a test writes frame by frame, and real ones.
+"""A gateway with an agent of kind remote, and workers that a test writes frame by frame: they know nothing else."""
 
-`RawWorker` knows frames alone; `serving` runs the client's `Agent` in this process.
-"""
-
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from gateway_stage import PATIENCE_S, Frame, Stage, Wire, eventually, until, words
-from threadgate_client import Agent
-from threadgate_client.executions import Handler
+from gateway_stage import PATIENCE_S, Frame, Stage, Wire, eventually, words
 
 from gateway.agent_settings import RemoteSettings
 from protocol.records import Role
@@ -101,25 +93,6 @@ class RemoteStage(Stage):
         hello = {"role": "agent", "worker": {"concurrent": concurrent}, "client": {"name": name}}
         await wire.say_hello(self.secret, **hello)
         return RawWorker(wire)
-
-    def agent(self, handler: Handler, **options: Any) -> Agent:
-        """A worker of the client's, not started."""
-        made = Agent(self.url, token=self.secret, **options)
-        made.on_run(handler)
-        return made
-
-    @asynccontextmanager
-    async def serving(self, handler: Handler, **options: Any) -> AsyncIterator[Agent]:
-        """A worker of the client's, connected."""
-        agent = self.agent(handler, **options)
-        task = asyncio.create_task(agent.run())
-        try:
-            await until(lambda: agent.is_connected or task.done())
-            yield agent
-        finally:
-            agent.stop()
-            async with asyncio.timeout(PATIENCE_S):
-                await task
 
     async def ask(self, wire: Wire, text: str, thread_id: str | None = None, **params: Any) -> Frame:
         """Send a message; what it was answered with."""

@@ -61,6 +61,15 @@ def test_each_notification_is_sent(name: str) -> None:
     assert operation["summary"]
 
 
+def test_the_gateway_asks_agent_processes_and_hears_them() -> None:
+    operations = DOCUMENT["operations"]
+
+    assert [operations[name]["action"] for name in ("run.execute", "run.output")] == ["send", "receive"]
+    assert operations["run.execute"]["reply"]["messages"][0]["$ref"].endswith("/response.run.execute")
+    assert operations["notify.run.cancel"]["action"] == "send"
+    assert operations["run.cancel"]["action"] == "receive", "the method of clients is another thing"
+
+
 def test_the_credential_is_not_in_the_url() -> None:
     (security,) = DOCUMENT["servers"]["gateway"]["security"]
 

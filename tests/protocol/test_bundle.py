@@ -16,6 +16,7 @@ from protocol.events import EVENT_DATA, NOTIFICATIONS, EventKind
 from protocol.frames import RawJson
 from protocol.methods import METHODS, params_of
 from protocol.records import Actor, ActorKind, Message, TextPart
+from protocol.workers import PastMessage, RunExecuteParams
 
 BUNDLE = bundle()
 AT = "2025-11-21T09:30:00.123Z"
@@ -59,6 +60,36 @@ def test_the_whole_table_is_in_it() -> None:
     assert BUNDLE["x-error-kinds"].keys() == {kind.value for kind in ErrorKind}
     assert BUNDLE["x-close-codes"].keys() == {str(code.value) for code in CloseCode}
     assert BUNDLE["version"] == "1.0"
+
+
+def test_frames_of_agent_processes_fit() -> None:
+    run = {"run_id": "run_1", "fence": 1}
+    output = {
+        "jsonrpc": "2.0",
+        "method": "run.output",
+        "params": {**run, "index": 0, "type": "text", "text": "a"},
+    }
+    wrong = {**output, "params": {**output["params"], "type": "dance"}}
+    taken = {"jsonrpc": "2.0", "id": 1, "result": {}}
+    cancel = {"jsonrpc": "2.0", "method": "run.cancel", "params": {**run, "reason": "enough"}}
+    execute = RunExecuteParams(
+        run_id="run_1",
+        thread_id="thr_1",
+        agent_id="crew",
+        attempt=1,
+        fence=1,
+        thread_title="",
+        origin="a client",
+        requested_by="usr_1",
+        text="hi",
+        history=[PastMessage(role="user", text="before")],
+        beat_s=15.0,
+    )
+    asked = json.loads(frames.encode_request(1, "run.execute", execute))
+
+    assert [errors_of("ClientFrame", frame) for frame in (output, taken)] == [[], []]
+    assert [errors_of("ServerFrame", frame) for frame in (cancel, asked)] == [[], []]
+    assert errors_of("ClientFrame", wrong) != []
 
 
 def test_the_hash_is_that_of_the_content() -> None:

@@ -234,6 +234,6 @@ def _usage(input_tokens: int, output_tokens: int, cost_microusd: int) -> dict[st
 
 
 def _digest(value: Json) -> str:
-    """What a decision is bound to: SHA-256 of the canonical JSON (protocol §14)."""
+    """What a decision is bound to: SHA-256 of the canonical JSON (protocol §13)."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

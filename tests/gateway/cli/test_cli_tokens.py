@@ -43,3 +43,39 @@ def test_a_viewer_reads_and_does_not_speak(running: Cli) -> None:
     (secret,) = running.lines("token", "create", "--role", "viewer")
     running.lines("threads", "--token", secret)
     assert "message.send" in running.refused("send", "hello", "--token", secret)
+
+
+AGENTS = '[{"id": "demo"}, {"id": "crew", "kind": "remote"}]'
+
+
+def _token_of_an_agent(cli: Cli) -> None:
+    (secret,) = cli.lines("token", "create", "--role", "agent", "--agent", "crew", "--name", "workers")
+    assert secret.startswith("tgate_")
+    (found,) = [token for token in cli.json("token", "list") if token["name"] == "workers"]
+    assert (found["role"], found["agent_id"]) == ("agent", "crew")
+
+
+def test_a_token_of_an_agent_while_the_gateway_is_stopped(cli: Cli) -> None:
+    cli.variables["THREADGATE_AGENTS"] = AGENTS
+    _token_of_an_agent(cli)
+
+
+def test_a_token_of_an_agent_while_the_gateway_runs(cli: Cli) -> None:
+    cli.variables["THREADGATE_AGENTS"] = AGENTS
+    with cli.serving():
+        _token_of_an_agent(cli)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--role", "agent"], "one of: crew"),
+        (["--role", "agent", "--agent", "demo"], "no agent demo of kind remote"),
+        (["--role", "agent", "--agent", "nobody"], "no agent nobody of kind remote"),
+        (["--role", "viewer", "--agent", "crew"], "--role agent only"),
+    ],
+)
+def test_an_agent_is_named_for_agents_alone(cli: Cli, given: list[str], said: str) -> None:
+    cli.variables["THREADGATE_AGENTS"] = AGENTS
+    assert said in cli.refused("token", "create", *given)
+    assert not cli.data_dir.exists(), "nothing was made"
