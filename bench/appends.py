@@ -9,9 +9,9 @@ from typing import Any
 from bench.machine import latency_ms
 from protocol.events import EventKind
 from protocol.records import Actor, ActorKind, Origin
+from storage import thread_rows
 from storage.engine import Transaction
 from storage.event_log import Fact, Tail, append
-from storage.messages import find_thread
 from storage.store import Store
 from storage.values import DEFAULT_ORG, Act, NewThread
 
@@ -49,4 +49,4 @@ async def _producers(count: int) -> dict[str, Any]:
 
 def _append(tx: Transaction, thread_id: str) -> None:
     fact = Fact(EventKind.THREAD_UPDATED, {"title": "x" * 100}, _ACTOR)
-    append(tx, Tail.of(find_thread(tx, DEFAULT_ORG, thread_id)), 1, [fact])
+    append(tx, Tail.of(thread_rows.find(tx, DEFAULT_ORG, thread_id)), 1, [fact])

@@ -228,6 +228,30 @@ class LoadClient(asyncio.Protocol):
         self._transport.write(head + b"\0\0\0\0" + payload)
 
 
+class Watcher:
+    """Waits for kinds of notifications on one connection; a run that fails fails whoever waits."""
+
+    def __init__(self, client: LoadClient) -> None:
+        self._waiting: dict[str, asyncio.Future[float]] = {}
+        client.on_frame = self._take
+
+    def expect(self, what: str) -> "asyncio.Future[float]":
+        """When the next one arrives (seconds of `time.perf_counter`): `delta`, or the kind of an event."""
+        future = self._waiting[what] = asyncio.get_running_loop().create_future()
+        return future
+
+    def _take(self, frame: bytes) -> None:
+        note = json.loads(frame)
+        what = note["params"]["kind"] if note["method"] == "event" else note["method"]
+        if what == "run.failed":
+            for waiting in self._waiting.values():
+                waiting.set_exception(RuntimeError(f"a run failed: {note['params']['data']}"))
+            self._waiting.clear()
+        future = self._waiting.pop(what, None)
+        if future is not None and not future.done():
+            future.set_result(time.perf_counter())
+
+
 def text_message(text: str, **more: Any) -> dict[str, Any]:
     """Params of a message.send."""
     return {"content": [{"type": "text", "text": text}], **more}

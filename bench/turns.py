@@ -1,12 +1,11 @@
 """A whole turn with the demo agent: send → first delta → final message, and turns per second under load."""
 
 import asyncio
-import json
 import time
 from typing import Any
 
 from bench.machine import latency_ms
-from bench.peer import GatewayProcess, LoadClient, text_message
+from bench.peer import GatewayProcess, LoadClient, Watcher, text_message
 
 TURNS = 300
 LOAD_CLIENTS = 64
@@ -19,31 +18,12 @@ async def run() -> dict[str, Any]:
         return {"turn_alone": await _alone(gateway), "turns_64_clients": await _loaded(gateway)}
 
 
-class _Watcher:
-    """Waits for kinds of notifications on one connection."""
-
-    def __init__(self, client: LoadClient) -> None:
-        self._waiting: dict[str, asyncio.Future[float]] = {}
-        client.on_frame = self._take
-
-    def expect(self, what: str) -> "asyncio.Future[float]":
-        future = self._waiting[what] = asyncio.get_running_loop().create_future()
-        return future
-
-    def _take(self, frame: bytes) -> None:
-        note = json.loads(frame)
-        what = note["params"]["kind"] if note["method"] == "event" else note["method"]
-        future = self._waiting.pop(what, None)
-        if future is not None and not future.done():
-            future.set_result(time.perf_counter())
-
-
 async def _alone(gateway: GatewayProcess) -> dict[str, Any]:
     client = await LoadClient.connect(gateway)
     made = await client.request("thread.create", {})
     thread_id = made["thread"]["id"]
     await client.request("thread.subscribe", {"thread_id": thread_id})
-    watcher = _Watcher(client)
+    watcher = Watcher(client)
     first, final = [], []
     for _ in range(TURNS):
         delta, done = watcher.expect("delta"), watcher.expect("run.completed")
@@ -65,7 +45,7 @@ async def _loaded(gateway: GatewayProcess) -> dict[str, Any]:
         made = await client.request("thread.create", {})
         thread_id = made["thread"]["id"]
         await client.request("thread.subscribe", {"thread_id": thread_id})
-        watcher = _Watcher(client)
+        watcher = Watcher(client)
         while time.perf_counter() < stop_at:
             done = watcher.expect("run.completed")
             await client.request("message.send", text_message("say hello", thread_id=thread_id))

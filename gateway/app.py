@@ -51,6 +51,7 @@ from gateway.services.composing import Composer
 from gateway.services.conversations import Conversations
 from gateway.services.delivery import Deliveries
 from gateway.services.endings import Endings
+from gateway.services.handovers import Handovers
 from gateway.services.health import ChannelHealth
 from gateway.services.intake import Intake
 from gateway.services.leases import Leases
@@ -62,6 +63,7 @@ from gateway.services.replay import Replays
 from gateway.services.routing import Routing
 from gateway.services.run_doctor import RunDoctor
 from gateway.services.scheduler import Capacity, Scheduler
+from gateway.services.stopping import Stops
 from gateway.services.tokens import Tokens
 from gateway.services.turn import Turns
 from gateway.services.vault import AccountVault, VaultCipher
@@ -154,7 +156,9 @@ class Gateway:
             leases.owner,
             clock,
         )
-        self.reloading = Reloading(settings, self._agents, self._routing.replace, store.audit, clock)
+        self.reloading = Reloading(
+            settings, self._agents, self._routing.replace, self._breakers.forget, store.audit, clock
+        )
         self._intakes = [(adapter, self._intake(channel, adapter, composer)) for channel, adapter in adapters]
         context = self._edge(identity, composer, local_secret)
         self._server = Server(context, settings, self._missing)
@@ -246,7 +250,8 @@ class Gateway:
         )
         pace = Pace(channel.messages_per_minute)
         buttons = Buttons(self._approvals, adapter, frozenset(channel.approvers))
-        return Intake(adapter, self._store.inbox, composer, self._clock, policy, pace, buttons)
+        stops = Stops(self._store.inbox, self._store.threads, self._hub, composer)
+        return Intake(adapter, self._store.inbox, composer, self._clock, policy, pace, buttons, stops)
 
     def _make_scheduler(self, leases: Leases, composer: Composer) -> Scheduler:
         store, clock, settings = self._store, self._clock, self._settings
@@ -294,11 +299,15 @@ class Gateway:
             default_agent_id=agents.default_id,
             started_at=to_instant(clock.now_ms()),
         )
+        handovers = Handovers(
+            store.handovers, store.threads, agents, self._channels, self._hub, composer, clock
+        )
         conversations = Conversations(
             store.threads,
             store.runs,
             agents,
             self._routing,
+            handovers,
             self._hub,
             composer,
             clock,
@@ -307,7 +316,7 @@ class Gateway:
         )
         tokens = Tokens(store.identities, clock)
         table = handlers.table(
-            Conversational(store.threads, store.runs, conversations, agents),
+            Conversational(store.threads, store.runs, conversations, handovers, agents),
             Deciding(store.approvals, self._approvals),
             Operational(
                 info,

@@ -60,6 +60,7 @@ from protocol.requests import (
     RunStepResult,
     RunStepsResult,
     ServerInfoResult,
+    ThreadAssignParams,
     ThreadChangeParams,
     ThreadCreateParams,
     ThreadHistoryParams,
@@ -107,6 +108,13 @@ _ROWS: Final = (
     Method("thread.list", ThreadListParams, ThreadListResult, Scope.THREAD_READ, "Page through threads"),
     Method(
         "thread.update", ThreadUpdateParams, ThreadResult, Scope.THREAD_WRITE, "Rename, or change the agent"
+    ),
+    Method(
+        "thread.assign",
+        ThreadAssignParams,
+        ThreadResult,
+        Scope.THREAD_WRITE,
+        "Take a thread over, hand it to somebody, give it back",
     ),
     Method("thread.archive", ThreadChangeParams, ThreadResult, Scope.THREAD_WRITE, "Put a thread away"),
     Method(

@@ -14,7 +14,7 @@ from storage.event_log import Fact, Tail, append, message_fact
 from storage.idempotency import once
 from storage.queries import Queries
 from storage.texts import to_text
-from storage.values import Act, Notice, Outbound
+from storage.values import Act, Ending, Notice, Outbound
 
 _SQL = Queries("threads")
 
@@ -26,9 +26,16 @@ class Handovers:
         self._engine = engine
 
     async def assign(
-        self, act: Act, thread_id: str, assignee: Actor | None, agent_id: str | None, notice: Notice | None
+        self,
+        act: Act,
+        thread_id: str,
+        assignee: Actor | None,
+        agent_id: str | None,
+        notice: Notice | None,
+        ending: Ending | None = None,
+        note: str = "",
     ) -> RawJson:
-        return await self._engine.write(_assign, act, thread_id, assignee, agent_id, notice)
+        return await self._engine.write(_assign, act, thread_id, assignee, agent_id, notice, ending, note)
 
     async def speak(
         self, act: Act, thread_id: str, message_id: str, run_id: str, text: str, parts: Sequence[Outbound]
@@ -43,6 +50,8 @@ def _assign(
     assignee: Actor | None,
     agent_id: str | None,
     notice: Notice | None,
+    ending: Ending | None,
+    note: str,
 ) -> RawJson:
     def effect() -> ThreadResult:
         row = thread_rows.find(tx, act.org_id, thread_id)
@@ -51,12 +60,16 @@ def _assign(
             holder = to_text(assignee.model_dump(mode="json")) if assignee is not None else None
             tx.run(_SQL.hand_over, id=thread_id, assignee=holder, agent_id=agent_id or row["agent_id"])
             append(tx, Tail.of(row), act.at_ms, [Fact(EventKind.THREAD_UPDATED, told, act.actor)])
+            if ending is not None:
+                run_ends.end_all(tx, act, thread_id, ending)
             if notice is not None:
                 notices.owe_thread(tx, row, notice, act.at_ms, run_id=None)
             action = "thread.return" if assignee is None else "thread.assign"
             detail = {"assignee": assignee.id} if assignee is not None else {}
             if "agent_id" in told:
                 detail["agent_id"] = told["agent_id"]
+            if note:
+                detail["note"] = note
             audit_log.append(tx, act, action, {"thread_id": thread_id}, detail=detail)
         return ThreadResult(thread=thread_rows.record(thread_rows.find(tx, act.org_id, thread_id)))
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import orjson
 
 from protocol.records import ThreadStatus
-from storage import amendments, approvals, audit_log, messages, notices, pairings
+from storage import amendments, approvals, audit_log, messages, notices, pairings, run_ends
 from storage.engine import Engine, Reader, Transaction
 from storage.queries import Queries
 from storage.values import (
@@ -23,6 +23,7 @@ from storage.values import (
     Outcome,
     PairingOffer,
     Standing,
+    Stop,
     Telling,
 )
 
@@ -39,6 +40,12 @@ class Inbox:
 
     async def cursors(self, org_id: str, channel: str, account: str) -> dict[str, tuple[str, int]]:
         return await self._engine.read(_cursors, org_id, channel, account)
+
+    async def find_thread(
+        self, org_id: str, channel: str, account: str, room: str, thread_key: str | None, reply_to: str | None
+    ) -> str | None:
+        place = _Account(org_id, channel, account)
+        return await self._engine.read(_known_thread, place, room, thread_key, reply_to)
 
     async def commit(
         self,
@@ -121,13 +128,15 @@ def _follow_up(tx: Transaction, account: _Account, delivery: Delivered, now_ms: 
     standing = pairings.standing(tx, account, delivery.sender_id)
     if delivery.amendment is not None:
         return _amend(tx, account, delivery, delivery.amendment, standing)
-    thread_id = _known_thread(tx, account, delivery)
+    thread_id = _known_thread(tx, account, delivery.room, delivery.thread_key, delivery.reply_to)
     if delivery.entry.needs_thread and not _is_active(tx, account, thread_id):
         return _set_aside(tx, account, delivery, "ambient", "not addressed to the bot")
     if standing not in delivery.entry.taken_from:
         if delivery.offer is not None and standing == "unknown":
             return _offer(tx, account, delivery, delivery.offer, now_ms)
         return _refuse(tx, account, delivery, _STRANGER, delivery.refused, now_ms)
+    if delivery.stop is not None:
+        return _stop(tx, account, delivery, delivery.stop, thread_id, now_ms)
     if delivery.message is None:
         return _refuse(tx, account, delivery, "too many messages at once", delivery.busy, now_ms)
     return _accept(tx, account, delivery, thread_id, now_ms)
@@ -197,15 +206,27 @@ def _accepted(
     return Outcome("accepted", None, is_new=True)
 
 
-def _known_thread(tx: Reader, account: _Account, delivery: Delivered) -> str | None:
+def _stop(
+    tx: Transaction, account: _Account, delivery: Delivered, stop: Stop, thread_id: str | None, now_ms: int
+) -> Outcome:
+    """End what is running in the conversation; say so when that is nothing."""
+    assert delivery.act is not None
+    if thread_id is not None and run_ends.end_all(tx, delivery.act, thread_id, stop.ending):
+        return _set_aside(tx, account, delivery, "accepted", "stopped what was running", stop.says)
+    if stop.nothing.notice is not None:
+        _owe(tx, account, delivery, stop.nothing.notice, now_ms)
+    return _set_aside(tx, account, delivery, "accepted", "nothing was running", stop.nothing.says)
+
+
+def _known_thread(
+    tx: Reader, account: _Account, room: str, thread_key: str | None, reply_to: str | None
+) -> str | None:
     """By its key, else by the message it answers: a thread that people open below an answer of ours."""
     thread_id: str | None = None
-    if delivery.thread_key is not None:
-        thread_id = tx.value(_THREADS.linked_thread, **account, thread_key=delivery.thread_key)
-    if thread_id is None and delivery.reply_to is not None:
-        thread_id = tx.value(
-            _THREADS.thread_of_platform_message, **account, room=delivery.room, ref=delivery.reply_to
-        )
+    if thread_key is not None:
+        thread_id = tx.value(_THREADS.linked_thread, **account, thread_key=thread_key)
+    if thread_id is None and reply_to is not None:
+        thread_id = tx.value(_THREADS.thread_of_platform_message, **account, room=room, ref=reply_to)
     return thread_id
 
 

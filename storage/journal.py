@@ -23,6 +23,8 @@ from storage.values import ClaimedRun
 
 _SQL = Queries("journal")
 _THREADS = Queries("threads")
+ONCE_MORE: Final = 2
+"""In the column `repeatable`: a person allowed it, and it was not begun again since."""
 TOLD_ARGUMENTS_BYTES: Final = 4096
 """Longer arguments are told by their digest: an event goes to every client that watches, the journal has the rest."""
 
@@ -69,7 +71,8 @@ def _open(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> StepRo
     row = run_rows.owned(tx, run.org_id, run.id, run.fence)
     known = tx.one(_SQL.by_key, run_id=run.id, key=new.key)
     if known is not None:
-        if known["outcome"] is None and known["repeatable"] and known["attempt"] != row["attempt"]:
+        is_new = known["attempt"] != row["attempt"] or known["repeatable"] == ONCE_MORE
+        if known["outcome"] is None and known["repeatable"] and is_new:
             tx.run(_SQL.begin_again, run_id=run.id, key=new.key, attempt=row["attempt"])
         return _step(_by_key(tx, run.id, new.key))
     number = _insert(tx, row, new, now_ms)
@@ -233,6 +236,7 @@ def _step(row: Row) -> StepRow:
         request=row["request"],
         request_hash=row["request_hash"],
         is_repeatable=bool(row["repeatable"]),
+        repeats=row["repeats"],
         attempt=row["attempt"],
         outcome=row["outcome"],
         result=row["result"],

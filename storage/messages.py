@@ -118,9 +118,11 @@ def _queue(arrival: _Arrival) -> MessageSendResult:
 def _hold(arrival: _Arrival) -> MessageSendResult:
     """A person has taken the thread over: its agent does not answer."""
     tx, act, new = arrival.tx, arrival.act, arrival.new
-    assert new.held is not None
+    held_by = thread_rows.assignee(arrival.thread)
+    assert new.held is not None and held_by is not None
     seq = _insert_with_run(arrival)
-    run_ends.end(tx, act, run_rows.find(tx, act.org_id, new.run_id), new.held)
+    held = replace(new.held, reason=f"{held_by.name} {new.held.reason}")
+    run_ends.end(tx, act, run_rows.find(tx, act.org_id, new.run_id), held)
     return arrival.result(seq, new.run_id, RunState.CANCELLED)
 
 

@@ -134,6 +134,12 @@ class InboxStore(Protocol):
         """The cursors of an account by scope, each with when it was last known to be true."""
         ...
 
+    async def find_thread(
+        self, org_id: str, channel: str, account: str, room: str, thread_key: str | None, reply_to: str | None
+    ) -> str | None:
+        """The thread of a conversation, by its key or else by the message it answers; None for an unknown one."""
+        ...
+
     async def commit(
         self,
         org_id: str,

@@ -6,6 +6,7 @@ deletion of a thread. Which transitions exist is decided by `gateway/rules/run_s
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from protocol.errors import ErrorKind, Fault
@@ -65,6 +66,18 @@ def end(tx: Transaction, act: Act, run: Row, ending: Ending, *, goes_on: bool = 
         _drop_live(tx, run, act.at_ms)
     steers.queue_untaken(tx, act, run)
     audit_log.append(tx, act, kind.value, run_rows.subject(run), detail={"reason": ending.reason})
+
+
+def end_all(tx: Transaction, act: Act, thread_id: str, ending: Ending) -> int:
+    """End every unfinished run of a thread; the notice is shown once. Returns how many there were."""
+    count = 0
+    while runs := tx.all(
+        _SQL.unfinished, thread_id=thread_id
+    ):  # what was steered is queued as a run of its own
+        for run in runs:
+            end(tx, act, run, ending if count == 0 else replace(ending, notice=None))
+            count += 1
+    return count
 
 
 def close(

@@ -184,7 +184,7 @@ class JournalStore(Protocol):
         ...
 
     async def allow_repeat(self, run: ClaimedRun, key: str) -> None:
-        """A person decided that a step of unknown outcome may be done again. Raises StaleFence."""
+        """A person decided that a step of unknown outcome may be done again, once. Raises StaleFence."""
         ...
 
     async def steps(self, run_id: str) -> list[StepRow]:
@@ -210,12 +210,19 @@ class HandoverStore(Protocol):
     """Threads that people take over."""
 
     async def assign(
-        self, act: Act, thread_id: str, assignee: Actor | None, agent_id: str | None, notice: Notice | None
+        self,
+        act: Act,
+        thread_id: str,
+        assignee: Actor | None,
+        agent_id: str | None,
+        notice: Notice | None,
+        ending: Ending | None = None,
+        note: str = "",
     ) -> RawJson:
         """Hand a thread to a person, or with None back to its agent, or to another one; returns a ThreadResult.
 
-        `notice` tells the thread's room. An event (thread.updated) and an audit entry go
-        with it; nothing changes when it is so already. Raises Fault not_found.
+        `notice` tells the thread's room. An event (thread.updated) and an audit entry, which keeps the `note`, go
+        with it; with `ending` its unfinished runs end. Nothing changes when it is so already. Raises Fault not_found.
         """
         ...
 

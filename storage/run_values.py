@@ -34,7 +34,8 @@ class NewStep:
 class StepRow:
     """A step as the journal knows it. `outcome` and `result` (JSON text) are None while it is open.
 
-    `attempt` is that of the run in which it was begun last. `usage` is what it cost.
+    `attempt` is that of the run in which it was begun last. `usage` is what it cost. `repeats`: how often it was begun
+    again because a person allowed it. What is allowed once more is repeatable until it is begun again.
     """
 
     step: int
@@ -50,6 +51,7 @@ class StepRow:
     opened_at_ms: int
     closed_at_ms: int | None
     usage: Usage = field(default_factory=Usage)
+    repeats: int = 0
 
 
 @dataclass(frozen=True, slots=True)

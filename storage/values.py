@@ -130,7 +130,7 @@ class NewMessage:
     `content` name files that are stored already and belong to no message yet. `interrupt` is how
     on_busy="interrupt" ends the runs that are ahead; its notice is shown once. `steerable` are the agents whose
     running runs take what on_busy="steer" says; `messages_max` is how many messages a thread may have. `held` is how
-    the run of a message ends at once whose thread a person has taken over.
+    the run of a message ends at once whose thread a person has taken over; their name is put before its reason.
     """
 
     message_id: str
@@ -318,14 +318,24 @@ class Amendment:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """Somebody says in a conversation that its agent shall stop. `ending` is how its unfinished runs end; its notice is
+    shown once. `says` is told besides to who gave a command, and `nothing` when there was nothing to stop."""
+
+    ending: Ending
+    says: str | None
+    nothing: Telling
+
+
+@dataclass(frozen=True, slots=True)
 class Delivered:
     """One inbound delivery, judged: `message` or `amendment` is None unless it may be accepted.
 
     `thread_key` names the conversation, or `reply_to` the platform message whose conversation it continues.
-    The store has the last word by `entry`: then somebody whose standing does not do is told `refused`, or
-    given the `offer`; whose conversation has all the unfinished runs it may is told `busy` (the message is not
-    taken then, and the rest of the batch is). So is who writes too fast: then there is no `message`. What is
-    refused already (`outcome`) is told `refused`.
+    With `stop` it is no message, but ends what is running there. The store has the last word by `entry`: then
+    somebody whose standing does not do is told `refused`, or given the `offer`; whose conversation has all the
+    unfinished runs it may is told `busy` (the message is not taken then, and the rest of the batch is). So is who
+    writes too fast: then there is no `message`. What is refused already (`outcome`) is told `refused`.
     """
 
     delivery_id: str
@@ -347,6 +357,7 @@ class Delivered:
     offer: PairingOffer | None = None
     notice_interval_ms: int = 0
     decide: "Decide | None" = None
+    stop: Stop | None = None
 
 
 @dataclass(frozen=True, slots=True)

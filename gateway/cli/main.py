@@ -49,6 +49,7 @@ ENTRIES: Final = (
     _Entry("approvals", LOOK, "approvals", "app"),
     _Entry("blobs", LOOK, "blobs", "app"),
     _Entry("agents", LOOK, "agents", "app"),
+    _Entry("route", LOOK, "routes", "app"),
     _Entry("deliveries", LOOK, "deliveries", "app"),
     _Entry("channels", LOOK, "channels", "channels"),
     _Entry("doctor", CARE, "doctor", "doctor"),

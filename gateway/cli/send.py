@@ -10,6 +10,7 @@ import typer
 from threadgate_client import (
     BlobPart,
     Client,
+    InputRequired,
     Part,
     ReplyStream,
     RunCancelled,
@@ -66,7 +67,7 @@ async def send(
 ) -> None:
     """Say something and print the answer as it is written.
 
-    Exit code: 0 answered, 1 the run failed or was stopped, 2 wrong usage or no connection.
+    Exit code: 0 answered, or asked something, 1 the run failed or was stopped, 2 wrong usage or no connection.
     """
     if text == "-":
         text = await asyncio.to_thread(sys.stdin.read)
@@ -80,7 +81,9 @@ async def send(
     content: list[Part] = [TextPart(text)] if text.strip() else []
     content += [BlobPart((await client.blobs.upload(path)).id) for path in file or ()]
     sent = await client.send(content, thread_id, agent_id=agent, on_busy=on_busy.value)
-    if not wait:
+    if sent.run_state == "completed":
+        note("you have taken this thread over, so this is its answer")
+    if not wait or sent.run_state == "completed":
         _print_ids(sent, json)
         return
     watcher = asyncio.create_task(tell_interruptions(client), name="connection watcher")
@@ -113,6 +116,13 @@ async def _answer(client: Client, sent: SendResult, json: bool) -> None:
     reply = client.stream_reply(sent, timeout_s=REPLY_TIMEOUT_S)
     try:
         await (reply.read() if json else _paint(reply))
+    except InputRequired as asked:
+        if json:
+            print_json(_ids(sent) | {"state": "waiting", "prompt": asked.prompt})
+            return
+        print(clean(asked.prompt))
+        note(f"the agent waits for your answer: threadgate send --thread {sent.thread_id} ANSWER")
+        return
     except RunEnded as ended:
         state = "cancelled" if isinstance(ended, RunCancelled) else "failed"
         if json:

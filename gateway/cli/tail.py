@@ -10,6 +10,7 @@ from threadgate_client import Client, Cursor, Event, Head
 from gateway.cli.blobs import words_of
 from gateway.cli.connecting import tell_interruptions, thread_named, with_client
 from gateway.cli.failures import EXIT_UNUSABLE, fail, note
+from gateway.cli.happenings import handover_of, tool_of, wait_of
 from gateway.cli.options import Json
 from gateway.cli.printing import clean, one_line, print_json
 
@@ -103,6 +104,12 @@ def _gist(event: Event) -> str:
     who = event.actor.name or event.actor.id
     if (message := event.message) is not None:
         return f"{message.author.name or message.author.id}: {one_line(words_of(message))}"
+    if event.kind == "run.waiting":
+        return f"{event.run_id} {wait_of(event)}"
+    if event.kind.startswith("tool."):
+        return f"{event.run_id} {tool_of(event)}"
+    if event.kind == "thread.updated" and (handover := handover_of(event)) is not None:
+        return handover
     error = event.data.get("error")
     if isinstance(error, dict):
         return f"{event.run_id} {one_line(str(error.get('message', '')))}"

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, TypeVar
 
 import typer
-from threadgate_client import Client, Event, SearchMatch, Thread
+from threadgate_client import Actor, Client, Event, SearchMatch, Thread
 
 from gateway.cli.blobs import words_of
 from gateway.cli.connecting import thread_named, with_client
@@ -20,6 +20,7 @@ T = TypeVar("T")
 app = listing_group("Conversations: list, search, read, name, put away, erase.")
 
 Which = Annotated[str, typer.Argument(metavar="THREAD", help="A thread's id, or `last`.")]
+Note = Annotated[str, typer.Option(help="Why, for the audit log; the room does not see it.")]
 Limit = Annotated[int, typer.Option(min=1, help="Most lines to print.")]
 
 
@@ -78,6 +79,7 @@ async def show(
             ("title", found.title or ""),
             ("status", found.status),
             ("agent", found.agent_id),
+            ("taken over by", _holder(found)),
             ("from", _origin(found)),
             ("events", str(found.head_seq)),
             ("created", local_time(found.created_at)),
@@ -97,6 +99,45 @@ async def rename(
     """Give a thread another title."""
     changed = await client.threads.update(await thread_named(client, thread), title=title)
     print(f"{changed.id} is now named {clean(changed.title or '')}")
+
+
+@app.command()
+@with_client()
+async def take(client: Client, thread: Which, note: Note = "") -> None:
+    """Take a thread over: its agent does not answer, and what you send is the answer."""
+    _print_holder(await client.threads.take(await thread_named(client, thread), note=note))
+
+
+@app.command()
+@with_client()
+async def assign(
+    client: Client,
+    thread: Which,
+    to: Annotated[
+        str, typer.Option("--to", metavar="ID", help="The person's id: `slack:U123`, or a principal's.")
+    ],
+    name: Annotated[str, typer.Option(help="How people call them.")],
+    note: Note = "",
+) -> None:
+    """Hand a thread to somebody else."""
+    kind = "user" if to.startswith("prn_") else "person"
+    person = Actor(to, kind, name)
+    _print_holder(await client.threads.assign(await thread_named(client, thread), person, note=note))
+
+
+@app.command("give-back")
+@with_client()
+async def give_back(
+    client: Client,
+    thread: Which,
+    agent: Annotated[
+        str | None, typer.Option(help="The agent that answers from now on.", show_default="the thread's")
+    ] = None,
+    note: Note = "",
+) -> None:
+    """Let an agent answer again."""
+    thread_id = await thread_named(client, thread)
+    _print_holder(await client.threads.give_back(thread_id, agent_id=agent, note=note))
 
 
 @app.command()
@@ -145,7 +186,7 @@ def _print_threads(threads: list[Thread]) -> None:
             thread.id,
             local_time(thread.updated_at),
             thread.status,
-            thread.agent_id,
+            f"{_holder(thread)} (person)" if thread.assignee else thread.agent_id,
             _origin(thread),
             thread.title or "",
         )
@@ -161,6 +202,15 @@ def _print_threads(threads: list[Thread]) -> None:
 def _print_matches(matches: list[SearchMatch]) -> None:
     rows = [(match.thread_id, str(match.seq), local_time(match.at), match.snippet) for match in matches]
     print_table(("thread", "seq", "at", "text"), rows, "Nothing found.")
+
+
+def _print_holder(thread: Thread) -> None:
+    print(f"{thread.id} is answered by {clean(_holder(thread)) or f'the agent {thread.agent_id}'}")
+
+
+def _holder(thread: Thread) -> str:
+    """The person who has taken the thread over; empty for none."""
+    return (thread.assignee.name or thread.assignee.id) if thread.assignee else ""
 
 
 def _origin(thread: Thread) -> str:

@@ -1,13 +1,14 @@
-"""The configuration: loads, and the secrets it refers to are there."""
+"""The configuration: loads, and the secrets its channels and agents refer to are there."""
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from channels.registry import ChannelSettings, secrets_of
 from channels.secrets import SecretUnavailable, resolve_secret
+from gateway.agent_settings import AgentSettings
 from gateway.doctor.files import OTHERS
 from gateway.doctor.findings import Finding, error, ok, warning
 from gateway.settings import Settings, SettingsError, channel_settings
@@ -29,7 +30,10 @@ def check_configuration(settings: Settings, path: Path) -> Iterator[Finding]:
     channels = channel_settings(settings)
     for channel in channels:
         yield from _check_secrets(channel)
+    for agent in settings.agents:
+        yield from _check_agent(agent)
     secrets = [secret for channel in channels for secret in secrets_of(channel).values()]
+    secrets += [secret for agent in settings.agents for key, secret in _secrets_in(agent) if _is_key(key)]
     if any(map(_is_literal, secrets)) and path.exists():
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & OTHERS:
@@ -64,6 +68,43 @@ def _check_secrets(channel: ChannelSettings) -> Iterator[Finding]:
             )
         else:
             yield ok("channel", f"{what}: its {name} is there")
+
+
+def _check_agent(agent: AgentSettings) -> Iterator[Finding]:
+    """The secrets that an agent refers to. What is given as it is may be no secret (an environment, a header)."""
+    what = f"agent {agent.id}"
+    for key, secret in _secrets_in(agent):
+        try:
+            resolve_secret(secret)
+        except SecretUnavailable as problem:
+            yield error("agent", f"{what}: {key}: {problem}", "Provide the secret, or correct the reference.")
+            continue
+        if not _is_literal(secret):
+            yield ok("agent", f"{what}: its {key} is there")
+        elif _is_key(key):
+            yield warning(
+                "agent", f"{what}: its {key} stands in the configuration", "Better: env:NAME or file:/path."
+            )
+
+
+def _secrets_in(value: object, key: str = "") -> Iterator[tuple[str, SecretStr]]:
+    """Every secret in a value of the settings, by its key."""
+    inside: Iterable[tuple[object, object]] = ()
+    match value:
+        case SecretStr():
+            yield key, value
+        case BaseModel():
+            inside = ((name, getattr(value, name)) for name in type(value).model_fields)
+        case dict():
+            inside = value.items()
+        case tuple():
+            inside = enumerate(value)
+    for name, inner in inside:
+        yield from _secrets_in(inner, f"{key}.{name}" if key else str(name))
+
+
+def _is_key(key: str) -> bool:
+    return key.endswith("api_key")
 
 
 def _is_literal(secret: SecretStr) -> bool:

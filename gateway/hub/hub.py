@@ -250,6 +250,11 @@ class Hub:
         stream = self._streams.get(thread_id)
         return stream.text if stream is not None and stream.run_id == run_id else ""
 
+    def being_said(self, thread_id: str) -> str:
+        """What the answer that is being written in a thread says up to now; empty when there is none."""
+        stream = self._streams.get(thread_id)
+        return stream.text if stream is not None else ""
+
     def close_stream(self, stream: Stream) -> None:
         """The answer is complete, or will not be: what waits was flushed or is dropped."""
         stream.discard()

@@ -4,6 +4,7 @@ A failure is one that may pass (it cannot be reached, it does not answer in time
 with a refusal, is there. The decisions are those of `gateway/rules/breaker.py`, with runs in the place of rooms.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from gateway.clock import Clock
@@ -48,6 +49,11 @@ class AgentBreakers:
         """A run ended without saying anything about the agent (it was cancelled): a probe is as good as not made."""
         if self._of(agent_id).state is BreakerState.HALF_OPEN:
             self._breakers[agent_id] = Breaker(BreakerState.OPEN, openings=self._of(agent_id).openings)
+
+    def forget(self, agent_ids: Iterable[str]) -> None:
+        """These are other agents now, or gone: what was known of them says nothing any more."""
+        for agent_id in agent_ids:
+            self._breakers.pop(agent_id, None)
 
     def _probed(self, agent_id: str, *, is_answered: bool) -> Breaker:
         now = self._clock.monotonic()

@@ -5,11 +5,12 @@ from gateway.clock import Clock
 from gateway.hub.hub import Hub
 from gateway.rules.routing import CLIENT, Arrival
 from gateway.services.composing import Composer
+from gateway.services.handovers import Handovers, refuse_files
 from gateway.services.routing import Routing
 from protocol.errors import ErrorKind, Fault
 from protocol.frames import RawJson
 from protocol.ids import IdPrefix
-from protocol.records import BlobPart, Origin, TextPart
+from protocol.records import BlobPart, Origin, TextPart, Thread
 from protocol.requests import MessageSendParams, ThreadCreateParams
 from storage.ports import BlobStore, ThreadStore
 from storage.run_ports import RunStore
@@ -28,6 +29,7 @@ class Conversations:
         runs: RunStore,
         agents: Agents,
         routing: Routing,
+        handovers: Handovers,
         hub: Hub,
         composer: Composer,
         clock: Clock,
@@ -38,6 +40,7 @@ class Conversations:
         self._runs = runs
         self._agents = agents
         self._routing = routing
+        self._handovers = handovers
         self._hub = hub
         self._composer = composer
         self._clock = clock
@@ -64,8 +67,12 @@ class Conversations:
                 ErrorKind.INVALID_STATE, "The message says nothing", hint="Send at least one word, or a file"
             )
         origin = CLIENT_ORIGIN
-        if params.on_busy == "interrupt" and params.thread_id is not None:
-            origin = (await self._threads.get(act.org_id, params.thread_id)).origin
+        thread = await self._find(act, params.thread_id)
+        if thread is not None:
+            if thread.assignee is not None and thread.assignee.id == act.actor.id:
+                refuse_files(blob_ids)
+                return await self._handovers.speak(act, thread, "\n".join(texts))
+            origin = thread.origin
         message = self._composer.message(
             texts,
             origin,
@@ -77,6 +84,13 @@ class Conversations:
             name=await self._name_of(act, blob_ids),
         )
         return await self._threads.accept(act, message)
+
+    async def _find(self, act: Act, thread_id: str | None) -> Thread | None:
+        """A message's thread. That it is gone is the store's to say, which also knows what it answered before."""
+        try:
+            return await self._threads.get(act.org_id, thread_id) if thread_id is not None else None
+        except Fault:
+            return None
 
     async def _name_of(self, act: Act, blob_ids: list[str]) -> str:
         """What the first of the files is called, if there is one; whether it can be sent is the store's word.

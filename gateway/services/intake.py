@@ -7,6 +7,7 @@ decides there, between outcomes that were prepared here. The adapter acknowledge
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final, Literal, Protocol
 
 from channels.messages import (
@@ -32,6 +33,7 @@ from gateway.services import notices
 from gateway.services.composing import TAKEN_BACK, Composer
 from gateway.services.notices import RoomNotices
 from gateway.services.pairings import LIFE_MS, PENDING_MAX, new_code
+from gateway.services.stopping import Stops, is_stop
 from protocol.ids import IdPrefix
 from protocol.records import Actor, ActorKind, Origin
 from storage.ports import InboxStore
@@ -83,6 +85,7 @@ class Intake:
         policy: Policy,
         pace: Pace,
         decisions: Decisions,
+        stops: Stops,
     ) -> None:
         self._adapter = adapter
         self._inbox = inbox
@@ -91,6 +94,7 @@ class Intake:
         self._policy = policy
         self._pace = pace
         self._decisions = decisions
+        self._stops = stops
         self._notices = RoomNotices(adapter, clock)
 
     async def cursors(self) -> Mapping[str, Cursor]:
@@ -118,7 +122,9 @@ class Intake:
             case Ignored():
                 return Delivered(delivery.delivery_id, "ignored", delivery.reason, sender_id=None)
             case Inbound():
-                return self._message(delivery)
+                judged = self._message(delivery)
+                is_heard = judged.outcome == "accepted" and is_stop(delivery)
+                return await self._stop(delivery, judged) if is_heard else judged
             case Edited():
                 return self._edit(delivery)
             case Deleted():
@@ -134,6 +140,12 @@ class Intake:
             return Delivered(press.delivery_id, "refused", "not open", press.sender.id, refused=told)
         act = self._act(actor)
         return Delivered(press.delivery_id, "accepted", None, press.sender.id, act=act, decide=decide)
+
+    async def _stop(self, said: Inbound, judged: Delivered) -> Delivered:
+        """It ends what is running, however fast its sender writes; only then they may hear that nothing was."""
+        nothing = self._told(said, notices.NOTHING_RUNS) if judged.message is not None else Telling()
+        stop = await self._stops.prepare(self._adapter, said, self._person(said.sender), nothing)
+        return replace(judged, message=None, stop=stop)
 
     def _message(self, said: Inbound) -> Delivered:
         verdict = judge(

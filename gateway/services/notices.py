@@ -26,6 +26,8 @@ ASKED: Final = "You are not let in yet. I have written to you what to do."
 FULL: Final = "Too many people are waiting to be let in just now. Please write again in a few minutes."
 LET_IN: Final = "You are let in now. Please say again what you want."
 NOT_OPEN: Final = "This is no longer open."
+STOPPED: Final = "Stopped."
+NOTHING_RUNS: Final = "Nothing is running here."
 CODE: Final = "AAAA-AAAA"
 """Stands for a code in a template; of the same length, so that what counts characters stays right."""
 OFFER: Final = (

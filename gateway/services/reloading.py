@@ -50,13 +50,17 @@ class _Reading:
 
 
 class Reloading:
-    """Applies changes of the configuration. Owns the task that watches the file."""
+    """Applies changes of the configuration. Owns the task that watches the file.
+
+    `forget` is told the ids of agents that are others now, or gone: their failures say nothing any more.
+    """
 
     def __init__(
         self,
         settings: Settings,
         agents: Agents,
         replace_routes: ReplaceRoutes,
+        forget: Callable[[Iterable[str]], None],
         audit: AuditStore,
         clock: Clock,
     ) -> None:
@@ -64,6 +68,7 @@ class Reloading:
         self._now = settings
         self._agents = agents
         self._replace_routes = replace_routes
+        self._forget = forget
         self._audit = audit
         self._clock = clock
         self._is_valid = True
@@ -162,6 +167,7 @@ class Reloading:
     async def _apply(self, wanted: Settings, changes: Changes, act: Act) -> AgentChanges:
         """The agents are replaced; without a pause the routes are, too."""
         self._replace_routes(wanted.routes, wanted.default_agent_id)
+        self._forget((*changes.changed, *changes.removed))
         before, self._now = self._now, wanted
         restart_needed = [key for key in _differences(self._started_with, wanted) if key not in HOT]
         result = AgentChanges(

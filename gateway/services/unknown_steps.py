@@ -14,7 +14,7 @@ SHOWN_CHARS: Final = 3_000
 
 
 def ask_about(row: StepRow) -> AgentAsk:
-    """May this be done again? Bound to the step and to the attempt that was cut off."""
+    """May this be done again? Bound to the step, and good for one time: cut off again, it is asked again."""
     what = f"`{row.name}`" if row.name else row.key
     request = orjson.dumps(orjson.loads(row.request), option=orjson.OPT_INDENT_2).decode()
     shown = request if len(request) <= SHOWN_CHARS else request[:SHOWN_CHARS] + "\n…"
@@ -24,10 +24,10 @@ def ask_about(row: StepRow) -> AgentAsk:
         + "".join(f"    {line}\n" for line in shown.splitlines())
     )
     return AgentAsk(
-        key=f"unknown/{row.key}/{row.attempt}",
+        key=f"unknown/{row.key}/{row.repeats + 1}",
         title=f"Repeat {what}? It may have happened already"[:200],
         body=body,
-        subject={"step": row.key, "request_hash": row.request_hash, "attempt": row.attempt},
+        subject={"step": row.key, "request_hash": row.request_hash, "time": row.repeats + 1},
     )
 
 

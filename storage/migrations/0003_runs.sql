@@ -10,7 +10,8 @@ CREATE TABLE steps (
   name TEXT NOT NULL,
   request TEXT NOT NULL,            -- canonical JSON
   request_hash TEXT NOT NULL,
-  repeatable INTEGER NOT NULL,      -- 1: doing it twice does no harm, or a person allowed it
+  repeatable INTEGER NOT NULL,      -- 1: doing it twice does no harm; 2: a person allowed it once more
+  repeats INTEGER NOT NULL DEFAULT 0,  -- how often it was begun again because a person allowed it
   attempt INTEGER NOT NULL,         -- of the run, when it was begun last
   partial TEXT,                     -- of the reply: the text streamed so far
   outcome TEXT,                     -- ok, error, unknown, skipped; null while the step is open

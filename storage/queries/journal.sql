@@ -27,10 +27,14 @@ SELECT key, name, opened_at FROM journal_steps
 WHERE run_id = :run_id AND outcome IS NULL AND kind <> 'reply' ORDER BY step;
 
 -- name: begin_again
-UPDATE journal_steps SET attempt = :attempt WHERE run_id = :run_id AND key = :key;
+-- What a person allowed is used up by it.
+UPDATE journal_steps SET attempt = :attempt,
+  repeats = repeats + CASE WHEN repeatable = 2 THEN 1 ELSE 0 END,
+  repeatable = CASE WHEN repeatable = 2 THEN 0 ELSE repeatable END
+WHERE run_id = :run_id AND key = :key;
 
 -- name: allow_repeat
-UPDATE journal_steps SET repeatable = 1 WHERE run_id = :run_id AND key = :key AND outcome IS NULL;
+UPDATE journal_steps SET repeatable = 2 WHERE run_id = :run_id AND key = :key AND outcome IS NULL;
 
 -- name: close
 UPDATE journal_steps SET outcome = :outcome, result = :result, closed_at = :now WHERE run_id = :run_id AND key = :key;

@@ -140,7 +140,7 @@ def judge(
         owed = _judge_answers(store, ledger, networks, verdict)
         told = _judge_doubts(store, autopsy, networks, verdict)
         _judge_rooms(owed, rooms, told, verdict)
-        _judge_views(store, views, verdict)
+        judge_views(store, views, verdict)
         for kind, sql in _LEFTOVERS.items():
             (count,) = store.execute(sql).fetchone()
             if count:
@@ -279,7 +279,7 @@ def _judge_doubts(
     return told
 
 
-def _judge_views(store: sqlite3.Connection, views: Mapping[str, list[Event]], verdict: Verdict) -> None:
+def judge_views(store: sqlite3.Connection, views: Mapping[str, list[Event]], verdict: Verdict) -> None:
     """The observer saw the log: every event of every thread, in order, once, as it is stored."""
     log: dict[str, list[sqlite3.Row]] = defaultdict(list)
     for row in store.execute("SELECT thread_id, seq, kind, run_id, data FROM events ORDER BY thread_id, seq"):

@@ -194,7 +194,7 @@ async def run(
         kills, rng, gateways, networks, ledger, Autopsy(gateways.data_dir, ledger, networks), life_s
     )
     async with AsyncExitStack() as stack:
-        stack.enter_context(_hasty_clients())
+        stack.enter_context(hasty_clients())
         for network in networks.values():
             await network.open()
             stack.push_async_callback(network.close)
@@ -224,7 +224,7 @@ def _rooms(people: Sequence[Person]) -> dict[Place, list[str]]:
 
 
 @contextmanager
-def _hasty_clients() -> Iterator[None]:
+def hasty_clients() -> Iterator[None]:
     """The clients' backoff is made for gateways that are away for longer than milliseconds."""
     usual = client_limits.BACKOFF_LAST_S
     client_limits.BACKOFF_LAST_S = BACKOFF_LAST_S  # type: ignore[misc]

@@ -38,12 +38,12 @@ class Gateways:
         """Where every one of them listens."""
         return f"http://127.0.0.1:{self.port}"
 
-    async def open(self, tables: Sequence[Mapping[str, Any]]) -> None:
-        """Write the configuration with these channels and start the nursery."""
+    async def open(self, tables: Sequence[Mapping[str, Any]], agents: str = "") -> None:
+        """Write the configuration with these channels and start the nursery. `agents` are tables as TOML."""
         self.data_dir.mkdir(mode=0o700)
         (self.data_dir / MARKER).touch()
         self.log_path.touch()
-        self._config.write_text(_configuration(self.port, tables))
+        self._config.write_text(_configuration(self.port, tables) + "\n" + agents)
         self._nursery = await asyncio.create_subprocess_exec(
             sys.executable,
             Path(__file__).with_name("nursery.py"),

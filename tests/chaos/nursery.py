@@ -14,9 +14,13 @@ import ctypes
 import importlib
 import json
 import os
+import pkgutil
 import signal
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import channels.discord.adapter
@@ -24,10 +28,16 @@ import channels.slack.adapter
 import channels.slack.calls
 import channels.telegram.adapter
 import gateway.cli
+import gateway.cli.serve
 import gateway.services.traffic
 from channels.messages import Delivery, Finding, Operation, Reconciled, Rendered, RoomRef, Verdict
+from gateway.agents.registry import KINDS
 from gateway.rules.rate import TokenBucket
 from gateway.services.intake import Intake
+from gateway.services.scheduler import Scheduler
+from storage.journal import Journal
+from storage.run_values import NewStep, StepRow
+from storage.values import ClaimedRun
 
 PR_SET_PDEATHSIG = 1
 LATE_S = 0.15
@@ -55,6 +65,7 @@ def main() -> None:
     config, data_dir, log_path, *options = sys.argv[1:]
     die_with_parent()
     scale()
+    import_agents(Path(config))
     for option in options:
         CONTROLS[option]()
     say({"ready": os.getpid()})
@@ -96,6 +107,18 @@ def scale() -> None:
         getattr(owner, constant)
         setattr(owner, constant, seconds)
     gateway.services.traffic.TokenBucket = Unlimited  # type: ignore[attr-defined]
+
+
+def import_agents(config: Path) -> None:
+    """Import what the kinds in the configuration are made of, as every gateway of it would have to."""
+    for agent in tomllib.loads(config.read_text()).get("agents", []):
+        kind = importlib.import_module(KINDS[agent["kind"]].partition(":")[0])
+        if kind.__package__ != "gateway.agents":
+            package = importlib.import_module(kind.__package__ or "")
+            for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+                importlib.import_module(module.name)
+        if "mcp" in agent:
+            importlib.import_module("gateway.agents.tools.mcp_tools")
 
 
 def acknowledge_before_commit() -> None:
@@ -140,7 +163,32 @@ def resend_blindly() -> None:
     channels.discord.adapter.DiscordAdapter.reconcile = reconcile  # type: ignore[method-assign]
 
 
+def leave_them_lying() -> None:
+    """Start without looking for what an earlier process left: its runs are stuck."""
+
+    async def start(scheduler: Scheduler) -> None:
+        scheduler._keeper = asyncio.create_task(asyncio.Event().wait())  # type: ignore[arg-type]
+
+    Scheduler.start = start  # type: ignore[method-assign]
+
+
+def forget_the_journal() -> None:
+    """Tell every attempt that nothing was done before: completed steps are done again."""
+    really_open = Journal.open
+
+    async def steps(journal: Journal, run_id: str) -> list[StepRow]:
+        return []
+
+    async def forgetful(journal: Journal, run: ClaimedRun, step: NewStep, now_ms: int) -> StepRow:
+        return replace(await really_open(journal, run, step, now_ms), outcome=None, result=None)
+
+    Journal.steps = steps  # type: ignore[method-assign]
+    Journal.open = forgetful  # type: ignore[method-assign]
+
+
 CONTROLS = {
+    "--no-take-over": leave_them_lying,
+    "--no-journal": forget_the_journal,
     "--ack-before-commit": acknowledge_before_commit,
     "--library-retries": let_the_library_retry,
     "--blind-resend": resend_blindly,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 
 from threadgate_client import RUN_ENDINGS, Client, Event, TextUpdate
 
@@ -11,11 +12,15 @@ from .ledger import Ledger
 class Observer:
     """Collects what a subscriber sees. Gaps, repetitions and texts that do not fit are faults at once."""
 
-    def __init__(self, client: Client, ledger: Ledger) -> None:
+    def __init__(
+        self, client: Client, ledger: Ledger, heard: Callable[[Event], None] = lambda event: None
+    ) -> None:
+        """`heard` is called with every event, once it is in its view."""
         self.views: dict[str, list[Event]] = defaultdict(list)
         self.text_updates = 0
         self._client = client
         self._ledger = ledger
+        self._heard = heard
         self._followers: dict[str, asyncio.Task[None]] = {}
         self._growing: dict[str, str] = {}
         self._questions: dict[str, str] = {}
@@ -58,6 +63,7 @@ class Observer:
         grown = self._growing.pop(message.id, "") if message is not None else ""
         if message is not None and not message.text.startswith(grown):
             self._ledger.faults.append(f"{message.id} did not become what was streamed: …{grown[-40:]!r}")
+        self._heard(event)
 
     def _grow(self, update: TextUpdate) -> None:
         self.text_updates += 1

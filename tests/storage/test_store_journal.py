@@ -96,7 +96,20 @@ async def test_what_may_not_be_repeated_keeps_the_attempt_it_was_begun_in(scene:
     run = await taken_over(scene, run)
     assert await scene.open(run) == first
     await scene.store.journal.allow_repeat(run, "call-1")
-    assert await scene.open(run) == replace(first, attempt=2, is_repeatable=True)
+    assert await scene.open(run) == replace(first, attempt=2, repeats=1)
+
+
+async def test_a_person_allows_one_repetition_and_not_the_next(scene: Scene) -> None:
+    run = await scene.started()
+    await scene.open(run)
+    await scene.store.journal.allow_repeat(run, "call-1")
+    assert [step.is_repeatable for step in await scene.store.journal.steps(run.id)] == [True]
+    again = await scene.open(run)  # in the same attempt: its process is alive, what it called is not
+    assert (again.repeats, again.is_repeatable) == (1, False)
+    later = await taken_over(scene, run)
+    assert await scene.open(later) == again, "cut off again, it waits for another decision"
+    await scene.store.journal.allow_repeat(later, "call-1")
+    assert (await scene.open(later)).repeats == 2
 
 
 async def test_only_an_open_step_can_be_allowed_again(scene: Scene) -> None:

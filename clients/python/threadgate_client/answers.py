@@ -69,6 +69,27 @@ class Reloaded:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """Which agent answers, with which text, and why. `rule` counts from 1; None: none fits, the default answers."""
+
+    agent_id: str
+    rule: int | None
+    text: str
+    reasons: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, value: object) -> "Route":
+        """Read the wire's form. Raises ProtocolViolation."""
+        wire = Fields(value, "route")
+        return cls(
+            agent_id=wire.text("agent_id"),
+            rule=wire.maybe_number("rule"),
+            text=wire.text("text"),
+            reasons=wire.many("reasons", str),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class SearchMatch:
     """One message that matches, with the words marked by `**`."""
 

@@ -20,6 +20,7 @@ from threadgate_client.methods import (
     Channels,
     Deliveries,
     Pairings,
+    Routes,
     Runs,
     Threads,
     Tokens,
@@ -64,6 +65,7 @@ class Client:
         self.agents = Agents(self._engine)
         self.approvals = Approvals(self._engine)
         self.blobs = Blobs(self._engine, ssl_context)
+        self.routes = Routes(self._engine)
         self.channels = Channels(self._engine)
         self.deliveries = Deliveries(self._engine)
         self.tokens = Tokens(self._engine)

@@ -15,6 +15,7 @@
     ├── DeadlineExceeded                nothing came in time (also a TimeoutError)
     ├── ClientClosed                    `close()` was called, or the client failed
     ├── SubscriptionReset               the cursor cannot be honoured: `.reset`
+    ├── InputRequired                   a reply waits for an answer of yours: `.run_id`, `.prompt`
     ├── StepFailed                      a step of an agent's run has a bad outcome: `.outcome`
     ├── AgentError                      raised by an agent that cannot answer: `.kind`, `.passes`
     └── RunEnded                        a reply ended without an answer: `.run_id`
@@ -276,6 +277,18 @@ class SubscriptionReset(ThreadgateError):
 
     def __str__(self) -> str:
         return f"the subscription of {self.reset.thread_id or 'the inbox'} was reset: {self.reset.reason}"
+
+
+class InputRequired(ThreadgateError):
+    """The agent asks something before it goes on; the next message in the thread answers it."""
+
+    def __init__(self, run_id: str, prompt: str) -> None:
+        super().__init__(run_id, prompt)
+        self.run_id = run_id
+        self.prompt = prompt
+
+    def __str__(self) -> str:
+        return f"{self.run_id} asks: {self.prompt}"
 
 
 class RunEnded(ThreadgateError):

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 from threadgate_client import limits
 from threadgate_client.access import Approval, AuditEntry, Pairing, Token
-from threadgate_client.answers import CreatedToken, HistoryPage, Page, Reloaded, SearchMatch
+from threadgate_client.answers import CreatedToken, HistoryPage, Page, Reloaded, Route, SearchMatch
 from threadgate_client.engine import Engine
 from threadgate_client.fields import Fields
 from threadgate_client.journals import Replay, RunFindings, RunStep
 from threadgate_client.listings import HistoryListing, Listing
 from threadgate_client.networks import Channel, Delivery
-from threadgate_client.records import AgentInfo, Run, Thread
+from threadgate_client.records import Actor, AgentInfo, Run, Thread
 
 T = TypeVar("T")
 
@@ -88,6 +88,49 @@ class Threads(Group):
             thread_id=thread_id,
             title=title,
             agent_id=agent_id,
+            idempotency_key=idempotency_key,
+        )
+
+    async def take(self, thread_id: str, *, note: str = "", idempotency_key: str | None = None) -> Thread:
+        """Take a thread over: its agent does not answer, what you send does. `note` is for the audit log."""
+        return await self._assign(thread_id, "take", None, None, note, idempotency_key)
+
+    async def assign(
+        self, thread_id: str, person: Actor, *, note: str = "", idempotency_key: str | None = None
+    ) -> Thread:
+        """Hand a thread to a person."""
+        return await self._assign(thread_id, "assign", person, None, note, idempotency_key)
+
+    async def give_back(
+        self,
+        thread_id: str,
+        *,
+        agent_id: str | None = None,
+        note: str = "",
+        idempotency_key: str | None = None,
+    ) -> Thread:
+        """Let the thread's agent answer again, or another one."""
+        return await self._assign(thread_id, "give_back", None, agent_id, note, idempotency_key)
+
+    async def _assign(
+        self,
+        thread_id: str,
+        action: str,
+        person: Actor | None,
+        agent_id: str | None,
+        note: str,
+        idempotency_key: str | None,
+    ) -> Thread:
+        whom = {"id": person.id, "kind": person.kind, "name": person.name} if person else None
+        return await self._one(
+            "thread.assign",
+            "thread",
+            Thread.from_json,
+            thread_id=thread_id,
+            action=action,
+            person=whom,
+            agent_id=agent_id,
+            note=note,
             idempotency_key=idempotency_key,
         )
 
@@ -215,6 +258,31 @@ class Agents(Group):
         """Let the gateway read its agents and routes again. Raises InvalidState when they are not valid."""
         answer = Fields(await self._engine.request("agent.reload", {}), "answer")
         return answer.one("changes", Reloaded.from_json)
+
+
+class Routes(Group):
+    """`route.*`."""
+
+    async def explain(
+        self,
+        text: str = "",
+        *,
+        channel: str = "client",
+        account: str | None = None,
+        room: str | None = None,
+        mention: bool = False,
+    ) -> Route:
+        """Who would answer this text, said there."""
+        return await self._one(
+            "route.explain",
+            "route",
+            Route.from_json,
+            text=text,
+            channel=channel,
+            account=account,
+            room=room,
+            mention=mention,
+        )
 
 
 class Channels(Group):

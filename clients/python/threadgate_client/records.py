@@ -19,6 +19,7 @@ class EventKind(StrEnum):
 
     MESSAGE_CREATED = "message.created"
     RUN_QUEUED = "run.queued"
+    RUN_WAITING = "run.waiting"
     RUN_COMPLETED = "run.completed"
     RUN_FAILED = "run.failed"
     RUN_CANCELLED = "run.cancelled"
@@ -118,7 +119,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A conversation. `status` is active, archived, deleted, or a newer one."""
+    """A conversation. `status` is active, archived, deleted, or a newer one.
+
+    `assignee` is the person who has taken it over: until it is given back, its agent does not answer.
+    """
 
     id: str
     title: str | None
@@ -128,6 +132,7 @@ class Thread:
     created_at: datetime
     updated_at: datetime
     origin: Origin
+    assignee: Actor | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "Thread":
@@ -142,6 +147,7 @@ class Thread:
             created_at=wire.instant("created_at"),
             updated_at=wire.instant("updated_at"),
             origin=wire.one("origin", Origin.from_json),
+            assignee=wire.maybe("assignee", Actor.from_json),
         )
 
 

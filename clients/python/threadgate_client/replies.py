@@ -18,6 +18,7 @@ from threadgate_client.engine import Engine
 from threadgate_client.errors import (
     ClientClosed,
     DeadlineExceeded,
+    InputRequired,
     RunCancelled,
     RunFailed,
     RunInterrupted,
@@ -47,8 +48,8 @@ class Reply:
     def take(self, item: Item) -> str:
         """Take one item of the thread's subscription; returns what to show next, often nothing.
 
-        Raises RunFailed, RunCancelled or RunInterrupted when the run ended without an answer, and
-        SubscriptionReset when its events are lost.
+        Raises RunFailed, RunCancelled or RunInterrupted when the run ended without an answer, InputRequired when it
+        asks something first, and SubscriptionReset when its events are lost.
         """
         match item:
             case Event(kind=EventKind.RUN_QUEUED) if item.data.get("retry_of") == self.run_id:
@@ -78,6 +79,8 @@ class Reply:
                     return ""
                 self._messages[message.id] = self.message = message
                 return self._grow(message.text)
+            case EventKind.RUN_WAITING if event.data.get("reason") == "input":
+                raise InputRequired(self.run_id, str(event.data.get("prompt", "")))
             case EventKind.RUN_COMPLETED:
                 return self._complete(Fields(event.data, "run.completed").maybe_text("message_id"))
             case EventKind.RUN_FAILED:
@@ -110,7 +113,8 @@ class ReplyStream:
     """Text chunks of one run's answer, as they are written.
 
     Read it with `async for chunk in reply`, or whole with `await reply.read()`. It ends when the run
-    completed; it raises RunFailed, RunCancelled or RunInterrupted when it did not, and DeadlineExceeded when
+    completed; it raises RunFailed, RunCancelled or RunInterrupted when it did not, InputRequired when the agent asks
+    something first (send the answer, and stream the reply of that), and DeadlineExceeded when
     that takes longer than `timeout_s` from the first chunk asked for (the run goes on, and can be followed
     again). `text` is what counts at any time; see `is_replaced`.
     """

@@ -4,6 +4,7 @@ They are its effects and not ours: seen, recorded, shown, and never done again b
 repeated. Their keys begin with `within/` and the number of the try, because the next try is another story.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -31,7 +32,6 @@ class _Call:
     said: dict[str, Any] = field(default_factory=dict)
     key: str | None = None
     is_over: bool = False
-    asked: int = 0
 
 
 class Inside:
@@ -41,6 +41,7 @@ class Inside:
         self._journal = journal
         self._number = number
         self._calls: dict[str, _Call] = {}
+        self._asked: Counter[str] = Counter()
         self._keys: set[str] = set()
         self._plan: Json = None
         self._plans = 0
@@ -80,10 +81,10 @@ class Inside:
         call_id = str(update["toolCallId"])
         call = self._calls.setdefault(call_id, _Call())
         call.said |= {name: update[name] for name in _SAID if update.get(name) is not None}
-        call.asked += 1
+        self._asked[call_id] += 1
         await self._open(call_id, call)
         shown = {name: call.said[name] for name in _SAID if name in call.said and name != "status"}
-        return {"toolCallId": call_id, **shown}, call.asked
+        return {"toolCallId": call_id, **shown}, self._asked[call_id]
 
     async def close(self) -> None:
         """The prompt is over: how calls ended that the agent left open, nobody will find out."""

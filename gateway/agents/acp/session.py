@@ -274,7 +274,8 @@ class Session:
         if self._prompt is None or self._is_closing:
             return  # a loaded session is told again
         update = params.get("update") if isinstance(params, dict) else None
-        if isinstance(update, dict) and update.get("sessionUpdate") not in UPDATES:
+        kind = update.get("sessionUpdate") if isinstance(update, dict) else None
+        if isinstance(kind, str) and kind not in UPDATES:
             return
         try:
             heard = SessionNotification.model_validate(params)

@@ -155,10 +155,8 @@ class _Play:
                 )
             case Spend(usage=usage):
                 return _once(AgentUsage(usage))
-            case Fail():
+            case Fail() | Hang():
                 return self._fail(step, place)
-            case Hang():
-                return _hang()
             case TakeSteers():
                 return self._steered(place)
             case Repeat():
@@ -235,7 +233,10 @@ class _Play:
             await asyncio.sleep(min(left, BEAT_S))
         await self._context.journal.finish(note.key, None)
 
-    async def _fail(self, step: Fail, place: str) -> AsyncIterator[AgentOutput]:
+    async def _fail(self, step: Fail | Hang, place: str) -> AsyncIterator[AgentOutput]:
+        if isinstance(step, Hang):
+            await asyncio.Event().wait()
+            return
         failure = AgentFailure(
             step.kind, self._fill(step.message), passes=step.passes, retry_after_s=step.retry_after_s
         )
@@ -263,11 +264,6 @@ class _Play:
 
 async def _once(output: AgentOutput) -> AsyncIterator[AgentOutput]:
     yield output
-
-
-async def _hang() -> AsyncIterator[AgentOutput]:
-    await asyncio.Event().wait()
-    yield AgentBeat()
 
 
 def _pieces(text: str, words: int) -> Iterator[str]:

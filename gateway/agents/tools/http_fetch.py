@@ -6,6 +6,7 @@ of the environment, nothing but GET. Which addresses are refused is in `addresse
 """
 
 import asyncio
+import codecs
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -200,7 +201,7 @@ def _charset(response: ClientResponse) -> str:
     if not named.startswith(_CHARSETS + _CHARSETS_EAST):
         return "utf-8"
     try:
-        b"".decode(named)
+        codecs.lookup(named)
     except LookupError:
         return "utf-8"
     return named

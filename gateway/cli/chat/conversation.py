@@ -15,6 +15,7 @@ from threadgate_client import (
     Cursor,
     Event,
     Events,
+    InputRequired,
     RequestRefused,
     Run,
     RunCancelled,
@@ -29,6 +30,7 @@ from gateway.cli.blobs import files_of, words_of
 from gateway.cli.chat.keyboard import Keyboard
 from gateway.cli.chat.screen import WARNING, Screen
 from gateway.cli.chat.slash import obey
+from gateway.cli.happenings import handover_of, tool_of, wait_of
 from gateway.cli.refusals import describe
 
 T = TypeVar("T")
@@ -37,6 +39,8 @@ SHOWN: Final = 10
 """Messages shown when a thread is opened: about a window full."""
 REPLY_TIMEOUT_S: Final = 24 * 3600.0
 """A person watches: Ctrl-C is the limit, a day only a backstop."""
+_BESIDE: Final = frozenset({"tool.started", "tool.finished"})
+"""Kinds of events that are shown while an answer is being written: they belong to it."""
 _GONE: Final = frozenset({"gone", "forbidden"})
 
 
@@ -119,7 +123,11 @@ class Conversation:
         )
         self._follow(Cursor(self._epoch, page.head_seq))
         run = await self.newest_run()
-        if run is not None and run.ended_at is None:
+        if thread.assignee is not None:
+            self.screen.note(f"{thread.assignee.name or thread.assignee.id} has taken over", WARNING)
+        if run is not None and run.waiting_for == "input":
+            self.screen.note("the agent waits for an answer: your next message", WARNING)
+        elif run is not None and run.ended_at is None:
             self.screen.note("an answer is being written")
             await self._attend(self._place(run, page.head_seq))
 
@@ -157,6 +165,9 @@ class Conversation:
                 self._follow(Cursor(sent.epoch, sent.seq))
             if sent.queue_position:
                 self.screen.note(f"waiting behind {sent.queue_position} other")
+            if sent.run_state == "completed":  # this thread was taken over: what was said is the answer
+                self._ours.add(sent.run_id)
+                return
             await self._stream(sent)
 
     # --- answers ------------------------------------------------------------------------------
@@ -170,15 +181,20 @@ class Conversation:
         self._ours.add(sent.run_id)
         self._running = sent.run_id
         reply = self.client.stream_reply(sent, timeout_s=REPLY_TIMEOUT_S)
-        ending = ""
+        ending = question = ""
         try:
             with self.screen.answer(self._agent_name) as shown:
                 try:
                     async for chunk in reply:
                         shown.grow(chunk)
+                except InputRequired as asked:
+                    question = asked.prompt
                 except RunEnded as ended:
                     self.has_failed = True
                     ending = _ending(ended)
+            if question:
+                self.screen.said(self._agent_name, question, by_agent=True)
+                self.screen.note("your next message is the answer")
             if ending:
                 self.screen.note(ending, WARNING)
             if reply.is_replaced:
@@ -220,6 +236,9 @@ class Conversation:
 
     async def _show_all(self, events: Events) -> None:
         async for event in events:
+            if event.kind in _BESIDE:
+                self._show(event)
+                continue
             async with self._turn:
                 self._show(event)
 
@@ -246,12 +265,22 @@ class Conversation:
                 self.screen.note(f"a run failed: {reason}", WARNING)
             case "run.cancelled" if event.run_id not in self._ours:
                 self.screen.note(f"{event.actor.name} stopped a run", WARNING)
-            case "thread.updated" if event.data.get("title"):
-                self.screen.note(f"this thread is now named {event.data['title']}")
+            case "run.waiting" if event.run_id not in self._ours:
+                self.screen.note(f"the agent {wait_of(event)}", WARNING)
+            case "tool.started" | "tool.finished":
+                self.screen.note(f"{tool_of(event)}")
+            case "thread.updated":
+                self._show_change(event)
             case "thread.archived" | "thread.restored" | "thread.deleted":
                 self.screen.note(
                     f"{event.actor.name} {event.kind.removeprefix('thread.')} this thread", WARNING
                 )
+
+    def _show_change(self, event: Event) -> None:
+        if event.data.get("title"):
+            self.screen.note(f"this thread is now named {event.data['title']}")
+        if (handover := handover_of(event)) is not None:
+            self.screen.note(handover, WARNING)
 
     def _show_message(self, event: Event, remark: str = "") -> None:
         message = event.message

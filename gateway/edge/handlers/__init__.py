@@ -45,6 +45,7 @@ def table(
         "thread.get": conversational.thread_get,
         "thread.list": conversational.thread_list,
         "thread.update": conversational.thread_update,
+        "thread.assign": conversational.thread_assign,
         "thread.archive": conversational.thread_archive,
         "thread.restore": conversational.thread_restore,
         "thread.delete": conversational.thread_delete,

@@ -3,6 +3,7 @@
 from gateway.agents.registry import Agents
 from gateway.edge.dispatch import Call
 from gateway.services.conversations import Conversations
+from gateway.services.handovers import Handovers
 from protocol import requests as wire
 from protocol.errors import invalid_params
 from protocol.frames import RawJson, Result
@@ -15,11 +16,17 @@ class Conversational:
     """What people and programs do with conversations."""
 
     def __init__(
-        self, threads: ThreadStore, runs: RunStore, conversations: Conversations, agents: Agents
+        self,
+        threads: ThreadStore,
+        runs: RunStore,
+        conversations: Conversations,
+        handovers: Handovers,
+        agents: Agents,
     ) -> None:
         self._threads = threads
         self._runs = runs
         self._conversations = conversations
+        self._handovers = handovers
         self._agents = agents
 
     async def thread_create(self, call: Call, params: wire.ThreadCreateParams) -> Result:
@@ -38,6 +45,9 @@ class Conversational:
         if params.agent_id is not None:
             self._agents.get(params.agent_id)
         return await self._threads.update(call.act, params.thread_id, params.title, params.agent_id)
+
+    async def thread_assign(self, call: Call, params: wire.ThreadAssignParams) -> Result:
+        return await self._handovers.assign(call.act, params)
 
     async def thread_archive(self, call: Call, params: wire.ThreadChangeParams) -> Result:
         return await self._threads.archive(call.act, params.thread_id)

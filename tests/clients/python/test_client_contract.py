@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadgate_client import (
+    Actor,
     AuditEntry,
     Client,
     Event,
@@ -193,6 +194,10 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
         {"threads": [THREAD]},
     ),
     "thread.update": (lambda client: client.threads.update("thr_1", title="t"), {"thread": THREAD}),
+    "thread.assign": (
+        lambda client: client.threads.assign("thr_1", Actor("slack:U1", "person", "Eve"), note="n"),
+        {"thread": {**THREAD, "assignee": ACTOR}},
+    ),
     "thread.archive": (lambda client: client.threads.archive("thr_1"), {"thread": THREAD}),
     "thread.restore": (lambda client: client.threads.restore("thr_1"), {"thread": THREAD}),
     "thread.delete": (lambda client: client.threads.delete("thr_1", idempotency_key="k"), {"thread": THREAD}),
@@ -218,6 +223,10 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "agent.list": (lambda client: client.agents.list(), {"agents": [AGENT]}),
     "agent.get": (lambda client: client.agents.get("demo"), {"agent": AGENT}),
     "agent.reload": (lambda client: client.agents.reload(), RELOADED),
+    "route.explain": (
+        lambda client: client.routes.explain("hi", channel="slack", account="a", room="C1", mention=True),
+        {"route": {"agent_id": "demo", "rule": 1, "text": "hi", "reasons": ["Rule 1 (demo) fits."]}},
+    ),
     "channel.list": (lambda client: client.channels.list(), {"channels": [CHANNEL]}),
     "channel.status": (lambda client: client.channels.status("c"), {"channel": CHANNEL}),
     "delivery.list": (

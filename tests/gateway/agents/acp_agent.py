@@ -13,8 +13,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,6 @@ from acp.exceptions import RequestError
 GRANDCHILD = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-if sys.argv[2] == "away":
-    os.setsid()
 open(sys.argv[1], "w").write(str(os.getpid()))
 time.sleep(600)
 """
@@ -170,9 +170,7 @@ class TestAgent:
 
     async def effect(self, rest: str) -> None:
         """`effect FILE TEXT`: append a line."""
-        path, _, text = rest.partition(" ")
-        with Path(path).open("a") as file:
-            file.write(f"{text}\n")
+        append(*rest.split(" ", 1))
 
     async def ask(self, rest: str) -> None:
         """`ask ID FILE TEXT`: append a line if somebody allows it, as a call."""
@@ -206,6 +204,11 @@ class TestAgent:
         await self.cancelled.wait()
         raise Stopped("cancelled")
 
+    async def wait_once(self, rest: str) -> None:
+        """`wait-once FILE`: make the file and hang; go on when it was there already."""
+        if is_first(rest):
+            await self.hang("")
+
     async def hang_deaf(self, rest: str) -> None:
         """Ignore everything: cancel, the end of the input, SIGTERM."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -237,12 +240,16 @@ class TestAgent:
 
     async def grandchild(self, rest: str) -> None:
         """`grandchild FILE [away]`: a process that ignores SIGTERM; its pid is in FILE, in a session of its own."""
+<<<<<<< HEAD
         path, _, how = rest.partition(" ")
         subprocess.Popen(
             [sys.executable, "-c", GRANDCHILD, path, how or "near"], start_new_session=how == "away"
         )
         while not (Path(path).exists() and Path(path).read_text()):
             await asyncio.sleep(0.01)
+=======
+        await asyncio.to_thread(spawn, *rest.split())
+>>>>>>> acp
 
     async def allocate(self, rest: str) -> None:
         held = bytearray(int(rest) << 20)
@@ -272,14 +279,7 @@ class TestAgent:
 
     async def files(self, rest: str) -> None:
         """Open so many files and say how many could be opened."""
-        held = []
-        try:
-            for _ in range(int(rest)):
-                held.append(open(os.devnull))  # noqa: PTH123, SIM115
-        except OSError as error:
-            await self.say(f"{error.strerror} after {len(held)}")
-        for file in held:
-            file.close()
+        await self.say(open_many(int(rest)))
 
     async def stderr(self, rest: str) -> None:
         print(rest, file=sys.stderr, flush=True)
@@ -298,6 +298,37 @@ class TestAgent:
     async def image(self, rest: str) -> None:
         block = acp.image_block("aGVsbG8=", "image/png")
         await self.update(acp.update_agent_message(block))
+
+
+def append(path: str, text: str) -> None:
+    with Path(path).open("a") as file:
+        file.write(f"{text}\n")
+
+
+def is_first(path: str) -> bool:
+    """Whether the file was not there; now it is."""
+    try:
+        Path(path).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def spawn(path: str, how: str = "near") -> None:
+    """Start a grandchild and wait until it ignores SIGTERM."""
+    subprocess.Popen([sys.executable, "-c", GRANDCHILD, path], start_new_session=how == "away")
+    while not (Path(path).exists() and Path(path).read_text()):
+        time.sleep(0.01)
+
+
+def open_many(count: int) -> str:
+    with ExitStack() as held:
+        for number in range(count):
+            try:
+                held.enter_context(Path(os.devnull).open())
+            except OSError as error:
+                return f"{error.strerror} after {number}"
+    return f"{count} are open"
 
 
 COMMANDS: dict[str, Callable[[TestAgent, str], Any]] = {

@@ -1,6 +1,5 @@
 """A stage for agents of kind "acp": the test agent as a real program, in a directory of the test."""
 
-import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -86,7 +85,7 @@ def processes_in(directory: Path) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if os.readlink(entry / "cwd") == str(directory) and is_alive(int(entry.name)):
+            if (entry / "cwd").readlink() == directory and is_alive(int(entry.name)):
                 found.append(int(entry.name))
         except OSError:
             continue

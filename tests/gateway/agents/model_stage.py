@@ -95,7 +95,7 @@ def over_model(model: Model, *tools: Tool, **more: Any) -> ModelAgent:
 
 def _box(tools: tuple[Tool, ...]) -> Toolbox:
     known: Mapping[str, Tool] = {tool.name: tool for tool in tools}
-    return Toolbox(known)
+    return Toolbox(known, (), PARTS)
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:

@@ -179,10 +179,14 @@ async def test_other_threads_have_other_sessions(agent: AcpAgent) -> None:
     assert other.text == "nothing"
 
 
+def forget_sessions(directory: Path) -> None:
+    for file in directory.glob("ses-*.json"):
+        file.unlink()
+
+
 async def test_a_session_that_is_gone_is_made_anew(agent: AcpAgent, tmp_path: Path) -> None:
     await told(agent, "say one")
-    for file in tmp_path.glob("ses-*.json"):
-        file.unlink()
+    forget_sessions(tmp_path)
 
     given = await told(agent, "recall")
 

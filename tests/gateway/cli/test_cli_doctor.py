@@ -67,6 +67,27 @@ def test_a_gateway_that_runs_is_healthy(running: Cli) -> None:
     assert text[-1].endswith("0 errors, 0 warnings")
 
 
+def test_the_secrets_of_agents_are_looked_for(cli: Cli) -> None:
+    path = cli.home / "config.toml"
+    path.write_text(
+        '[[agents]]\nid = "a"\nkind = "http"\nurl = "http://a"\napi_key = "env:KEY_A"\n'
+        'headers = { one = "plain", two = "env:KEY_B" }\n'
+        '[[agents]]\nid = "b"\nkind = "model"\nmodel = "openai:x"\napi_key = "sk-plain"\n'
+        '[[agents.mcp]]\nname = "m"\ncommand = ["m"]\nenv = { TOKEN = "env:KEY_C" }\n'
+    )
+    path.chmod(0o644)
+    cli.variables["KEY_A"] = "x"
+    found = _look(cli, "--config", str(path), code=1)
+    assert _said(found["ok"], "agent") == "agent a: its api_key is there"
+    assert _said(found["error"], "agent").split("; ") == [
+        "agent a: headers.two: the environment variable KEY_B is not set",
+        "agent b: mcp.0.env.TOKEN: the environment variable KEY_C is not set",
+    ]
+    assert _said(found["warning"], "agent") == "agent b: its api_key stands in the configuration"
+    assert "other users can read it" in _said(found["error"], "configuration")
+    assert "sk-plain" not in json.dumps(found)
+
+
 def test_an_empty_directory_is_no_error_and_stays_empty(cli: Cli) -> None:
     found = _look(cli)
     assert "does not exist yet" in _said(found["warning"], "directory")

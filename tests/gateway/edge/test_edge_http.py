@@ -94,6 +94,8 @@ async def cast(stage: Stage, wire: Wire) -> dict[str, Frame]:
         "audit.list": {"limit": 3},
         "token.list": {"limit": 2},
         "thread.create": {"title": "made"},
+        "thread.assign": {**thread, "action": "take"},
+        "route.explain": {"channel": "slack", "text": "hello"},
         "thread.update": {**thread, "title": "renamed"},
         "thread.archive": thread,
         "thread.restore": thread,

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+from collections.abc import Callable
 
 import pytest
 from gateway_stage import Frame, Stage, Wire, until, words
@@ -158,6 +159,31 @@ async def test_the_first_piece_goes_out_at_once_and_the_rest_every_40_ms() -> No
 async def test_a_slow_speaker_is_not_held_back() -> None:
     seen = await collected([(0.05, str(number)) for number in range(4)])
     assert [delta["text"] for _, delta in seen] == ["0", "1", "2", "3"]
+
+
+class HandClock:
+    """The time and the timers of a loop, by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.timers: list[float] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> None:
+        self.timers.append(when)
+
+
+def test_who_speaks_25_times_a_second_does_not_wait_for_late_timers() -> None:
+    clock, seen = HandClock(), []
+    stream = Stream("thr", "run", "msg", "", lambda _, note: seen.append(note), Stream.flush, clock)  # type: ignore[arg-type]
+    for late_ms in (2.9, 0.0, 1.5, 0.1, 2.9):
+        clock.now += 0.040
+        on_time, clock.now = clock.now, clock.now + late_ms / 1000
+        stream.push("word ")
+        clock.now = on_time
+    assert (len(seen), clock.timers) == (5, [])
 
 
 async def test_nothing_waits_in_a_stream_that_was_discarded() -> None:

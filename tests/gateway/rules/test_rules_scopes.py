@@ -32,7 +32,13 @@ OWNING = OPERATING | {"thread.delete", "token.read", "token.write"}
 
 
 @pytest.mark.parametrize(
-    ("role", "scopes"), [(Role.VIEWER, READING), (Role.OPERATOR, OPERATING), (Role.OWNER, OWNING)]
+    ("role", "scopes"),
+    [
+        (Role.VIEWER, READING),
+        (Role.OPERATOR, OPERATING),
+        (Role.OWNER, OWNING),
+        (Role.AGENT, {"server.read", "agent.serve"}),
+    ],
 )
 def test_a_role_has_these_scopes_and_no_other(role: Role, scopes: set[str]) -> None:
     assert {scope.value for scope in ROLE_SCOPES[role]} == scopes
@@ -47,8 +53,10 @@ def test_each_role_may_do_what_the_lesser_one_may() -> None:
 
 
 @pytest.mark.parametrize("method", list(METHODS.values()), ids=lambda method: method.name)
-def test_an_owner_may_call_every_method(method: Method) -> None:
-    require(ROLE_SCOPES[Role.OWNER], method.scope)
+def test_an_owner_may_call_every_method_but_those_of_agent_processes(method: Method) -> None:
+    is_of_agents = method.scope is Scope.AGENT_SERVE
+    require(ROLE_SCOPES[Role.AGENT if is_of_agents else Role.OWNER], method.scope)
+    assert (method.scope in ROLE_SCOPES[Role.OWNER]) != is_of_agents, "an owner is no agent process"
 
 
 @pytest.mark.parametrize("method", list(METHODS.values()), ids=lambda method: method.name)

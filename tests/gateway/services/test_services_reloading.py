@@ -181,6 +181,37 @@ async def test_a_run_goes_on_with_the_agent_it_began_with(filed: FileStage) -> N
     assert (first["state"], second["state"]) == ("completed", "completed")
 
 
+async def test_an_agent_that_was_mended_is_not_left_alone_any_more(filed: FileStage) -> None:
+    wire = await filed.connect()
+
+    async def breaker() -> str:
+        found: str = (await wire.call("agent.get", agent_id="demo"))["agent"]["breaker"]
+        return found
+
+    for number in range(10):
+        filed.gateway._breakers.failed("demo", f"run_{number}")
+    assert await breaker() == "open"
+    filed.write(f"{ONE}retries = 1\n")
+    await wire.call("agent.reload")
+    assert await breaker() == "closed"
+
+
+async def test_runs_do_not_notice_reloads(filed: FileStage) -> None:
+    wire = await filed.connect()
+    sent = [await wire.call("message.send", content=words("stream 30 100")) for _ in range(20)]
+    for one in sent:
+        await wire.call("thread.subscribe", thread_id=one["thread_id"], from_="start")
+    for version in range(10):
+        filed.write(f'[[agents]]\nid = "demo"\nversion = "{version}"\n')
+        await wire.call("agent.reload")
+        await asyncio.sleep(0.03)
+    for one in sent:
+        await wire.event("run.completed", run_id=one["run_id"])
+    agents = filed.gateway._agents
+    await until(lambda: not agents._stopping)
+    assert [slot.users for slot in agents._slots.values()] == [0]
+
+
 async def test_a_suspended_agent_answers_nobody_and_says_so(filed: FileStage) -> None:
     wire = await filed.connect()
     filed.write(f'{ONE}state = "suspended"\n')
