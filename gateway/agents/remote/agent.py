@@ -8,13 +8,15 @@ them and its text, by the task that reads both.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Final
 
 from gateway.agent_settings import AgentSettings, RemoteSettings
 from gateway.agents.executions import Execution, Over, StepCall
 from gateway.agents.parts import AgentParts
 from gateway.agents.port import AgentBeat, AgentFacts, AgentFailure, AgentOutput, Recovery, RunContext
+from gateway.agents.remote.record import recorded_once
 from gateway.agents.remote.request import execute_params
 from gateway.agents.remote.steps import Steps
 from gateway.agents.workers import Place, Worker, WorkerPool, WorkerRefused
@@ -62,6 +64,11 @@ class RemoteAgent:
             self._workers.close(self._settings.id)
 
     async def answer(self, context: RunContext) -> AsyncIterator[AgentOutput]:
+        async with aclosing(self._ask_workers(context)) as outputs:
+            async for output in recorded_once(context, self._settings.id, outputs):
+                yield output
+
+    async def _ask_workers(self, context: RunContext) -> AsyncGenerator[AgentOutput, None]:
         place = self._workers.line(self._settings.id, context.thread_id)
         worker: Worker | None = None
         execution: Execution | None = None

@@ -4,6 +4,7 @@ import asyncio
 
 from gateway.agents.executions import StepCall
 from gateway.agents.port import AgentFailure, Journal, Step
+from gateway.agents.remote.record import INSIDE
 from gateway.agents.worker_outputs import to_usage
 from protocol.errors import ErrorKind, Fault
 from protocol.requests import RunStepParams, RunStepResult
@@ -72,4 +73,4 @@ class Steps:
 
 
 def _key(params: RunStepParams) -> str:
-    return f"{params.kind}/{params.key}"
+    return f"{INSIDE}/{params.kind}/{params.key}"

@@ -240,16 +240,7 @@ class TestAgent:
 
     async def grandchild(self, rest: str) -> None:
         """`grandchild FILE [away]`: a process that ignores SIGTERM; its pid is in FILE, in a session of its own."""
-<<<<<<< HEAD
-        path, _, how = rest.partition(" ")
-        subprocess.Popen(
-            [sys.executable, "-c", GRANDCHILD, path, how or "near"], start_new_session=how == "away"
-        )
-        while not (Path(path).exists() and Path(path).read_text()):
-            await asyncio.sleep(0.01)
-=======
         await asyncio.to_thread(spawn, *rest.split())
->>>>>>> acp
 
     async def allocate(self, rest: str) -> None:
         held = bytearray(int(rest) << 20)

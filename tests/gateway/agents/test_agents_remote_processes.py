@@ -179,7 +179,7 @@ async def test_a_restarted_gateway_finds_its_workers_again_and_steps_happen_once
     await programs.start()
     talking, paying = await stage.ask(wire, "talk"), await stage.ask(wire, "wait and pay")
     await programs.saw("talking")
-    await eventually(lambda: is_open(stage, paying["run_id"], "tool/second/1"), PATIENCE_S)
+    await eventually(lambda: is_open(stage, paying["run_id"], "within/prompt/1/tool/second/1"), PATIENCE_S)
     await stage.restart()
     wire = await stage.connect()
     approval = await pending(wire)

@@ -21,9 +21,9 @@ async def stage(tmp_path: Path) -> AsyncIterator[RemoteStage]:
 
 
 async def steps_of(stage: RemoteStage, run_id: str) -> dict[str, tuple[str | None, Any]]:
-    """The journal of a run: key → outcome and result."""
+    """What the worker did, in the journal of a run: key → outcome and result."""
     steps = await stage.store.journal.read(DEFAULT_ORG, run_id, 100_000)
-    return {step.key: (step.outcome, step.result) for step in steps if step.kind != "reply"}
+    return {step.key: (step.outcome, step.result) for step in steps if step.kind not in ("reply", "prompt")}
 
 
 async def state_of(stage: RemoteStage, run_id: str) -> str:
@@ -50,12 +50,12 @@ async def test_a_step_is_recorded_before_it_is_done_and_after(stage: RemoteStage
     run = await worker.execute()
     begun = await worker.step(run, "pay/1", "begin", name="pay", request={"amount": 5})
     assert begun == {"is_recorded": False}
-    assert await steps_of(stage, sent["run_id"]) == {"tool/pay/1": (None, None)}
+    assert await steps_of(stage, sent["run_id"]) == {"within/prompt/1/tool/pay/1": (None, None)}
     ended = await worker.step(
         run, "pay/1", "end", result={"receipt": 7}, usage={"input_tokens": 2, "cost_microusd": 9}
     )
     assert ended == {"is_recorded": True, "outcome": "ok", "result": {"receipt": 7}}
-    assert await steps_of(stage, sent["run_id"]) == {"tool/pay/1": ("ok", {"receipt": 7})}
+    assert await steps_of(stage, sent["run_id"]) == {"within/prompt/1/tool/pay/1": ("ok", {"receipt": 7})}
     await worker.say(run, "paid")
     await worker.output(run, "done")
     assert await stage.answer(sent) == "paid"
@@ -136,7 +136,7 @@ async def test_a_failed_step_is_recorded_as_such(stage: RemoteStage, wire: Wire)
     run = await one.execute()
     await one.step(run, "pay/1", "begin", name="pay")
     await one.step(run, "pay/1", "end", outcome="error", result={"error": "no money"})
-    assert await steps_of(stage, sent["run_id"]) == {"tool/pay/1": ("error", {"error": "no money"})}
+    assert await steps_of(stage, sent["run_id"]) == {"within/prompt/1/tool/pay/1": ("error", {"error": "no money"})}
 
 
 async def test_a_step_that_asks_for_something_else_than_recorded_ends_the_run(
@@ -234,7 +234,7 @@ async def test_text_and_steps_keep_their_order(stage: RemoteStage, wire: Wire) -
         await worker.step(run, f"s{number}", "end", result=number)
     await worker.output(run, "done")
     assert await stage.answer(sent) == "".join(f"{number} " for number in range(20))
-    assert list(await steps_of(stage, sent["run_id"])) == [f"tool/s{number}" for number in range(20)]
+    assert list(await steps_of(stage, sent["run_id"])) == [f"within/prompt/1/tool/s{number}" for number in range(20)]
 
 
 # --- people ----------------------------------------------------------------------------------------
@@ -293,3 +293,17 @@ async def test_who_waits_for_a_person_has_room_for_another_run(stage: RemoteStag
     await worker.output(run, "done")
     await stage.ask(wire, "something else")
     assert (await worker.execute())["text"] == "something else"
+
+
+async def test_a_run_is_executed_again_without_any_worker(stage: RemoteStage, wire: Wire) -> None:
+    worker = await stage.worker()
+    sent = await stage.ask(wire, "pay")
+    run = await worker.execute()
+    await worker.step(run, "pay/1", "begin", name="pay", request={"amount": 5})
+    await worker.step(run, "pay/1", "end", result={"receipt": 7})
+    await worker.say(run, "paid")
+    await worker.output(run, "done")
+    assert await stage.answer(sent) == "paid"
+    await worker.wire.close()
+    replay = (await wire.call("run.replay", run_id=sent["run_id"]))["replay"]
+    assert (replay["verified"], replay["differences"], replay["steps"]) == (True, [], 2)
