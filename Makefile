@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 KILLS  ?= 1000
+ROUNDS ?= 1
 SOURCES := protocol storage channels gateway clients/python tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format schema lock chaos chaos-channels bench clean
+.PHONY: help setup demo test check format schema lock chaos chaos-channels chaos-runs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +49,9 @@ chaos: setup ## the long crash loop, KILLS=1000 (`make test` runs a short form)
 
 chaos-channels: setup ## the same over Slack, Telegram and Discord at once, KILLS=1000
 	$(BIN)/python -m tests.chaos.crash_loop --kills $(KILLS) --networks slack telegram discord
+
+chaos-runs: setup ## the crash matrix of runs: every kind of agent, killed at every point, ROUNDS=1 (`make test` runs a short form)
+	$(BIN)/python -m tests.chaos.run_matrix --rounds $(ROUNDS)
 
 bench: setup ## measure; results go to bench/results
 	$(BIN)/python -m bench

@@ -61,8 +61,11 @@ class RunJournal:
 
     @property
     def visits(self) -> Iterable[Visit]:
-        """The steps this attempt came to and that are closed, and those inside its prompts."""
-        return self._visits.values()
+        """The steps this attempt came to and that are closed, and those inside its prompts, as they will be recorded:
+        what was cut off in there stays unknown."""
+        inside = {key: row for key, row in self._rows.items() if key.startswith(rules.INSIDE)}
+        cut_off = [rules.visit_of(row, None) for key, row in inside.items() if key not in self._ended]
+        return [*self._visits.values(), *cut_off]
 
     async def begin(self, step: Step) -> Recorded | None:
         request = _text_of(step)

@@ -14,7 +14,6 @@ import ctypes
 import importlib
 import json
 import os
-import pkgutil
 import signal
 import sys
 import tomllib
@@ -112,11 +111,9 @@ def scale() -> None:
 def import_agents(config: Path) -> None:
     """Import what the kinds in the configuration are made of, as every gateway of it would have to."""
     for agent in tomllib.loads(config.read_text()).get("agents", []):
-        kind = importlib.import_module(KINDS[agent["kind"]].partition(":")[0])
-        if kind.__package__ != "gateway.agents":
-            package = importlib.import_module(kind.__package__ or "")
-            for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-                importlib.import_module(module.name)
+        importlib.import_module(KINDS[agent["kind"]].partition(":")[0])
+        if agent["kind"] == "model":
+            importlib.import_module("gateway.agents.model.openai_models")
         if "mcp" in agent:
             importlib.import_module("gateway.agents.tools.mcp_tools")
 

@@ -16,15 +16,24 @@ from pathlib import Path
 from typing import Final
 
 from .crash_loop import hasty_clients
+from .matrix.acp_kind import Acp
 from .matrix.cells import Cell, Victim, at_random, every_count, once_each, twice
 from .matrix.http_kind import Http
 from .matrix.kinds import Demo, Kind
+from .matrix.model_kind import Model
 from .matrix.remote_kind import Remote
 from .matrix.script_kind import Script
 from .matrix.stage import QUIET_S, Outcome, Stage
 from .matrix.table import Report, table
 
-KINDS: Final[dict[str, Callable[[], Kind]]] = {"demo": Demo, "script": Script, "remote": Remote, "http": Http}
+KINDS: Final[dict[str, Callable[[], Kind]]] = {
+    "demo": Demo,
+    "script": Script,
+    "model": Model,
+    "acp": Acp,
+    "remote": Remote,
+    "http": Http,
+}
 AT_ONCE: Final = 2
 """Stages at the same time: as many as CI has cores."""
 RANDOM_PER_ROUND: Final = 40
@@ -57,6 +66,17 @@ class Matrix:
                 self.report.add_all(kind, await stage.close())
 
 
+async def run_cells(
+    place: Path, make: Callable[[], Kind], cells: Iterable[Cell], *, fault: str = "", quiet_s: float = QUIET_S
+) -> Report:
+    """These cells alone, on one stage."""
+    report = Report()
+    matrix = Matrix(report, place, fault, quiet_s, asyncio.Semaphore(1))
+    with hasty_clients():
+        await matrix.perform(make().name, make, playing(cells))
+    return report
+
+
 async def run(
     place: Path,
     *,
@@ -83,7 +103,7 @@ async def run(
 
 
 def _short(kind: Kind) -> Play:
-    return playing(once_each(kind.points, kind.states, kind.victims, kind.leads))
+    return playing(once_each(kind.points, kind.states, kind.victims, kind.leads, kind.serious))
 
 
 def _long(kind: Kind, rounds: int, rng: random.Random) -> list[Play]:

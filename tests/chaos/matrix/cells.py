@@ -72,16 +72,27 @@ def kills_at(point: str, leads: Mapping[str, Kill], count: int = 1) -> tuple[Kil
 
 
 def once_each(
-    points: Sequence[str], states: Sequence[str], victims: Sequence[Kill], leads: Mapping[str, Kill]
+    points: Sequence[str],
+    states: Sequence[str],
+    victims: Sequence[Kill],
+    leads: Mapping[str, Kill],
+    serious: int = 1,
 ) -> list[Cell]:
-    """Every place once. The manners of the person take turns; some runs only end badly when a step is not repeated."""
-    plans = [kills_at(point, leads) for point in points]
+    """Every place once, and one step cut off twice: a person who allows a repetition allows no second one.
+
+    The manners of the person take turns; some runs only end badly when a step is not repeated. `serious`: which step
+    is the first that may not be repeated.
+    """
+    plans = [kills_at(point, leads, serious if point.startswith("step.") else 1) for point in points]
     plans += [(Kill(state),) for state in states]
     plans += [(kill,) for kill in victims]
-    return [
+    cells = [
         Cell(plan, number % 3 != 2, number % 2 == 0 and plan[-1].where not in ONLY_WHEN_DENIED)
         for number, plan in enumerate(plans)
     ]
+    if "step.before_close" in points:
+        cells.append(Cell((Kill("step.before_close", serious), Kill("step.before_close"))))
+    return cells
 
 
 def every_count(point: str, leads: Mapping[str, Kill]) -> Iterator[tuple[Cell, ...]]:

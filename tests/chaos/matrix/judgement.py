@@ -128,12 +128,13 @@ def _judge_effects(
         step
         for run in runs
         for step in store.execute(
-            "SELECT * FROM journal_steps WHERE run_id = ? AND kind = ? ORDER BY step", (run["id"], kind)
+            "SELECT * FROM journal_steps WHERE run_id = ? AND kind IN (?, 'model') ORDER BY step",
+            (run["id"], kind),
         )
     ]
     for name, nature in spoken.line.effects.items():
         times = [effect.at_ms for effect in effects if effect.name == name]
-        own = [step for step in steps if name in step["request"]]
+        own = [step for step in steps if _is_of(step, name)]
         done = [step for step in own if step["outcome"] == "ok"]
         allowed = sum(_repeats_allowed(store, step) for step in own)
         if times and not own:
@@ -150,6 +151,12 @@ def _judge_effects(
             )
         if times and _was_denied(store, runs, name):
             judged.find("doubled", f"{name} happened {len(times)} times; a person denied it")
+
+
+def _is_of(step: sqlite3.Row, name: str) -> bool:
+    """Whether a step is where the effect comes from. A call of a model is known by its key: its request tells all that
+    happened before."""
+    return name.endswith(f"/{step['key']}") if step["kind"] == "model" else name in step["request"]
 
 
 def _repeats_allowed(store: sqlite3.Connection, step: sqlite3.Row) -> int:

@@ -56,7 +56,8 @@ class Kind(Protocol):
 
     `points` are the crash points its lines pass, `states` the events after which somebody is killed from outside;
     `leads` says which death before leads to points that only a gateway passes that recovers.
-    `steps` is the kind of the journal's steps that have the effects. `length_s`: about how long a cell takes that
+    `steps` is the kind of the journal's steps that have the effects, `serious` the number of the first one that may not
+    be repeated, in the order in which steps are opened and closed. `length_s`: about how long a cell takes that
     nobody disturbs.
     """
 
@@ -66,6 +67,7 @@ class Kind(Protocol):
     victims: Sequence[Kill]
     leads: Mapping[str, Kill]
     steps: str
+    serious: int
     length_s: float
 
     async def open(self, place: Path, stack: AsyncExitStack) -> str:
@@ -97,6 +99,7 @@ class Plain:
     victims: Sequence[Kill] = ()
     leads: Mapping[str, Kill] = {}
     steps: str = "tool"
+    serious: int = 1
     length_s: float = 1.0
 
     async def join(self, client: Client, url: str, stack: AsyncExitStack) -> None:

@@ -16,6 +16,7 @@ from .kinds import (
     STEP_POINTS,
     Effect,
     Line,
+    Nature,
     Plain,
     kill_all,
     read_effects,
@@ -31,7 +32,7 @@ class Remote(Plain):
 
     name = "remote"
     points: Sequence[str] = (*RUN_POINTS, *ASK_POINTS, *STEP_POINTS)
-    states: Sequence[str] = ("run.queued", "run.started", "run.waiting", "run.resumed", "run.completed")
+    states: Sequence[str] = ("run.waiting", "run.resumed")
     victims: Sequence[Kill] = (
         Kill("run.started", victim="agent"),
         Kill(RANDOM, after_s=0.4, victim="agent"),
@@ -39,6 +40,7 @@ class Remote(Plain):
         Kill("run.waiting", victim="agent"),
         Kill("run.resumed", victim="agent"),
     )
+    serious = 2
     length_s = 1.5
 
     def __init__(self) -> None:
@@ -58,8 +60,12 @@ class Remote(Plain):
         stack.push_async_callback(self._end, tasks)
 
     def lines(self, token: str) -> list[Line]:
-        names = {f"{token}/look": "repeatable", f"{token}/first": "once", f"{token}/second": "once"}
-        return [Line(f"work on {token}", names)]  # type: ignore[arg-type]
+        names: dict[str, Nature] = {
+            f"{token}/look": "repeatable",
+            f"{token}/first": "once",
+            f"{token}/second": "once",
+        }
+        return [Line(f"work on {token}", names)]
 
     def effects(self) -> list[Effect]:
         return read_effects(self._place / "effects")

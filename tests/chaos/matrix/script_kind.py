@@ -45,6 +45,7 @@ class Script(Plain):
         Kill(RANDOM, after_s=0.6, victim="agent"),
         Kill("run.waiting", victim="agent"),
     )
+    serious = 6
     length_s = 1.2
 
     def __init__(self, till: Mapping[str, Any] | None = None) -> None:

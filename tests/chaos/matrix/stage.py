@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import signal
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -130,13 +130,14 @@ class Stage:
         for number, kill in enumerate(cell.kills):
             if number and (kill.is_armed or self.gateways.pid is None):
                 await self._rebirth(deaths, _arms(kill))
-            if not await self._carry_out(kill, saying):
+            is_carried_out = await self._carry_out(kill, saying)
+            self.person.go_on()
+            if not is_carried_out:
                 outcome.met = False
                 break
             outcome.kills += 1
             if kill.victim == "gateway":
                 deaths.append(self._examine())
-        self.person.go_on()
         if self.gateways.pid is None:
             await self._rebirth(deaths, {})
         await self._conclude(outcome, lines, saying, deaths)
@@ -144,6 +145,7 @@ class Stage:
 
     async def close(self) -> list[Finding]:
         """The last gateway ends in order; what can only be seen over all cells."""
+        await self._caught_up()
         self.gateways.send(signal.SIGTERM)
         if (code := await self.gateways.death()) != 0:
             self.ledger.faults.append(f"the last gateway ended with {code}; see {self.gateways.log_path}")
@@ -154,6 +156,17 @@ class Stage:
         found = [Finding("wrong", text) for text in (*verdict.wrong, *self.ledger.faults)]
         self.ledger.faults.clear()
         return found
+
+    async def _caught_up(self) -> None:
+        """Return when the observer has seen as many events as there are, or when it takes too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SIGN_S):
+                while True:
+                    with snapshot(self.gateways.data_dir) as store:
+                        (events,) = store.execute("SELECT count(*) FROM events").fetchone()
+                    if events <= sum(map(len, self.observer.views.values())):
+                        return
+                    await asyncio.sleep(POLL_S)
 
     def verify(self) -> None:
         """Follow the audit chain."""
@@ -192,7 +205,7 @@ class Stage:
     async def _dies_by_itself(self, saying: "asyncio.Task[list[SendResult]]") -> bool:
         dying = asyncio.create_task(self.gateways.death())
         over = asyncio.create_task(self._over(saying))
-        await asyncio.wait({dying, over}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({dying, over}, timeout=self.quiet_s, return_when=asyncio.FIRST_COMPLETED)
         await _end(over)
         await asyncio.wait({dying}, timeout=DYING_S)
         met = dying.done()

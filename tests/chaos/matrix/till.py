@@ -24,5 +24,5 @@ if __name__ == "__main__":
     Path(os.environ["PID_FILE"]).write_text(str(os.getpid()))
     sys.path.insert(0, str(SERVER))
     server = importlib.import_module("effect_server")
-    server._append = append
+    server._append = append  # type: ignore[attr-defined]
     server.main()

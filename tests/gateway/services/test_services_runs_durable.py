@@ -581,3 +581,25 @@ async def test_only_what_was_completed_can_be_executed_again(stage: Stage, wire:
     await ended(stage, thread_id)
     with pytest.raises(Fault, match="completed"):
         await stage.gateway._replays.replay("org_default", run_id)
+
+
+async def test_what_was_cut_off_inside_a_prompt_is_sealed_as_it_is_recorded(
+    stage: Stage, script: Script
+) -> None:
+    attempts = []
+
+    async def answer(context: RunContext) -> AsyncIterator[AgentOutput]:
+        attempts.append(context.attempt)
+        if len(attempts) == 1:
+            await context.journal.begin(
+                Step("within/1/a", "note", "read", {"path": "notes"}, repeatable=True)
+            )
+            raise AgentFailure("provider_error", "the program died", passes=True, retry_after_s=0)
+        yield AgentText("Done without it.")
+
+    script(answer)
+    await stage.restart(runs=PATIENT)
+    thread_id, run_id = await ask(await stage.connect(), "go")
+    await ended(stage, thread_id)
+    again = await stage.gateway._replays.replay("org_default", run_id)
+    assert (again.verified, again.differences) == (True, [])
