@@ -178,7 +178,7 @@ class Answering:
             case AgentFile():
                 speaking.files.append(await self._files.keep(speaking.run, output, speaking.files))
             case AgentUsage(usage):
-                speaking.usage = added(speaking.usage, usage)
+                speaking.usage = speaking.usage.plus(usage)
             case AgentFacts(facts):
                 new = {key: value for key, value in facts.items() if speaking.facts.get(key) != value}
                 if new:
@@ -258,12 +258,3 @@ async def closed(outputs: AsyncIterator[AgentOutput]) -> AsyncIterator[AsyncIter
     finally:
         if isinstance(outputs, AsyncGenerator):
             await outputs.aclose()
-
-
-def added(one: Usage, other: Usage) -> Usage:
-    """Both together."""
-    return Usage(
-        input_tokens=one.input_tokens + other.input_tokens,
-        output_tokens=one.output_tokens + other.output_tokens,
-        cost_microusd=one.cost_microusd + other.cost_microusd,
-    )

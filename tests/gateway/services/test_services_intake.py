@@ -271,6 +271,14 @@ async def test_where_no_mention_is_required_everything_is_taken(strict: Telegram
     assert await commit(strict, ambient) == [Verdict(is_taken=True)]
 
 
+async def test_a_conversation_that_is_full_says_so(strict: TelegramStage) -> None:
+    table = {**strict._given["channels"][0], "dm_policy": "open"}
+    await strict.start(channels=(table,), runs=RunSettings(messages_max=1))
+    verdicts = await commit(strict, inbound("1", "say one"), inbound("2", "say two"))
+    assert [verdict.is_taken for verdict in verdicts] == [True, False]
+    assert notices.TOO_LONG in await owed(strict)
+
+
 async def test_who_writes_without_end_is_told_and_not_taken(strict: TelegramStage) -> None:
     await start(strict, dm_policy="open", messages_per_minute=3)
     verdicts = await commit(strict, *(inbound(str(n), f"say {n}") for n in range(6)))
