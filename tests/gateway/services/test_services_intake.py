@@ -26,6 +26,7 @@ from gateway.services.channels import thaw
 from gateway.services.notices import CODE as TEMPLATE_CODE
 from gateway.services.notices import LET_IN
 from gateway.services.pairings import ALPHABET
+from gateway.settings import RunSettings
 from storage.errors import StoreUnavailable
 from storage.store import DEFAULT_ORG
 
