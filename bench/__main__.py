@@ -8,7 +8,7 @@ from typing import Any
 
 import uvloop
 
-from bench import appends, channels, fanout, floor, idle, machine, sends, turns
+from bench import appends, channels, fanout, floor, idle, kinds, machine, many_runs, sends, turns
 
 RESULTS = Path(__file__).parent / "results" / "results.json"
 BENCHMARKS: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
@@ -16,6 +16,8 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
     "appends": appends.run,
     "sends": sends.run,
     "turns": turns.run,
+    "kinds": kinds.run,
+    "many_runs": many_runs.run,
     "fanout": fanout.run,
     "idle": idle.run,
     "channels": channels.run,

@@ -20,6 +20,10 @@ from bench.stamps import COMMAND, delays_s
 
 RUNS = 1000
 RATE = 25
+"""Words per second of one run: as many as there may be deltas."""
+REMOTE_RATE = 5
+"""The same for runs of an agent process: it shares the load's core with the subscribers, and 25,000 words a second are
+more than that core can say and read."""
 CONNECTIONS = 20
 """Of subscribers: with 50 threads each, under the 128 that one connection may follow."""
 SECONDS = 20.0
@@ -30,7 +34,6 @@ CANCEL_EVERY_S = 0.25
 WORDS = 2500
 """Of one run: 100 s at the full rate, longer than all of this takes; runs that are left end with the gateway."""
 DEADLINE_S = 150.0
-WORKERS = 1
 REMOTE = """
 [[agents]]
 id = "remote"
@@ -51,13 +54,13 @@ class Follower:
         self.cancelled: dict[str, asyncio.Future[float]] = {}
         client.on_frame = self._take
 
-    async def begin(self, agent_id: str, count: int) -> None:
+    async def begin(self, agent_id: str, count: int, rate: int) -> None:
         """Make threads, follow them, let a run begin in each."""
         for _ in range(count):
             made = await self.client.request("thread.create", {"agent_id": agent_id})
             thread_id = made["thread"]["id"]
             await self.client.request("thread.subscribe", {"thread_id": thread_id})
-            text = text_message(f"{COMMAND} {WORDS} {RATE}", thread_id=thread_id)
+            text = text_message(f"{COMMAND} {WORDS} {rate}", thread_id=thread_id)
             sent = await self.client.request("message.send", text)
             self.runs.append(sent["run_id"])
 
@@ -94,7 +97,7 @@ async def run() -> dict[str, Any]:
 async def _within() -> dict[str, Any]:
     async with GatewayProcess(concurrent=RUNS, command=("-m", "bench.stamped")) as gateway:
         async with asyncio.timeout(DEADLINE_S):
-            return await _measure(gateway, "demo", f"runs_{RUNS}")
+            return await _measure(gateway, "demo", RATE, f"runs_{RUNS}")
 
 
 async def _remote() -> dict[str, Any]:
@@ -102,18 +105,16 @@ async def _remote() -> dict[str, Any]:
         gateway = await stack.enter_async_context(GatewayProcess(concurrent=RUNS, more_config=REMOTE))
         client = await LoadClient.connect(gateway)
         token = await client.request("token.create", {"role": "agent", "agent_id": "remote"})
-        address, room = f"http://127.0.0.1:{gateway.port}", str(RUNS // WORKERS)
-        for _ in range(WORKERS):
-            await stack.enter_async_context(
-                Beside("bench.worker", address, room, THREADGATE_TOKEN=token["secret"])
-            )
+        address = f"http://127.0.0.1:{gateway.port}"
+        worker = Beside("bench.worker", address, str(RUNS), THREADGATE_TOKEN=token["secret"])
+        await stack.enter_async_context(worker)
         async with asyncio.timeout(DEADLINE_S):
-            return await _measure(gateway, "remote", f"runs_{RUNS}_remote")
+            return await _measure(gateway, "remote", REMOTE_RATE, f"runs_{RUNS}_remote")
 
 
-async def _measure(gateway: GatewayProcess, agent_id: str, name: str) -> dict[str, Any]:
+async def _measure(gateway: GatewayProcess, agent_id: str, rate: int, name: str) -> dict[str, Any]:
     followers = [Follower(await LoadClient.connect(gateway)) for _ in range(CONNECTIONS)]
-    await asyncio.gather(*(follower.begin(agent_id, RUNS // CONNECTIONS) for follower in followers))
+    await asyncio.gather(*(follower.begin(agent_id, RUNS // CONNECTIONS, rate) for follower in followers))
     while sum(len(follower.speaking) for follower in followers) < RUNS:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     await asyncio.sleep(SETTLE_S)
@@ -123,6 +124,7 @@ async def _measure(gateway: GatewayProcess, agent_id: str, name: str) -> dict[st
     _count(followers, False)
     took = time.perf_counter() - began
     streamed = {
+        "nominal_words_per_s": RUNS * rate,
         "delay": latency_ms([delay for follower in followers for delay in follower.delays]),
         "words_per_s": round(sum(len(follower.delays) for follower in followers) / took),
         "deltas_per_s": round(sum(follower.deltas for follower in followers) / took),

@@ -63,6 +63,7 @@ from gateway.services.replay import Replays
 from gateway.services.routing import Routing
 from gateway.services.run_doctor import RunDoctor
 from gateway.services.scheduler import Capacity, Scheduler
+from gateway.services.steering import Steering
 from gateway.services.stopping import Stops
 from gateway.services.tokens import Tokens
 from gateway.services.turn import Turns
@@ -146,6 +147,7 @@ class Gateway:
         leases = Leases(clock.new_id(IdPrefix.EPOCH), clock)
         self._waits = Waits(store.runs, self._approvals, self._channels, leases, clock)
         self._breakers = AgentBreakers(clock)
+        self._steering = Steering()
         self._scheduler = self._make_scheduler(leases, composer)
         self._run_doctor = RunDoctor(
             store.runs,
@@ -168,6 +170,7 @@ class Gateway:
         for hook in (
             self._hub.on_commit,
             self._waits.on_commit,
+            self._steering.on_commit,
             self._scheduler.on_commit,
             self._deliveries.on_commit,
             self._receipts.on_commit,
@@ -271,6 +274,7 @@ class Gateway:
             self._hub,
             self._live,
             self._receipts,
+            self._steering,
             clock,
             attempts_max=settings.runs.attempts_max,
         )

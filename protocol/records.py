@@ -170,6 +170,14 @@ class Usage(Record):
     output_tokens: int = 0
     cost_microusd: int = 0
 
+    def plus(self, other: "Usage") -> "Usage":
+        """Both together."""
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cost_microusd=self.cost_microusd + other.cost_microusd,
+        )
+
 
 class Run(Record):
     """One execution of an agent.

@@ -119,6 +119,13 @@ class RunReady:
 
 
 @dataclass(frozen=True, slots=True)
+class RunSteered:
+    """Signal: something was said to a running run."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunProgress:
     """What the store knows of the progress of an unfinished run, for the invariant check.
 

@@ -10,6 +10,7 @@ from storage import run_queue, thread_rows
 from storage.engine import Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.queries import Queries
+from storage.run_values import RunSteered
 from storage.texts import from_text, to_text
 from storage.values import Act, NewMessage
 
@@ -29,6 +30,7 @@ def say(tx: Transaction, act: Act, run: Row, new: NewMessage, message_seq: int) 
         said_by=to_text(act.actor.model_dump(mode="json")),
         now=act.at_ms,
     )
+    tx.emit(RunSteered(run["id"]))
 
 
 def waiting(tx: Reader, run_id: str) -> list[Row]:

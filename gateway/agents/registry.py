@@ -116,7 +116,7 @@ class Agents:
             try:
                 await _start(slot.agent)
             except AgentFailure as failure:
-                await _stop(slot.agent)
+                await _stop_all([slot.agent])
                 slot.agent = BrokenAgent(slot.agent.settings, failure)
             if isinstance(slot.agent, BrokenAgent):
                 broken = slot.agent
@@ -132,7 +132,8 @@ class Agents:
         """Stop every agent, also those still in use: whoever calls this has ended or parked the runs."""
         async with self._changing:
             slots, self._slots = self._slots, {}
-            await asyncio.gather(*(_stop(slot.agent) for slot in slots.values()), *self._stopping)
+            await _stop_all(slot.agent for slot in slots.values())
+            await asyncio.gather(*self._stopping)
 
     async def reload(self, settings: Iterable[AgentSettings], default_id: str) -> Changes:
         """Replace the agents whose settings differ, and those that were broken; all or none.
@@ -177,20 +178,20 @@ class Agents:
         try:
             for one in wanted:
                 try:
-                    made[one.id] = factories[one.kind](one, self._parts)
+                    made[one.id] = _made(factories, one, self._parts)
                     await _start(made[one.id])
                 except AgentFailure as failure:
                     problems.append(f"agents: {one.id!r} cannot answer: {failure}")
             if problems:
                 raise SettingsError(*problems)
         except BaseException:  # cancelled, too: nobody else knows of them
-            await asyncio.gather(*(_stop(agent) for agent in made.values()))
+            await _stop_all(made.values())
             raise
         return made
 
     def _stop_unused(self, slot: _Slot) -> None:
         if slot.is_retired and not slot.users:
-            task = asyncio.create_task(_stop(slot.agent), name=f"stop agent {slot.agent.settings.id}")
+            task = asyncio.create_task(_stop_all([slot.agent]), name=f"stop agent {slot.agent.settings.id}")
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
 
@@ -216,18 +217,51 @@ def _made_or_broken(
     factories: Mapping[str, Create], settings: AgentSettings, parts: AgentParts
 ) -> AgentAdapter:
     try:
-        return factories[settings.kind](settings, parts)
+        return _made(factories, settings, parts)
     except AgentFailure as failure:
         return BrokenAgent(settings, failure)
+
+
+def _made(factories: Mapping[str, Create], settings: AgentSettings, parts: AgentParts) -> AgentAdapter:
+    """Raises AgentFailure."""
+    with _failing_alone(settings):
+        return factories[settings.kind](settings, parts)
 
 
 async def _start(agent: AgentAdapter) -> None:
     """Raises AgentFailure."""
     try:
         async with asyncio.timeout(START_S):
-            await agent.start()
+            with _failing_alone(agent.settings):
+                await agent.start()
     except TimeoutError:
         raise AgentFailure("agent_unavailable", f"it was not ready within {START_S:g} s") from None
+
+
+@contextmanager
+def _failing_alone(settings: AgentSettings) -> Iterator[None]:
+    """Whatever breaks in one agent's own code is its failure, and neither the gateway's nor that of the others."""
+    try:
+        yield
+    except AgentFailure:
+        raise
+    except Exception as error:
+        log.exception("an agent broke", action="agent_broke", agent_id=settings.id)
+        raise AgentFailure("internal", f"an internal error ({type(error).__name__})") from error
+
+
+async def _stop_all(agents: Iterable[AgentAdapter]) -> None:
+    """Stop these beside one another; one that breaks or hangs holds up nobody."""
+    stopped = list(agents)
+    outcomes = await asyncio.gather(*(_stop(agent) for agent in stopped), return_exceptions=True)
+    for agent, outcome in zip(stopped, outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            log.error(
+                "an agent broke while it stopped",
+                action="agent_stop_broke",
+                agent_id=agent.settings.id,
+                exc_info=outcome,
+            )
 
 
 async def _stop(agent: AgentAdapter) -> None:

@@ -74,7 +74,7 @@ async def reload(client: Client, json: Json = False) -> None:
     if json:
         print_json(done)
         return
-    print("\n".join(_told(done)) or "nothing has changed")
+    print("\n".join(told(done)) or "nothing has changed")
 
 
 def _running(agent: AgentInfo) -> str:
@@ -92,7 +92,8 @@ def _remarks(agent: AgentInfo) -> list[str]:
     return remarks
 
 
-def _told(done: Reloaded) -> list[str]:
+def told(done: Reloaded) -> list[str]:
+    """What a reload changed, a line for each sort of change."""
     lines = [
         f"{what}: {', '.join(ids)}"
         for what, ids in (("added", done.added), ("changed", done.changed), ("removed", done.removed))

@@ -63,11 +63,33 @@ class Speaking:
     files: list[BlobRow]
     usage: Usage = field(default_factory=Usage)
     facts: dict[str, Any] = field(default_factory=dict)
+    _notes: "list[asyncio.Task[None]]" = field(default_factory=list)
 
     @property
     def run(self) -> ClaimedRun:
         """The run as it is owned now."""
         return self.journal.run
+
+    def note(self, runs: RunStore, facts: dict[str, Any]) -> None:
+        """Add to the run's record. Nobody waits for it before `settle`: the writer keeps the order."""
+        run = self.run
+        writing = until_stored(lambda: runs.note(run, facts), "facts", run.id)
+        task = asyncio.create_task(writing, name=f"facts {run.id}")
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # a lost run asks nobody
+        self._notes.append(task)
+
+    def drop(self) -> None:
+        """Give up what is being written on the side."""
+        self.checkpoints.drop()
+        for note in self._notes:
+            note.cancel()
+
+    async def settle(self) -> None:
+        """Wait for everything that is being written on the side. Raises StaleFence."""
+        await self.checkpoints.settle()
+        notes, self._notes = self._notes, []
+        if notes:
+            await asyncio.gather(*notes)
 
     def show(self, change: More | Instead | None, now: float) -> None:
         """Show followers what is new, and journal it from time to time. Raises StaleFence."""
@@ -178,13 +200,12 @@ class Answering:
             case AgentFile():
                 speaking.files.append(await self._files.keep(speaking.run, output, speaking.files))
             case AgentUsage(usage):
-                speaking.usage = added(speaking.usage, usage)
+                speaking.usage = speaking.usage.plus(usage)
             case AgentFacts(facts):
                 new = {key: value for key, value in facts.items() if speaking.facts.get(key) != value}
                 if new:
                     speaking.facts |= new
-                    run = speaking.run
-                    await until_stored(lambda: self._runs.note(run, new), "facts", run.id)
+                    speaking.note(self._runs, new)
             case AgentBeat():
                 return
             case _:
@@ -241,7 +262,7 @@ class Answering:
                     return known[-1]
                 deadlines.pause()
                 try:
-                    await speaking.checkpoints.settle()
+                    await speaking.settle()
                     life_s = agent.settings.wait_timeout_s
                     return await self._waits.hold(speaking.journal, asked, speaking.telling.text, life_s)
                 finally:
@@ -258,12 +279,3 @@ async def closed(outputs: AsyncIterator[AgentOutput]) -> AsyncIterator[AsyncIter
     finally:
         if isinstance(outputs, AsyncGenerator):
             await outputs.aclose()
-
-
-def added(one: Usage, other: Usage) -> Usage:
-    """Both together."""
-    return Usage(
-        input_tokens=one.input_tokens + other.input_tokens,
-        output_tokens=one.output_tokens + other.output_tokens,
-        cost_microusd=one.cost_microusd + other.cost_microusd,
-    )

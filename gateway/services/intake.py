@@ -196,6 +196,7 @@ class Intake:
             entry=admitted.entry,
             refused=Telling(says=_to_command(said, not_yet)),
             busy=self._told(said, notices.BUSY if is_paced else notices.TOO_FAST),
+            too_long=self._told(said, notices.TOO_LONG),
             offer=self._offer(said) if is_offered else None,
             notice_interval_ms=NOTICE_INTERVAL_MS,
         )

@@ -17,6 +17,7 @@ from gateway.crash_points import reached
 from gateway.rules import journal as rules
 from gateway.rules.journal import Visit
 from gateway.services.patience import until_stored
+from gateway.services.steering import Steering
 from protocol import limits
 from protocol.canonical import canonical, digest, text_digest
 from protocol.records import Usage
@@ -36,8 +37,11 @@ SHOWN_CHARS: Final = 200
 class RunJournal:
     """`gateway.agents.port.Journal` for one claimed run. `run` is replaced when its fence was raised meanwhile."""
 
-    def __init__(self, store: JournalStore, run: ClaimedRun, clock: Clock) -> None:
+    def __init__(self, store: JournalStore, run: ClaimedRun, clock: Clock, steering: Steering) -> None:
         self.run = run
+        self._steering = steering
+        self._may_be_steered = False
+        """Something may have been said to it before this turn."""
         self._store = store
         self._clock = clock
         self._rows: dict[str, StepRow] = {}
@@ -57,6 +61,7 @@ class RunJournal:
             if row.outcome is not None and row.key.startswith(rules.INSIDE)
         }
         self._opened = {}
+        self._may_be_steered = True
         return [row for row in rows if row.outcome is None and not row.is_repeatable]
 
     @property
@@ -108,6 +113,9 @@ class RunJournal:
     async def steered(self, key: str) -> tuple[Steered, ...]:
         if key in self._ended:
             return self._steered(key, [Steered(**one) for one in self._ended[key].result])
+        if not self._steering.take(self.run.id) and not self._may_be_steered:
+            return ()
+        self._may_be_steered = False
         said = await until_stored(
             lambda: self._store.take_steers(self.run, key, self._clock.now_ms()), "steers", self.run.id
         )

@@ -19,6 +19,10 @@ ROOMS_MAX: Final = 1_000
 
 BUSY: Final = "I still have too many of your messages to answer, so I did not take the last one. Please wait."
 """What a room is told whose conversation has as many unfinished runs as it may."""
+TOO_LONG: Final = (
+    "This conversation has as many messages as it may have, so I did not take the last one. "
+    "Begin another one, or ask whoever runs this gateway to raise the limit."
+)
 TOO_FAST: Final = "That is too many messages within a minute, so I did not take the last one. Please wait."
 NOT_ALLOWED: Final = "You are not allowed to talk to this agent."
 NOT_YET: Final = "You are not let in yet. Write to me in a direct message to ask for it."

@@ -28,6 +28,7 @@ from gateway.services.endings import Endings
 from gateway.services.journal import Checkpoints, RunJournal
 from gateway.services.live import LiveMessages
 from gateway.services.receipts import Receipts
+from gateway.services.steering import Steering
 from gateway.services.unknown_steps import ask_about, decision_about, why_skipped
 from gateway.services.waits import Waits
 from protocol.errors import Fault
@@ -56,6 +57,7 @@ class Turns:
         hub: Hub,
         live: LiveMessages,
         receipts: Receipts,
+        steering: Steering,
         clock: Clock,
         *,
         attempts_max: int,
@@ -69,6 +71,7 @@ class Turns:
         self._hub = hub
         self._live = live
         self._receipts = receipts
+        self._steering = steering
         self._clock = clock
         self._attempts_max = attempts_max
 
@@ -101,7 +104,7 @@ class Turns:
 
     async def _speak(self, run: ClaimedRun, agent: AgentAdapter) -> None:
         stream = self._hub.open_stream(run.thread_id, run.id, run.reply_id, run.partial)
-        journal = RunJournal(self._journal, run, self._clock)
+        journal = RunJournal(self._journal, run, self._clock, self._steering)
         live = self._live.open(run)
         speaking = Speaking(
             journal, stream, live, Checkpoints(journal), Telling(run.partial), list(run.answer_files)
@@ -111,16 +114,17 @@ class Turns:
             outcome = await self._attempts(agent, speaking, is_first=is_first)
             stream.flush()
             live.stop()
-            await speaking.checkpoints.settle()
+            await speaking.settle()
             await self._conclude(agent, speaking, outcome)
         except asyncio.CancelledError:
             live.stop()
-            speaking.checkpoints.drop()
+            speaking.drop()
             await _park(journal, stream.text)
             raise
         finally:
             live.stop()
             self._hub.close_stream(stream)
+            self._steering.take(run.id)
 
     async def _attempts(self, agent: AgentAdapter, speaking: Speaking, *, is_first: bool) -> Attempted:
         """Attempt it, again after failures that may pass. Raises StaleFence."""

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from e2e_stage import LOOK_S, PATIENCE_S, Stage, free_port
+from e2e_stage import LOOK_S, Stage, free_port
 from threadgate_client import Client
 
 AGENT = Path(__file__).parent.parent / "gateway" / "agents" / "acp_agent.py"
+PATIENCE_S = 40.0
+"""Two programs start before anything can be seen; a machine may be busy."""
 SETTINGS = """
 port = {port}
 log_level = "warning"

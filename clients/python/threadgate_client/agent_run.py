@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from threadgate_client import limits
-from threadgate_client.errors import StepFailed
+from threadgate_client.errors import RequestRefused, StepFailed, TooLarge
 from threadgate_client.fields import Fields
 
 Json = Any
@@ -170,11 +170,20 @@ class AgentRun:
         try:
             result = await _call(func, args)
             json.dumps(result, allow_nan=False)
+            ended = await self._outlet.journal(phase="end", key=key, outcome="ok", result=result)
+        except RequestRefused as refusal:
+            if not isinstance(refusal, TooLarge):
+                raise
+            raise await self._failed(key, refusal) from refusal
         except Exception as error:
-            text = f"{type(error).__name__}: {error}"[: limits.ERROR_CHARS]
-            await self._outlet.journal(phase="end", key=key, outcome="error", result={"error": text})
-            raise StepFailed(text) from error
-        return _recorded(await self._outlet.journal(phase="end", key=key, outcome="ok", result=result))
+            raise await self._failed(key, error) from error
+        return _recorded(ended)
+
+    async def _failed(self, key: str, error: Exception) -> StepFailed:
+        """Record that a step failed; how to tell it."""
+        text = f"{type(error).__name__}: {error}"[: limits.ERROR_CHARS]
+        await self._outlet.journal(phase="end", key=key, outcome="error", result={"error": text})
+        return StepFailed(text)
 
     # --- asking people
 

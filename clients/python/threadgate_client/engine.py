@@ -221,7 +221,7 @@ class Engine:
         self._settle()
 
     def notify(self, method: str, params: Mapping[str, Any]) -> None:
-        """Tell the gateway something over the present connection. Raises ValueError or TypeError."""
+        """Tell the gateway something over the present connection. Raises ValueError, TypeError and TooLarge."""
         self._backlog_chars += self.session.notify(method, params)
         self._is_written.clear()
         self._settle()

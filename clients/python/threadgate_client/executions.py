@@ -79,7 +79,7 @@ class Execution:
         self._fail(AgentError(f"The agent failed ({type(group.exceptions[0]).__name__})"))
 
     def _fail(self, error: AgentError) -> None:
-        told = {"kind": error.kind, "message": str(error)}
+        told = {"kind": error.kind, "message": str(error)[: limits.ERROR_CHARS]}
         more = {} if error.retry_after_s is None else {"retry_after_s": error.retry_after_s}
         self.put("failed", error=told, passes=error.passes, **more)
 

@@ -85,4 +85,4 @@ BEAT_S: Final = 15.0
 STEP_TIMEOUT_S: Final = 60.0
 """Time for the gateway to record a step; it writes to its store, which may have to wait for a disk."""
 ERROR_CHARS: Final = 500
-"""Of an error's text that goes into the journal."""
+"""Of an error's text that is recorded or told."""

@@ -144,9 +144,13 @@ class Session:
     def notify(self, method: str, params: Mapping[str, Any]) -> int:
         """Tell the gateway something over the present connection; nothing happens without one.
 
-        Returns its length in characters. Raises ValueError or TypeError for params that are not JSON.
+        Returns its length in characters. Raises ValueError or TypeError for params that are not JSON, and TooLarge for
+        what would close the connection.
         """
-        return self._send(encode_notification(method, params))
+        frame = encode_notification(method, params)
+        if len(frame.encode()) > self._limits.frame_bytes:
+            raise TooLarge(f"{method} takes more than a frame of {self._limits.frame_bytes} bytes")
+        return self._send(frame)
 
     def answer(self, request_id: int | str, result: Mapping[str, Any]) -> None:
         """Answer what the gateway asked."""

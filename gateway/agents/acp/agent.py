@@ -81,7 +81,8 @@ class AcpAgent:
             yield tell_again(this)
             return
         said = await context.said(prompt.HISTORY_MESSAGES)
-        known = self._known(context.thread_id, this, said[-1].seq)
+        seq = said[-1].seq if said else 0
+        known = self._known(context.thread_id, this, seq)
         async with self._running(context.run_id) as session:
             opened = await session.open(known.session_id if known else None, self.settings.start_timeout_s)
             if known is None or not opened.is_loaded:
@@ -98,7 +99,7 @@ class AcpAgent:
             finally:
                 if opened.can_load:
                     cost = known.cost_usd if attempt.hearing.cost_usd is None else attempt.hearing.cost_usd
-                    self._remember(context.thread_id, Remembered(opened.session_id, said[-1].seq, cost))
+                    self._remember(context.thread_id, Remembered(opened.session_id, seq, cost))
 
     def _known(self, thread_id: str, this: Try, seq: int) -> Remembered | None:
         """The session to load. It is forgotten until it has been loaded: what fails once would fail always."""

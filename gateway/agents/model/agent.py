@@ -1,16 +1,16 @@
 """The agent of kind="model": an attempt from the messages to the last word, over the journal.
 
-The loop of model and tools is ours and short: steering, approvals and the journal are in its middle, and a general
-loop costs several milliseconds of processor time per run (docs/agents/model.md).
+The loop of model and tools is ours and short: steering, approvals and the journal are in its middle, and the library's
+own costs several milliseconds of processor time per run (docs/decisions/0007-the-model-loop-is-ours.md).
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelRequestPart, ModelResponse, UserPromptPart
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings as RequestSettings
 
@@ -122,7 +122,9 @@ class ModelAgent:
         taken: set[str] = set()
         said = 0
         for number in range(1, self.settings.steps_max + 1):
-            await _steer(messages, context, f"steer/{number}")
+            steered = steering(await context.journal.steered(f"steer/{number}"))
+            unsteered = messages[-1]
+            messages[-1] = _with(unsteered, steered)
             question = Question(messages, parameters, self._request_settings, ANSWER_CHARS - said, said == 0)
             request = JournalledRequest(
                 self.settings, model, context.journal, f"model/{number}", question, taken
@@ -142,19 +144,23 @@ class ModelAgent:
                 yield AgentFacts({"unpriced_models": [request.unpriced]})
             response = request.response
             calls = calls_of(response)
+            # Said after this was answered, in an attempt that was cut off: then it is for the next request.
+            late = steered if request.is_older else []
+            if late:
+                messages[-1] = unsteered
             if (ending := self._ending(response)) is not None:
                 yield AgentText(ending)
-            if not calls:
+            if not calls and not late:
                 return
             if asks := tools.asks(calls):
                 for ask in asks:
                     yield ask
                 return
-            results = []
+            results: list[ModelRequestPart] = []
             for call in calls:
                 yield AgentBeat()
                 results.append(await tools.call(call))
-            messages += [response, ModelRequest(parts=results)]
+            messages += [response, ModelRequest(parts=[*results, *late])]
         raise AgentFailure(
             "too_many_steps",
             f"{self.settings.model} came to no end within {self.settings.steps_max} steps (steps_max).",
@@ -176,9 +182,7 @@ class ModelAgent:
         return f"{BETWEEN}[Cut off: the model reached its limit of tokens.]"
 
 
-async def _steer(messages: list[ModelMessage], context: RunContext, key: str) -> None:
-    """Add what people said meanwhile to the request that is about to be made."""
-    if said := await context.journal.steered(key):
-        last = messages[-1]
-        assert isinstance(last, ModelRequest)
-        messages[-1] = replace(last, parts=[*last.parts, *steering(said)])
+def _with(request: ModelMessage, steered: Sequence[UserPromptPart]) -> ModelMessage:
+    """The request that is about to be made, with what people said meanwhile."""
+    assert isinstance(request, ModelRequest)
+    return replace(request, parts=[*request.parts, *steered]) if steered else request

@@ -10,14 +10,15 @@ from gateway.agent_settings import ModelSettings
 from gateway.agents.model.asking import Asking, Question
 from gateway.agents.model.prices import bill
 from gateway.agents.model.responses import calls_of, digest_of, record_of, response_of, text_of, tidied
-from gateway.agents.port import AgentFailure, Journal, Step
+from gateway.agents.port import AgentFailure, Journal, Recorded, Step
 
 
 class JournalledRequest:
     """One request under its key. Iterate over `pieces` to its end; then there is the `response`.
 
     `taken` are the tool call ids of the run, to which those of the response are added. `unpriced` names the model
-    when the request was made now and nobody knows what it costs.
+    when the request was made now and nobody knows what it costs. `is_older`: the response was recorded, and to another
+    prompt than that of the question.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class JournalledRequest:
         self._taken = taken
         self._response: ModelResponse | None = None
         self.unpriced: str | None = None
+        self.is_older = False
 
     @property
     def response(self) -> ModelResponse:
@@ -50,11 +52,11 @@ class JournalledRequest:
         Raises AgentFailure: of the provider, then the step stays open and may be made again; or when the recorded step
         is none of ours.
         """
-        done = await self._journal.begin(step_of(self._settings, self._key, self._question))
+        step = step_of(self._settings, self._key, self._question)
+        prompt = step.request["prompt"]
+        done = await self._journal.begin(step)
         if done is not None:
-            if done.outcome != "ok":
-                raise AgentFailure("journal_mismatch", f"The recorded step {self._key} did not succeed.")
-            self._response = tidied(response_of(done.result), self._taken)
+            self._response = self._recorded(done, prompt)
             yield text_of(self._response)
             return
         asking = Asking(self._model, self._question, self._settings.model, self._settings.step_timeout_s)
@@ -66,8 +68,16 @@ class JournalledRequest:
         _expect_something(response, self._settings.model, is_first=self._question.is_first)
         charged = bill(self._settings, response)
         self.unpriced = None if charged.is_priced else response.model_name
-        await self._journal.finish(self._key, record_of(response), usage=charged.usage)
+        result = {"prompt": prompt, "response": record_of(response)}
+        await self._journal.finish(self._key, result, usage=charged.usage)
         self._response = response
+
+    def _recorded(self, done: Recorded, prompt: str) -> ModelResponse:
+        """The response of a step that is closed. Raises AgentFailure when it is none of ours."""
+        if done.outcome != "ok" or not isinstance(done.result, dict):
+            raise AgentFailure("journal_mismatch", f"The recorded step {self._key} did not succeed.")
+        self.is_older = done.result.get("prompt") != prompt
+        return tidied(response_of(done.result.get("response")), self._taken)
 
 
 def step_of(settings: ModelSettings, key: str, question: Question) -> Step:

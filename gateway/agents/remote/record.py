@@ -13,9 +13,11 @@ from gateway.agents.port import (
     AgentQuestion,
     AgentRewind,
     AgentText,
+    AgentUsage,
     RunContext,
     Step,
 )
+from protocol.records import Usage
 
 PROMPT: Final = "prompt/1"
 INSIDE: Final = f"within/{PROMPT}"
@@ -31,9 +33,12 @@ async def recorded_once(
     if done is not None:
         yield AgentText(done.result["text"])
         return
-    said, waits = "", False
+    said, waits, usage = "", False, Usage()
     async for output in outputs:
         match output:
+            case AgentUsage():
+                usage = usage.plus(output.usage)
+                continue  # it is recorded with the step
             case AgentText(text):
                 said += text
             case AgentRewind(chars):
@@ -42,4 +47,6 @@ async def recorded_once(
                 waits = True
         yield output
     if not waits:
-        await context.journal.finish(PROMPT, {"text": said})
+        await context.journal.finish(PROMPT, {"text": said}, usage=usage)
+    elif usage != Usage():
+        yield AgentUsage(usage)

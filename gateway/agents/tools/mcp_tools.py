@@ -1,9 +1,9 @@
 """Tools of MCP servers as tools of the gateway: what is offered, what may be repeated, what a result says."""
 
-import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -19,7 +19,6 @@ from mcp_types import (
 )
 
 from gateway.agent_settings import McpSettings
-from gateway.agents.parts import AgentParts
 from gateway.agents.port import Json, StepFailed
 from gateway.agents.tools.arguments import schema_problem
 from gateway.agents.tools.mcp_http import http_transport
@@ -52,26 +51,23 @@ class McpTool:
         return content_of(await self.server.call(self.name[len(self.server.name) + 1 :], arguments))
 
 
-def create(settings: McpSettings, parts: AgentParts) -> "McpSource":
-    """The source of one table; nothing is started yet."""
-    return McpSource(settings, parts)
+def create(settings: McpSettings, secrets: Mapping[str, str], directory: Path) -> "McpSource":
+    """The source of one table, with its environment or headers resolved; nothing is started yet."""
+    return McpSource(settings, secrets, directory)
 
 
 class McpSource:
     """`gateway.agents.tools.port.ToolSource`: the tools of one `[[agents.mcp]]` table."""
 
-    def __init__(self, settings: McpSettings, parts: AgentParts) -> None:
+    def __init__(self, settings: McpSettings, secrets: Mapping[str, str], directory: Path) -> None:
         self.name = settings.name
         self._settings = settings
-        self._parts = parts
-        self._secrets: dict[str, str] = {}
+        self._secrets = secrets
+        self._directory = directory
         self._server = McpServer(settings.name, self._transport)
 
-    async def start(self) -> None:
-        """Resolve its secrets and begin to connect. Raises AgentFailure (`missing_secret`)."""
-        given = self._settings.env if self._settings.command else self._settings.headers
-        for name, reference in given.items():
-            self._secrets[name] = await asyncio.to_thread(self._parts.secret, reference)
+    def start(self) -> None:
+        """Begin to connect; waits for nothing."""
         self._server.start()
 
     async def stop(self) -> None:
@@ -91,7 +87,7 @@ class McpSource:
         if self._settings.url is not None:
             return http_transport(self._settings.url, self._secrets)
         env = environment(self._secrets, os.environ)
-        return process_transport(self._settings.command, env, self._parts.directory, ended)
+        return process_transport(self._settings.command, env, self._directory, ended)
 
     def _record(self, offered: Tool) -> Json:
         problem = _problem(offered)

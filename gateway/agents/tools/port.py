@@ -72,8 +72,8 @@ class ToolSource(Protocol):
         """Of the configuration; its tools are called `NAME.TOOL`."""
         ...
 
-    async def start(self) -> None:
-        """Begin to connect; waits for nothing outside the process. Raises AgentFailure (`missing_secret`)."""
+    def start(self) -> None:
+        """Begin to connect; waits for nothing."""
         ...
 
     async def stop(self) -> None:

@@ -74,6 +74,7 @@ class Toolbox:
         self._servers = servers
         self._parts = parts
         self._sources: dict[str, ToolSource] = {}
+        self._beginning: asyncio.Task[None] | None = None
 
     @classmethod
     def of(cls, settings: ToolSettings, parts: AgentParts) -> "Toolbox":
@@ -88,16 +89,27 @@ class Toolbox:
 
     async def start(self) -> None:
         """Begin to connect; waits for nothing outside the process. Raises AgentFailure (`missing_secret`)."""
-        if not self._servers:
+        if not self._servers or self._beginning is not None:
             return
-        create = (await asyncio.to_thread(import_module, _MCP)).create
-        self._sources = {one.name: create(one, self._parts) for one in self._servers}
-        for source in self._sources.values():
-            await source.start()
+        secrets = await asyncio.to_thread(
+            lambda: {one.name: _secrets(one, self._parts) for one in self._servers}
+        )
+        self._beginning = asyncio.create_task(self._begin(secrets), name="start of MCP servers")
 
     async def stop(self) -> None:
         """End whatever was started, programs with their whole process groups. Idempotent."""
+        beginning, self._beginning = self._beginning, None
+        if beginning is not None:
+            beginning.cancel()
+            await asyncio.wait({beginning})
         await asyncio.gather(*(source.stop() for source in self._sources.values()))
+
+    async def _begin(self, secrets: Mapping[str, Mapping[str, str]]) -> None:
+        """In a task of its own, so that nobody's start waits for the package to be read."""
+        create = (await asyncio.to_thread(import_module, _MCP)).create
+        for one in self._servers:
+            self._sources[one.name] = create(one, secrets[one.name], self._parts.directory)
+            self._sources[one.name].start()
 
     async def tools(self, journal: Journal | None = None) -> Toolset:
         """The tools there are now. With the journal of a run, the same ones in each of its attempts, and in a replay.
@@ -110,12 +122,24 @@ class Toolbox:
         if journal is None:
             offered = await self._offered()
         else:
-            step = Step("tools", "note", "tools", {"servers": sorted(self._sources)}, repeatable=True)
+            step = Step(
+                "tools",
+                "note",
+                "tools",
+                {"servers": sorted(one.name for one in self._servers)},
+                repeatable=True,
+            )
             offered = (await perform(journal, step, self._offered)).result
+            await self._begun()
         return self._restored(offered)
+
+    async def _begun(self) -> None:
+        if self._beginning is not None:
+            await asyncio.shield(self._beginning)
 
     async def _offered(self) -> Json:
         """What each server offers: `{"SERVER": {"tools": […]} | {"missing": REASON}}`."""
+        await self._begun()
         told = await asyncio.gather(*(_offer(source) for source in self._sources.values()))
         return dict(zip(self._sources, told, strict=True))
 
@@ -128,6 +152,12 @@ class Toolbox:
             if "missing" in offer:
                 missing[name] = offer["missing"]
         return Toolset(known, missing)
+
+
+def _secrets(server: McpSettings, parts: AgentParts) -> dict[str, str]:
+    """What the server is given that nobody else may see."""
+    given = server.env if server.command else server.headers
+    return {name: parts.secret(reference) for name, reference in given.items()}
 
 
 async def _offer(source: ToolSource) -> Json:

@@ -113,11 +113,11 @@ async def test_runs_are_answered_side_by_side_up_to_what_was_offered(stage: Agen
 
 
 async def test_a_silent_handler_is_alive(tmp_path: Path) -> None:
-    stage = AgentStage(tmp_path / "silence", silence_s=0.3, retries=0)
+    stage = AgentStage(tmp_path / "silence", silence_s=1.5, retries=0)
     await stage.start()
 
     async def answer(run: AgentRun) -> str:
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(3.2)
         return "thought about it"
 
     try:
@@ -302,6 +302,36 @@ async def test_what_is_not_json_is_no_step(stage: AgentStage) -> None:
         assert await stage.ask("argument") == "noticed"
         assert not called, "nothing was recorded, so nothing was done"
         assert await stage.ask("result") == "noticed"
+
+
+async def test_a_result_that_is_too_large_is_a_failed_step_and_the_connection_stays(
+    stage: AgentStage,
+) -> None:
+    async def huge() -> str:
+        return "x" * 2_000_000
+
+    async def answer(run: AgentRun) -> str:
+        try:
+            await run.step("huge", huge)
+        except StepFailed as failed:
+            return str(failed)
+        return "it fits"
+
+    async with stage.serving(answer) as agent:
+        assert "TooLarge" in await stage.ask("much")
+        assert agent.is_connected
+
+
+async def test_an_output_that_is_too_large_ends_its_run_alone(stage: AgentStage) -> None:
+    async def answer(run: AgentRun) -> str:
+        if run.text == "much":
+            await run.ask("May I?", "All of this.", {"bytes": "x" * 2_000_000})
+        return "fine"
+
+    async with stage.serving(answer):
+        with pytest.raises(RunFailed, match="TooLarge"):
+            await stage.ask("much")
+        assert await stage.ask("little") == "fine"
 
 
 async def test_keys_tell_steps_apart_whatever_their_order(stage: AgentStage) -> None:

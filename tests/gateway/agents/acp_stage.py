@@ -17,7 +17,8 @@ from gateway.agents.port import AgentAsk, AgentFailure
 from storage.values import Decided
 
 PROGRAM = Path(__file__).with_name("acp_agent.py")
-PATIENCE_S = 20.0
+PATIENCE_S = 40.0
+"""A program takes a second of processor time to start; a machine may be busy."""
 
 
 def make_agent(directory: Path, *options: str, **settings: Any) -> AcpAgent:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 import uvloop
-from acp_stage import Stopwatch, failed, is_alive, processes_in, running, told
+from acp_stage import PATIENCE_S, Stopwatch, failed, is_alive, processes_in, running, told
 from agents_stage import MemoryJournal, attempt, make_context
 from gateway_stage import until
 
@@ -28,7 +28,7 @@ async def cancelled(directory: Path, *lines: str, when: Callable[[], object]) ->
     journal = MemoryJournal()
     async with running(directory) as agent:
         run = asyncio.create_task(attempt(agent, make_context(journal, "\n".join(lines))))
-        await until(lambda: when() or run.done())
+        await until(lambda: when() or run.done(), PATIENCE_S)
         watch = Stopwatch()
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -111,7 +111,7 @@ async def test_a_program_that_somebody_kills(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     async with running(tmp_path) as agent:
         run = asyncio.create_task(failed(agent, f"effect {ready} now", "hang"))
-        await until(ready.exists)
+        await until(ready.exists, PATIENCE_S)
         (program,) = [
             pid for pid in processes_in(tmp_path) if b"acp_agent" in _command(pid) and not _supervises(pid)
         ]
@@ -125,7 +125,7 @@ async def test_a_supervisor_that_somebody_kills_takes_its_program_along(tmp_path
     ready = tmp_path / "ready"
     async with running(tmp_path) as agent:
         run = asyncio.create_task(failed(agent, f"effect {ready} now", "hang"))
-        await until(ready.exists)
+        await until(ready.exists, PATIENCE_S)
         (above,) = [pid for pid in processes_in(tmp_path) if _supervises(pid)]
         os.kill(above, signal.SIGKILL)
         failure = await run
@@ -174,7 +174,7 @@ async def test_nothing_survives_a_gateway_that_is_killed(tmp_path: Path, last: s
     lines = [f"grandchild {pid} away", f"effect {ready} now", last]
     gateway = spawn_gateway(str(STAGE), str(tmp_path), *lines)
     try:
-        await until(ready.exists)
+        await until(ready.exists, PATIENCE_S)
         assert is_alive(int(pid.read_text()))
     finally:
         gateway.kill()

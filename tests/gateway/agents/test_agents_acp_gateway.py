@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acp_stage import Stopwatch, make_agent, processes_in
+from acp_stage import PATIENCE_S, Stopwatch, make_agent, processes_in
 from gateway_stage import Frame, Stage, Wire, eventually, until, words
 
-PATIENCE_S = 30.0
 ENDINGS = ("run.completed", "run.failed", "run.cancelled", "run.interrupted")
 
 

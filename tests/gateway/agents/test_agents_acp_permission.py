@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from acp.schema import PermissionOption
-from acp_stage import Stopwatch, deciding, failed, processes_in, running, told
+from acp_stage import PATIENCE_S, Stopwatch, deciding, failed, processes_in, running, told
 from agents_stage import MemoryJournal, attempt, decided, make_context
 from hypothesis import given as for_all
 from hypothesis import strategies as st
@@ -18,8 +18,6 @@ from gateway.agents.acp.attempt import PROMPT
 from gateway.agents.port import AgentAsk, AgentFailure
 from protocol import limits
 from storage.values import Decided
-
-PATIENCE_S = 20.0
 
 
 @pytest.fixture
@@ -50,7 +48,7 @@ async def test_what_is_denied_is_not_done(agent: AcpAgent, tmp_path: Path) -> No
 
     given = await told(agent, "ask c1 done.txt it", "say on", journal=journal, ask=deciding(False, asked))
 
-    assert given.text == "permission: no\n\non" or given.text == "permission: noon"
+    assert given.text == "permission: noon"
     assert not (tmp_path / "done.txt").exists()
     assert journal.ended["within/1/tool/c1"].outcome == "error"
 

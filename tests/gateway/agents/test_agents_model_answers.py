@@ -126,6 +126,21 @@ async def test_steering_reaches_the_model_before_its_next_step(emulator: OpenAiE
     assert list(journal.taken) == ["steer/2"]
 
 
+async def test_what_was_said_after_a_recorded_answer_is_answered_too(emulator: OpenAiEmulator) -> None:
+    journal = MemoryJournal()
+    async with running(over(emulator)) as agent:
+        # The gateway dies behind the last word, and somebody says something before the next attempt.
+        await attempt(agent, make_context(journal))
+        journal.waiting = [Steered("msg_2", "and in French?", "Ada")]
+        emulator.say(Answer("Bonjour"))
+        given = await attempt(agent, make_context(journal, attempt=2))
+        again = await attempt(agent, make_context(journal, attempt=3))
+    assert given.text == again.text == "You said: hello\n\nBonjour"
+    roles = [message["role"] for message in emulator.requests[-1]["messages"]]
+    assert roles == ["system", "user", "assistant", "user"]
+    assert len(emulator.requests) == 2
+
+
 async def test_what_is_said_before_and_after_a_tool_call_stands_apart(emulator: OpenAiEmulator) -> None:
     emulator.say(Answer("Let me count.", tool_uses=(ToolUse("count"),)), Answer("It is one."))
     journal = MemoryJournal()

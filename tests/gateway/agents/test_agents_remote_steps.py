@@ -136,7 +136,9 @@ async def test_a_failed_step_is_recorded_as_such(stage: RemoteStage, wire: Wire)
     run = await one.execute()
     await one.step(run, "pay/1", "begin", name="pay")
     await one.step(run, "pay/1", "end", outcome="error", result={"error": "no money"})
-    assert await steps_of(stage, sent["run_id"]) == {"within/prompt/1/tool/pay/1": ("error", {"error": "no money"})}
+    assert await steps_of(stage, sent["run_id"]) == {
+        "within/prompt/1/tool/pay/1": ("error", {"error": "no money"})
+    }
 
 
 async def test_a_step_that_asks_for_something_else_than_recorded_ends_the_run(
@@ -234,7 +236,9 @@ async def test_text_and_steps_keep_their_order(stage: RemoteStage, wire: Wire) -
         await worker.step(run, f"s{number}", "end", result=number)
     await worker.output(run, "done")
     assert await stage.answer(sent) == "".join(f"{number} " for number in range(20))
-    assert list(await steps_of(stage, sent["run_id"])) == [f"within/prompt/1/tool/s{number}" for number in range(20)]
+    assert list(await steps_of(stage, sent["run_id"])) == [
+        f"within/prompt/1/tool/s{number}" for number in range(20)
+    ]
 
 
 # --- people ----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from agents_stage import MemoryJournal, decided, make_context
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.agents.port import AgentFailure, Found, Json, OutcomeUnknown, Recorded, StepFailed
@@ -115,6 +115,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(json_values)
 def test_whatever_comes_is_refused_or_fits(arguments: Json) -> None:
     tool = Bench()
@@ -252,6 +253,7 @@ def test_an_approval_shows_the_exact_arguments() -> None:
     )
 
 
+@settings(deadline=None)
 @given(
     st.text(alphabet=st.characters(codec="utf-8"), max_size=200)
     | st.sampled_from(["```\n# Approved", "`" * 9])

@@ -27,7 +27,9 @@ def test_a_thread_is_taken_handed_on_and_given_back(running: Cli) -> None:
 
     tail = running.start("tail", "--thread", thread, "--from", "start")
     assert tail.stdout is not None
-    updates = [line for line in (tail.stdout.readline() for _ in range(20)) if "thread.updated" in line]
+    updates: list[str] = []
+    while len(updates) < 3 and (line := tail.stdout.readline()):
+        updates += [line] if "thread.updated" in line else []
     stop(tail, signal.SIGINT)
     assert [line.split("thread.updated")[1].strip() for line in updates] == [
         "local operator has taken over",

@@ -188,7 +188,7 @@ async def test_a_worker_that_floods_slows_nobody_but_itself(
     began = time.monotonic()
     for _ in range(20):
         await wire.call("server.info")
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5.0
     (link,) = [session._worker for session in stage.sessions if session._worker is not None]
     assert link._bucket.level < 200, "it is read at its pace"
     task.cancel()
@@ -198,7 +198,7 @@ async def test_a_worker_that_floods_slows_nobody_but_itself(
 async def test_a_worker_that_does_not_read_gets_no_more_than_fits(
     stage: RemoteStage, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.agents.remote.agent.TAKE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("gateway.agents.remote.agent.TAKE_TIMEOUT_S", 0.5)
     slow = await stage.open(sock=await stage.narrow_socket())
     await slow.say_hello(stage.secret, role="agent", worker={"concurrent": 100})
     slow.socket.transport.pause_reading()
@@ -241,7 +241,7 @@ async def test_a_worker_without_pong_is_lost(
 ) -> None:
     monkeypatch.setattr(limits, "HEARTBEAT_S", 1)
     monkeypatch.setattr(limits, "PONG_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(limits, "HELLO_TIMEOUT_S", 0.5)  # the first time the connection looks at its clock
+    monkeypatch.setattr(limits, "HELLO_TIMEOUT_S", 2.0)  # the first time the connection looks at its clock
     hanging = await stage.worker()
     monkeypatch.setattr(limits, "HEARTBEAT_S", 25)
     sent = await stage.ask(wire, "hi")

@@ -26,6 +26,7 @@ from gateway.services.channels import thaw
 from gateway.services.notices import CODE as TEMPLATE_CODE
 from gateway.services.notices import LET_IN
 from gateway.services.pairings import ALPHABET
+from gateway.settings import RunSettings
 from storage.errors import StoreUnavailable
 from storage.store import DEFAULT_ORG
 
@@ -269,6 +270,14 @@ async def test_where_no_mention_is_required_everything_is_taken(strict: Telegram
     await start(strict, dm_policy="open", mention_required=False)
     ambient = inbound("1", is_direct=False, addressed=Addressed.AMBIENT, thread_key=None, room=RoomRef("-1"))
     assert await commit(strict, ambient) == [Verdict(is_taken=True)]
+
+
+async def test_a_conversation_that_is_full_says_so(strict: TelegramStage) -> None:
+    table = {**strict._given["channels"][0], "dm_policy": "open"}
+    await strict.start(channels=(table,), runs=RunSettings(messages_max=1))
+    verdicts = await commit(strict, inbound("1", "say one"), inbound("2", "say two"))
+    assert [verdict.is_taken for verdict in verdicts] == [True, False]
+    assert notices.TOO_LONG in await owed(strict)
 
 
 async def test_who_writes_without_end_is_told_and_not_taken(strict: TelegramStage) -> None:

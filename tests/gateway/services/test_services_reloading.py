@@ -36,6 +36,12 @@ class FileStage(Stage):
         fresh.replace(self.path)
 
 
+@pytest.fixture(autouse=True)
+def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is applied by itself while a test asks for it."""
+    monkeypatch.setattr(reloading, "WATCH_S", 3600.0)
+
+
 @pytest.fixture
 async def filed(tmp_path: Path) -> AsyncIterator[FileStage]:
     made = FileStage(tmp_path)
@@ -46,7 +52,7 @@ async def filed(tmp_path: Path) -> AsyncIterator[FileStage]:
 
 
 @pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def soon(unwatched: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reloading, "WATCH_S", 0.02)
 
 
