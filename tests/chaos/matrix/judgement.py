@@ -139,7 +139,7 @@ def _judge_effects(
         allowed = sum(_repeats_allowed(store, step) for step in own)
         if times and not own:
             judged.find("doubled", f"{name} happened {len(times)} times and is not in the journal")
-        if done and not times:
+        if done and not times and not _was_denied(store, runs, name):
             judged.find("lost", f"{name} is in the journal and did not happen")
         for step in done:
             late = [at_ms for at_ms in times if at_ms > step["closed_at"] + ONE_CLOCK_MS]
