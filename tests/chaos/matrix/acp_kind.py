@@ -23,14 +23,13 @@ class Acp(Plain):
         *STEP_POINTS,
         *END_POINTS,
     )
-    states: Sequence[str] = ("run.waiting", "run.resumed")
+    states: Sequence[str] = ("run.waiting",)
     victims: Sequence[Kill] = (
         Kill("run.started", victim="agent"),
         Kill(RANDOM, after_s=0.5, victim="agent"),
         Kill("run.waiting", victim="agent"),
-        Kill("run.resumed", victim="agent"),
     )
-    leads: Mapping[str, Kill] = {point: Kill("run.waiting") for point in END_POINTS}
+    leads: Mapping[str, Kill] = {point: Kill("run.waiting") for point in ("run.resumed", *END_POINTS)}
     steps = "prompt"
     serious = 2
     length_s = 2.0

@@ -34,7 +34,7 @@ class Http(Plain):
     )
     states: Sequence[str] = ("run.started", "run.completed")
     steps = "prompt"
-    leads: Mapping[str, Kill] = {point: Kill("step.opened") for point in (*ASK_POINTS, *END_POINTS)}
+    leads: Mapping[str, Kill] = {point: Kill("step.opened", 2) for point in (*ASK_POINTS, *END_POINTS)}
 
     def __init__(self) -> None:
         self._asked: list[Effect] = []

@@ -197,10 +197,20 @@ class Stage:
         elif not await self._see(kill, saying):
             return False
         if kill.victim == "agent":
-            return self.kind.kill()
+            return await self._kill_agent(saying)
         self.gateways.send(signal.SIGKILL)
         await self._death()
         return True
+
+    async def _kill_agent(self, saying: "asyncio.Task[list[SendResult]]") -> bool:
+        """As soon as it has a process; False when all was over before."""
+        over = asyncio.create_task(self._over(saying))
+        try:
+            while not (is_killed := self.kind.kill()) and not over.done():
+                await asyncio.sleep(POLL_S)
+            return is_killed
+        finally:
+            await _end(over)
 
     async def _dies_by_itself(self, saying: "asyncio.Task[list[SendResult]]") -> bool:
         dying = asyncio.create_task(self.gateways.death())
