@@ -206,7 +206,7 @@ class Stage:
         """As soon as it has a process; False when all was over before."""
         over = asyncio.create_task(self._over(saying))
         try:
-            while not (is_killed := self.kind.kill()) and not over.done():
+            while not (is_killed := self.kind.kill()) and not over.done():  # noqa: ASYNC110
                 await asyncio.sleep(POLL_S)
             return is_killed
         finally:
