@@ -168,7 +168,7 @@ async def test_who_lost_the_run_writes_nothing_into_its_journal(scene: Scene) ->
         scene.store.journal.allow_repeat(run, "call-1"),
         scene.store.journal.take_steers(run, "steer-1", scene.now_ms),
         scene.store.journal.checkpoint(run.id, run.fence, "more"),
-        scene.store.runs.note(run, "2", {"pack": "notes"}),
+        scene.store.runs.note(run, {"pack": "notes"}),
         scene.wait(run, questions=[scene.question()]),
     )
     for attempt in late:
@@ -209,7 +209,7 @@ async def test_a_journal_belongs_to_its_organization(scene: Scene) -> None:
 
 async def test_facts_are_added_to_those_that_are_known(scene: Scene) -> None:
     run = await scene.started()
-    await scene.store.runs.note(run, "3", {"worker": "a", "packs": ["one"]})
-    await scene.store.runs.note(run, None, {"worker": "b"})
+    await scene.store.runs.note(run, {"worker": "a", "packs": ["one"]})
+    await scene.store.runs.note(run, {"worker": "b"})
     noted = await scene.store.runs.get(DEFAULT_ORG, run.id)
-    assert (noted.agent_version, noted.facts) == ("3", {"worker": "b", "packs": ["one"]})
+    assert noted.facts == {"worker": "b", "packs": ["one"]}
