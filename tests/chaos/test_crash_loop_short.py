@@ -11,7 +11,7 @@ QUIET_S = 8.0
 """A negative control is not waited for any longer: what it lost does not come."""
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_kills_over_three_networks_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     report = await run(KILLS, seed=20_261_121, place=tmp_path, kinds=tuple(NETWORKS))
     print(table(report))
