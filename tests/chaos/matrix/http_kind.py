@@ -32,7 +32,7 @@ class Http(Plain):
         "run.resumed",
         *END_POINTS,
     )
-    states: Sequence[str] = ("run.started", "run.completed")
+    states: Sequence[str] = ("run.started",)
     steps = "prompt"
     leads: Mapping[str, Kill] = {point: Kill("step.opened", 2) for point in (*ASK_POINTS, *END_POINTS)}
 

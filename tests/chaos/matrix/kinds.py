@@ -119,7 +119,7 @@ class Demo(Plain):
 
     name = "demo"
     points: Sequence[str] = (*RUN_POINTS, *ASK_POINTS, *END_POINTS)
-    states: Sequence[str] = ("run.queued", "run.started", "run.waiting", "run.completed")
+    states: Sequence[str] = ("run.queued", "run.started", "run.waiting")
 
     async def open(self, place: Path, stack: AsyncExitStack) -> str:
         """Nothing beside it."""

@@ -39,7 +39,7 @@ class Script(Plain):
 
     name = "script"
     points: Sequence[str] = (*RUN_POINTS, *ASK_POINTS, *STEP_POINTS, *END_POINTS)
-    states: Sequence[str] = ("run.queued", "run.started", "run.waiting", "run.resumed", "run.completed")
+    states: Sequence[str] = ("run.queued", "run.started", "run.waiting", "run.resumed")
     victims: Sequence[Kill] = (
         Kill("run.started", victim="agent"),
         Kill(RANDOM, after_s=0.6, victim="agent"),
