@@ -6,7 +6,7 @@ import pytest
 
 from .crash_loop import NETWORKS, NOT_MET, RANDOM, STARTING, run, table
 
-KILLS = 150
+KILLS = 100
 QUIET_S = 8.0
 """A negative control is not waited for any longer: what it lost does not come."""
 

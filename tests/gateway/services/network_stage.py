@@ -324,7 +324,7 @@ class Office:
         ]
         move = TRANSITIONS[RunEvent.COMPLETE]
         text = "".join(content.text for content in rendered)
-        await self.store.runs.complete(run, move, self.clock.now_ms(), text, Usage(), parts)
+        await self.store.runs.complete(run, move, self.clock.now_ms(), text, Usage(), parts, "")
 
     async def owe(self, *contents: str | Rendered, room: RoomRef = ROOM) -> str:
         """An answer to deliver; its thread."""

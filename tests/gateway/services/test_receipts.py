@@ -16,6 +16,7 @@ from gateway.rules import retry
 from gateway.rules.run_states import TRANSITIONS, RunEvent
 from gateway.services.channels import AccountPolicy
 from gateway.services.receipts import Receipts
+from storage.run_values import Repetition
 from storage.values import ClaimedRun, Ending
 
 REACTING = replace(READBACK, reactions=True)
@@ -42,7 +43,8 @@ class Desk:
 
     async def end(self, run: ClaimedRun, event: RunEvent, retry_id: str | None = None) -> None:
         ending = Ending(TRANSITIONS[event], "because", error_kind="x", will_retry=retry_id is not None)
-        await self.office.store.runs.end(run, ending, self.office.clock.now_ms(), retry_id)
+        again = Repetition(retry_id) if retry_id is not None else None
+        await self.office.store.runs.end(run, ending, self.office.clock.now_ms(), again)
 
     async def shown(self, *marks: Mark) -> None:
         await until(lambda: tuple(self.network.marks["p1"]) == marks)
