@@ -125,20 +125,11 @@ class Gateway:
         parts = AgentParts(settings.directory, _secret, self._workers)
         self._agents = Agents(settings.agents, settings.default_agent_id, parts)
         self._routing = Routing(settings.routes, settings.default_agent_id, self._agents)
-        sizes = settings.limits
-        composer = Composer(
-            clock,
-            self._channels,
-            self._routing,
-            settings.runs.queue_max,
-            sizes.attachments,
-            messages_max=settings.runs.messages_max,
-            steerable=self._steerable,
-        )
+        composer = self._composer()
         self._hub = Hub(store.threads, store.identity.epoch)
         self._deliveries = Deliveries(store.outbox, self._channels, clock, read_blob=BlobReader(store.blobs))
         self._attachments = Attachments(
-            store.blobs, store.threads, self._channels, clock, limit_bytes=sizes.blob_bytes
+            store.blobs, store.threads, self._channels, clock, limit_bytes=settings.limits.blob_bytes
         )
         self._live = LiveMessages(store.outbox, self._channels, self._deliveries, clock)
         self._approvals = Approvals(store.approvals, store.threads, self._channels, clock)
@@ -165,8 +156,26 @@ class Gateway:
         context = self._edge(identity, composer, local_secret)
         self._server = Server(context, settings, self._missing)
         self._chores: list[asyncio.Task[None]] = []
+        self._hear_commits(context)
+        self.metrics.read_from(self._samples)
+
+    def _composer(self) -> Composer:
+        settings = self._settings
+        return Composer(
+            self._clock,
+            self._channels,
+            self._routing,
+            settings.runs.queue_max,
+            settings.limits.attachments,
+            messages_max=settings.runs.messages_max,
+            steerable=self._steerable,
+        )
+
+    def _hear_commits(self, context: EdgeContext) -> None:
+        """Who is told of commits, in which order."""
+        engine = self._store.engine
         if crash_points.is_armed("store.committed"):
-            store.engine.add_hook(lambda signals: crash_points.reached("store.committed"))
+            engine.add_hook(lambda signals: crash_points.reached("store.committed"))
         for hook in (
             self._hub.on_commit,
             self._waits.on_commit,
@@ -177,8 +186,7 @@ class Gateway:
             self._attachments.on_commit,
             lambda signals: websocket.on_commit(context, signals),
         ):
-            store.engine.add_hook(hook)
-        self.metrics.read_from(self._samples)
+            engine.add_hook(hook)
 
     @property
     def url(self) -> str:
