@@ -70,7 +70,7 @@ In a second terminal, the same thing over the WebSocket protocol:
   {command}
 
 What to type, here or there:
-  [bold]say hello   stream 60   long 3   approve a release   ask Which colour?   file notes.txt hello   sleep 5   fail[/]
+  [bold]say hello   stream 60   long 3   approve a release   ask Which colour?   file notes.txt   sleep 5   fail[/]
 In rooms mention the bot first: @Threadgate, on Telegram @threadgate_bot.
 
 Ctrl-C stops it.

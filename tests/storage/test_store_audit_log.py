@@ -21,7 +21,8 @@ from storage.values import Decide, Gap, PairingKey
 READS = {
     "threads.get", "threads.page", "threads.history", "threads.replay", "threads.search", "threads.heads",
     "threads.said", "runs.get", "runs.page", "runs.waiting_threads", "runs.abandoned",
-    "runs.running", "runs.resumable", "runs.count_by_state", "runs.progress", "runs.recorded", "journal.steps", "journal.read",
+    "runs.running", "runs.resumable", "runs.count_by_state", "runs.progress", "runs.recorded",
+    "journal.steps", "journal.read",
     "approvals.get", "approvals.page",
     "inbox.cursors", "inbox.find_thread", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
