@@ -10,7 +10,7 @@ over what is recorded.
 An agent knows nothing of the store, the hub or channels. It may be cancelled at any await and must end at once.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -105,6 +105,13 @@ class AgentFacts:
 AgentOutput = (
     AgentText | AgentRewind | AgentFile | AgentUsage | AgentAsk | AgentQuestion | AgentBeat | AgentFacts
 )
+
+
+def decision_about(ask: AgentAsk, decisions: Sequence[Decided]) -> Decided | None:
+    """The newest decision about exactly this: the same key and the same action. None while there is none."""
+    found = [one for one in decisions if (one.key, one.subject_hash) == (ask.key, ask.subject_hash)]
+    return found[-1] if found else None
+
 
 # --- the journal -----------------------------------------------------------------------------------
 
@@ -231,8 +238,7 @@ class RunContext:
 
     def decided(self, ask: AgentAsk) -> Decided | None:
         """How exactly this was decided; None while nobody was asked about it."""
-        found = [one for one in self.decisions if one.key == ask.key and one.subject_hash == ask.subject_hash]
-        return found[-1] if found else None
+        return decision_about(ask, self.decisions)
 
     def answered(self, question: AgentQuestion) -> Answered | None:
         """What was said to this question; None while nobody was asked."""

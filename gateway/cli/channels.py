@@ -1,4 +1,4 @@
-"""`threadgate channels` and `threadgate agents`: what this gateway is connected to, and who answers."""
+"""`threadgate channels`: what this gateway is connected to, and how each account fares."""
 
 from threadgate_client import Channel, Client
 
@@ -56,24 +56,3 @@ def _remarks(channel: Channel) -> str:
         since, until = local_time(channel.last_gap.since), local_time(channel.last_gap.until)
         remarks.append(f"messages between {since} and {until} may be lost: {channel.last_gap.reason}")
     return "; ".join(remarks)
-
-
-@with_client()
-async def agents(client: Client, json: Json = False) -> None:
-    """List who answers."""
-    found = await client.agents.list()
-    if json:
-        print_json(found)
-        return
-    default = (await client.server_info()).default_agent_id
-    rows = [
-        (
-            agent.id,
-            agent.kind,
-            agent.state,
-            "default" if agent.id == default else "",
-            agent.description or agent.name,
-        )
-        for agent in found
-    ]
-    print_table(("agent", "kind", "state", "", "description"), rows, "No agents.")

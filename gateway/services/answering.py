@@ -26,6 +26,7 @@ from gateway.agents.port import (
     AgentUsage,
     Found,
     RunContext,
+    decision_about,
 )
 from gateway.clock import Clock
 from gateway.hub.streams import Stream
@@ -257,9 +258,8 @@ class Answering:
 
         async def ask(asked: AgentAsk) -> Decided:
             async with one_at_a_time:
-                known = [one for one in speaking.run.decisions if one.subject_hash == asked.subject_hash]
-                if known and known[-1].key == asked.key:
-                    return known[-1]
+                if (known := decision_about(asked, speaking.run.decisions)) is not None:
+                    return known
                 deadlines.pause()
                 try:
                     await speaking.settle()

@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from gateway.agents.port import AgentAdapter, AgentAsk, AgentFailure
+from gateway.agents.port import AgentAdapter, AgentAsk, AgentFailure, decision_about
 from gateway.agents.registry import Agents
 from gateway.clock import Clock
 from gateway.hub.hub import Hub
@@ -29,7 +29,7 @@ from gateway.services.journal import Checkpoints, RunJournal
 from gateway.services.live import LiveMessages
 from gateway.services.receipts import Receipts
 from gateway.services.steering import Steering
-from gateway.services.unknown_steps import ask_about, decision_about, why_skipped
+from gateway.services.unknown_steps import ask_about, why_skipped
 from gateway.services.waits import Waits
 from protocol.errors import Fault
 from storage.errors import StaleFence

@@ -1,6 +1,5 @@
 """Steps whose outcome nobody knows: their process ended in the middle. A person decides, nothing is guessed. Pure."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import orjson
@@ -29,12 +28,6 @@ def ask_about(row: StepRow) -> AgentAsk:
         body=body,
         subject={"step": row.key, "request_hash": row.request_hash, "time": row.repeats + 1},
     )
-
-
-def decision_about(ask: AgentAsk, decisions: Sequence[Decided]) -> Decided | None:
-    """How it was decided; None while nobody has."""
-    found = [one for one in decisions if (one.key, one.subject_hash) == (ask.key, ask.subject_hash)]
-    return found[-1] if found else None
 
 
 def why_skipped(decided: Decided) -> str:

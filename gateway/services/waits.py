@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from gateway.agents.port import AgentAsk, AgentQuestion
+from gateway.agents.port import AgentAsk, AgentQuestion, decision_about
 from gateway.clock import Clock
 from gateway.crash_points import reached
 from gateway.rules.run_states import TRANSITIONS, RunEvent
@@ -108,11 +108,9 @@ class Waits:
         finally:
             del self._held[run.id]
         journal.run = resumed
-        return next(
-            one
-            for one in reversed(resumed.decisions)
-            if (one.key, one.subject_hash) == (ask.key, ask.subject_hash)
-        )
+        decided = decision_about(ask, resumed.decisions)
+        assert decided is not None, "a run goes on when all it asked for is settled"
+        return decided
 
     async def expire(self) -> None:
         """Settle questions that nobody answered in time."""
