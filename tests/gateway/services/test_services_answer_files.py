@@ -53,9 +53,13 @@ async def test_a_file_is_part_of_the_answer_and_comes_after_its_text(stage: File
     assert await stage.shown(2) == ["Here is notes.txt.", "notes.txt: "]
     (sent,) = stage.courier.uploaded
     assert (sent.name, sent.media_type, sent.data) == ("notes.txt", "text/plain", b"some words\n")
-    log = await stage.log(await stage.thread())
-    parts = [event["data"]["part"] for event in log if event["kind"] == "delivery.sent"]
-    assert parts == [1, 2]
+
+    async def recorded() -> list[int] | None:
+        log = await stage.log(await stage.thread())
+        parts = [event["data"]["part"] for event in log if event["kind"] == "delivery.sent"]
+        return parts if len(parts) == 2 else None  # the room shows a part a moment before it is recorded
+
+    assert await eventually(recorded) == [1, 2]
 
 
 async def test_a_client_reads_the_file_of_an_answer(stage: FilesStage) -> None:

@@ -106,7 +106,9 @@ def test_a_start_that_was_cut_off_is_made_good(tmp_path: Path) -> None:
     assert cipher_beside(tmp_path).encrypt(b"x")
 
 
-@pytest.mark.parametrize("wrong", ["short", "x" * 44, OLD + " and more"])
+@pytest.mark.parametrize(
+    "wrong", ["short", "x" * 44, OLD + " and more"], ids=["short", "no base64 of a key", "more than a key"]
+)
 def test_what_is_no_key_is_refused_without_repeating_it(wrong: str) -> None:
     with pytest.raises(SecretUnavailable, match="vault_key holds no key") as refused:
         cipher_from(SecretStr(wrong))
