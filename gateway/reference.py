@@ -23,10 +23,35 @@ from gateway.agent_settings import (
     PackSettings,
     RouteSettings,
 )
+from gateway.governance_settings import (
+    AnchorSettings,
+    AuditSettings,
+    BudgetSettings,
+    DetectorSettings,
+    OrganizationSettings,
+    PrivacySettings,
+    RetentionSettings,
+    SinkSettings,
+)
+from gateway.policy_settings import ApprovalTerms, PolicySettings
 from gateway.settings import ENV_PREFIX, LimitSettings, RunSettings, Settings
 
 TARGET: Final = Path(__file__).parent.parent / "docs" / "configuration.md"
 _SECTIONS: Final[Mapping[str, type[BaseModel]]] = {"runs": RunSettings, "limits": LimitSettings}
+_GOVERNANCE: Final[Mapping[str, type[BaseModel]]] = {
+    "[[organizations]]": OrganizationSettings,
+    "[[policies]]": PolicySettings,
+    "[policies.approval]": ApprovalTerms,
+    "[[budgets]]": BudgetSettings,
+    "[audit]": AuditSettings,
+    "[[audit.anchors]]": AnchorSettings,
+    "[[audit.sinks]]": SinkSettings,
+    "[retention]": RetentionSettings,
+    "[privacy]": PrivacySettings,
+    "[[privacy.patterns]]": DetectorSettings,
+}
+_APART: Final = {*_SECTIONS, "agents", "routes", "channels"} | {name.strip("[]") for name in _GOVERNANCE}
+"""Settings that have tables of their own."""
 _AGENT_TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "[agents.fetch]": FetchSettings,
     "[[agents.mcp]]": McpSettings,
@@ -47,11 +72,13 @@ Secrets are better given by reference: `env:NAME` reads an environment variable,
 
 def render() -> str:
     """The whole page."""
-    lines = [_INTRO, "## Top level\n", *_table(Settings, skip={*_SECTIONS, "agents", "routes", "channels"})]
+    lines = [_INTRO, "## Top level\n", *_table(Settings, skip=_APART)]
     for name, model in _SECTIONS.items():
         lines += _part(f"## `[{name}]`", model)
     lines += _agents()
     lines += _part("## `[[routes]]`", RouteSettings)
+    for name, model in _GOVERNANCE.items():
+        lines += _part(f"## `{name}`", model)
     for kind, channel in SETTINGS_BY_KIND.items():
         lines += _part(f'## `[[channels]]` with `kind = "{kind}"`', channel)
     return "\n".join(lines) + "\n"

@@ -24,6 +24,14 @@ from pydantic_settings import (
 
 from channels.registry import SETTINGS_BY_KIND, ChannelSettings
 from gateway.agent_settings import AnyAgent, DemoSettings, RouteSettings, Section
+from gateway.governance_settings import (
+    AuditSettings,
+    BudgetSettings,
+    OrganizationSettings,
+    PrivacySettings,
+    RetentionSettings,
+)
+from gateway.policy_settings import PolicySettings
 from gateway.settings_problems import Problem, did_you_mean, problems_of
 from protocol import limits
 
@@ -142,6 +150,15 @@ class Settings(BaseSettings):
     """Who answers; the demo agent unless told."""
     routes: tuple[RouteSettings, ...] = ()
     """Which agent answers where; the default agent where none fits."""
+    organizations: tuple[OrganizationSettings, ...] = ()
+    """Organizations beside the default one."""
+    policies: tuple[PolicySettings, ...] = ()
+    """What may be done without asking, what a person must allow, what never."""
+    budgets: tuple[BudgetSettings, ...] = ()
+    """How much may be used."""
+    audit: AuditSettings = AuditSettings()
+    retention: RetentionSettings = RetentionSettings()
+    privacy: PrivacySettings = PrivacySettings()
     channels: tuple[dict[str, Any], ...] = ()
     """Chat networks, each with `kind`, `account` and what its kind needs."""
 

@@ -413,8 +413,13 @@ class Role(StrEnum):
     """Named sets of scopes; `gateway/rules/scopes.py` says which."""
 
     OWNER = "owner"
+    ADMIN = "admin"
+    DEVELOPER = "developer"
     OPERATOR = "operator"
+    APPROVER = "approver"
     VIEWER = "viewer"
+    AUDITOR = "auditor"
+    DEVICE = "device"
     AGENT = "agent"
 
 

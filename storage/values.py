@@ -432,7 +432,11 @@ class Decide:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """How something the agent asked for was decided, as the agent is told. Expiry is a denial."""
+    """How something the agent asked for was decided, as the agent is told. Expiry is a denial.
+
+    `edited` is the subject as whoever approved changed it, canonical JSON; None when it stands as asked.
+    `wants_changes`: it is neither allowed nor forbidden; `reason` says what should be different.
+    """
 
     approval_id: str
     approved: bool
@@ -440,6 +444,8 @@ class Decided:
     by: str
     key: str = ""
     subject_hash: str = ""
+    edited: str | None = None
+    wants_changes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

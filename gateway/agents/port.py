@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from gateway.agent_settings import AgentSettings
+from gateway.policy_settings import ApprovalTerms
+from gateway.rules.policy import ProposedKind, Risk, Verdict
 from protocol.canonical import digest
 from protocol.records import Usage
 from storage.run_values import Answered, Steered, StepKind, StepOutcome
@@ -66,12 +68,21 @@ class AgentAsk:
     `key` names it within the run, `subject` is the exact action (the tool and its arguments) to which the decision
     is bound: a later attempt that asks the same key about something else asks anew. An attempt may ask several
     things before it ends. Afterwards the agent answers again, and `RunContext.decided` knows.
+
+    `name` is the tool, `terms` and `rule` come from the policy that wants a person asked, and `schema` is the JSON
+    Schema of `subject["arguments"]`: with it, who decides may change them (edit and approve).
     """
 
     key: str
     title: str
     body: str
     subject: Json = None
+    kind: ProposedKind = "tool"
+    name: str = ""
+    terms: ApprovalTerms | None = None
+    rule: str = ""
+    risk: Risk = "medium"
+    schema: Json = None
 
     @property
     def subject_hash(self) -> str:
@@ -182,6 +193,15 @@ async def perform(journal: Journal, step: Step, effect: Callable[[], Awaitable[J
 # --- what a run gives an agent ---------------------------------------------------------------------
 
 
+def allow_as_configured(
+    kind: ProposedKind, name: str, risk: Risk, is_known: bool, asks_anyway: bool
+) -> Verdict:
+    """The guard where no policies are: what is known may be done, after asking where the agent's settings say so."""
+    if not is_known:
+        return Verdict("deny", "It is not known here.")
+    return Verdict("require_approval" if asks_anyway else "allow", "")
+
+
 @dataclass(frozen=True, slots=True)
 class GivenFile:
     """A file that came with the message. `error` says why there are no bytes, None when there are.
@@ -215,8 +235,10 @@ class RunContext:
     answer, which is the last of them. `search` finds messages by words: in this thread, and with the scope
     thread.read in all of them.
     `ask` asks a person while the agent goes on living, for agents that cannot be run again over their steps
-    (a program that waits for a permission); all others give an AgentAsk. `recovered`: an earlier attempt was cut
-    off by the end of its process.
+    (a program that waits for a permission); all others give an AgentAsk. `guard` is the policies' verdict on what the
+    agent wants to do: its kind, name and risk, whether the gateway knows it, and whether the agent's own settings want
+    a person asked; whoever executes an act obeys it, at the moment of executing. `recovered`: an earlier attempt was
+    cut off by the end of its process.
     """
 
     run_id: str
@@ -231,6 +253,7 @@ class RunContext:
     journal: Journal
     ask: Callable[[AgentAsk], Awaitable[Decided]]
     now_ms: Callable[[], int]
+    guard: Callable[[ProposedKind, str, Risk, bool, bool], Verdict] = allow_as_configured
     recovered: bool = False
     decisions: tuple[Decided, ...] = ()
     answers: tuple[Answered, ...] = ()

@@ -6,36 +6,51 @@ from protocol.errors import ErrorKind, Fault
 from protocol.records import Role
 from protocol.scopes import Scope
 
-_READ: Final = frozenset(
-    {
-        Scope.SERVER_READ,
-        Scope.THREAD_READ,
-        Scope.RUN_READ,
-        Scope.AGENT_READ,
-        Scope.CHANNEL_READ,
-        Scope.APPROVAL_READ,
-        Scope.DELIVERY_READ,
-    }
-)
-_OPERATE: Final = _READ | {
+_SELF: Final = frozenset({Scope.SERVER_READ, Scope.SELF_READ})
+_READ: Final = _SELF | {
+    Scope.THREAD_READ,
+    Scope.RUN_READ,
+    Scope.AGENT_READ,
+    Scope.CHANNEL_READ,
+    Scope.APPROVAL_READ,
+    Scope.DELIVERY_READ,
+    Scope.DEVICE_READ,
+}
+_DEVELOP: Final = _READ | {
     Scope.THREAD_WRITE,
     Scope.MESSAGE_SEND,
     Scope.RUN_CONTROL,
     Scope.AGENT_CONTROL,
+    Scope.USAGE_READ,
+}
+_OPERATE: Final = _DEVELOP | {
     Scope.APPROVAL_DECIDE,
     Scope.PAIRING_READ,
     Scope.PAIRING_APPROVE,
     Scope.DELIVERY_CONTROL,
     Scope.AUDIT_READ,
+    Scope.DEVICE_INVOKE,
+    Scope.DEVICE_CONTROL,
+    Scope.AGENT_SWITCH,
+    Scope.USER_READ,
 }
+_MACHINES: Final = frozenset({Scope.AGENT_SERVE, Scope.DEVICE_SERVE})
+"""What only agent processes and devices may."""
 
 ROLE_SCOPES: Final = {
     Role.VIEWER: _READ,
+    Role.DEVELOPER: _DEVELOP,
+    Role.APPROVER: _READ | {Scope.APPROVAL_DECIDE, Scope.PAIRING_READ},
     Role.OPERATOR: _OPERATE,
-    Role.OWNER: frozenset(Scope) - {Scope.AGENT_SERVE},
+    Role.AUDITOR: _SELF
+    | {Scope.AUDIT_READ, Scope.AUDIT_EXPORT, Scope.APPROVAL_READ, Scope.USAGE_READ, Scope.USER_READ},
+    Role.ADMIN: frozenset(Scope) - _MACHINES - {Scope.DATA_ERASE},
+    Role.OWNER: frozenset(Scope) - _MACHINES,
+    Role.DEVICE: _SELF | {Scope.DEVICE_SERVE},
     Role.AGENT: frozenset({Scope.SERVER_READ, Scope.AGENT_SERVE}),
 }
-"""Who may read, who may act, who may also delete and hand out access; and agent processes, which may answer."""
+"""Who may read, act, decide, hand out access, erase; auditors see what was done but no conversation. A device holds
+besides what whoever paired it chose."""
 
 
 def require(scopes: frozenset[Scope], needed: Scope) -> None:
