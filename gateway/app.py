@@ -39,6 +39,7 @@ from gateway.hub.hub import Hub
 from gateway.metrics import Metrics, Sample
 from gateway.rules.admission import Policy
 from gateway.rules.pace import Pace
+from gateway.rules.policy import compiled
 from gateway.services.agents import AgentsView
 from gateway.services.answer_files import AnswerFiles
 from gateway.services.answering import Answering
@@ -51,6 +52,7 @@ from gateway.services.composing import Composer
 from gateway.services.conversations import Conversations
 from gateway.services.delivery import Deliveries
 from gateway.services.endings import Endings
+from gateway.services.guard import Guard
 from gateway.services.handovers import Handovers
 from gateway.services.health import ChannelHealth
 from gateway.services.intake import Intake
@@ -135,6 +137,7 @@ class Gateway:
         self._approvals = Approvals(store.approvals, store.threads, self._channels, clock)
         self._receipts = Receipts(self._channels, self._deliveries.traffic, clock)
         self._health = ChannelHealth(self._channels, store.outbox, self._deliveries.traffic, clock)
+        self._guard = Guard(compiled(settings.policies), clock, self._count_verdict)
         leases = Leases(clock.new_id(IdPrefix.EPOCH), clock)
         self._waits = Waits(store.runs, self._approvals, self._channels, leases, clock)
         self._breakers = AgentBreakers(clock)
@@ -150,7 +153,13 @@ class Gateway:
             clock,
         )
         self.reloading = Reloading(
-            settings, self._agents, self._routing.replace, self._breakers.forget, store.audit, clock
+            settings,
+            self._agents,
+            self._routing.replace,
+            self._guard.replace,
+            self._breakers.forget,
+            store.audit,
+            clock,
         )
         self._intakes = [(adapter, self._intake(channel, adapter, composer)) for channel, adapter in adapters]
         context = self._edge(identity, composer, local_secret)
@@ -269,7 +278,13 @@ class Gateway:
         sizes = settings.limits
         files = AnswerFiles(store.blobs, clock, limit_bytes=sizes.blob_bytes, files_max=sizes.attachments)
         self._answering = Answering(
-            store.runs, store.threads, files, self._waits, clock, timeout_s=settings.runs.turn_timeout_s
+            store.runs,
+            store.threads,
+            files,
+            self._waits,
+            self._guard,
+            clock,
+            timeout_s=settings.runs.turn_timeout_s,
         )
         self._replays = Replays(store.runs, store.journal, store.threads, self._agents, files)
         turns = Turns(
@@ -290,6 +305,9 @@ class Gateway:
             settings.runs.concurrent, self._agent_limits, self._agent_versions, lambda: self._waits.held
         )
         return Scheduler(store.runs, turns.drive, clock, leases, capacity)
+
+    def _count_verdict(self, effect: str, rule: str) -> None:
+        self.metrics.policy_verdicts.labels(effect, rule).inc()
 
     def _steerable(self) -> frozenset[str]:
         return frozenset(agent.settings.id for agent in self._agents.all() if agent.is_steerable)
