@@ -58,6 +58,7 @@ from gateway.services.health import ChannelHealth
 from gateway.services.intake import Intake
 from gateway.services.leases import Leases
 from gateway.services.live import LiveMessages
+from gateway.services.outgoing import Outgoing
 from gateway.services.pairings import Pairings
 from gateway.services.receipts import Receipts
 from gateway.services.reloading import Reloading
@@ -298,6 +299,7 @@ class Gateway:
             self._live,
             self._receipts,
             self._steering,
+            Outgoing(self._guard),
             clock,
             attempts_max=settings.runs.attempts_max,
         )

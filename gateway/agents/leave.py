@@ -62,9 +62,14 @@ def fenced(value: Json) -> str:
     text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
     if len(text) > TEXT_CHARS // 2:
         text = canonical(value)
+    return fenced_text(text, "json")
+
+
+def fenced_text(text: str, language: str = "") -> str:
+    """A text as a fenced block out of which nothing in it can break, and in which nothing hides."""
     text = "".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text)
     fence = "`" * max([3, *(len(run) + 1 for run in _TICKS.findall(text))])
-    return f"{fence}json\n{text}\n{fence}"
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def _escaped(char: str) -> str:

@@ -5,7 +5,7 @@ hash over all of it is, is in `gateway/rules/journal.py`.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import orjson
@@ -36,10 +36,21 @@ SHOWN_CHARS: Final = 200
 
 
 class RunJournal:
-    """`gateway.agents.port.Journal` for one claimed run. `run` is replaced when its fence was raised meanwhile."""
+    """`gateway.agents.port.Journal` for one claimed run. `run` is replaced when its fence was raised meanwhile.
 
-    def __init__(self, store: JournalStore, run: ClaimedRun, clock: Clock, steering: Steering) -> None:
+    `wishes` are what people wanted changed of its answer: the agent is told of each once, as of what is said to it.
+    """
+
+    def __init__(
+        self,
+        store: JournalStore,
+        run: ClaimedRun,
+        clock: Clock,
+        steering: Steering,
+        wishes: Sequence[Steered] = (),
+    ) -> None:
         self.run = run
+        self._wishes = wishes
         self._steering = steering
         self._may_be_steered = False
         """Something may have been said to it before this turn."""
@@ -123,6 +134,11 @@ class RunJournal:
     async def steered(self, key: str) -> tuple[Steered, ...]:
         if key in self._ended:
             return self._steered(key, [Steered(**one) for one in self._ended[key].result])
+        if wanted := self._untold():
+            await self.begin(Step(key, "steer", "", {}, repeatable=True))
+            result = [{"message_id": one.message_id, "text": one.text, "by": one.by} for one in wanted]
+            await self.finish(key, result)
+            return wanted
         if not self._steering.take(self.run.id) and not self._may_be_steered:
             return ()
         self._may_be_steered = False
@@ -130,6 +146,12 @@ class RunJournal:
             lambda: self._store.take_steers(self.run, key, self._clock.now_ms()), "steers", self.run.id
         )
         return self._steered(key, list(said))
+
+    def _untold(self) -> tuple[Steered, ...]:
+        """The wishes that no step has taken yet."""
+        steps = [row.key for row in self._rows.values() if row.kind == "steer" and row.key in self._ended]
+        told = {one["message_id"] for key in steps for one in self._ended[key].result}
+        return tuple(one for one in self._wishes if one.message_id not in told)
 
     def _steered(self, key: str, said: list[Steered]) -> tuple[Steered, ...]:
         if said:
