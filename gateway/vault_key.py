@@ -28,6 +28,16 @@ def cipher_from(setting: SecretStr, environment: Mapping[str, str] = os.environ)
     return _cipher(resolve_secret(setting, environment), "vault_key")
 
 
+def vault_cipher(
+    setting: SecretStr | None, directory: Path, environment: Mapping[str, str] = os.environ
+) -> MultiFernet:
+    """The cipher of a gateway: of its configured key, else of the one beside its store. Blocks.
+
+    Raises SecretUnavailable.
+    """
+    return cipher_beside(directory) if setting is None else cipher_from(setting, environment)
+
+
 def cipher_beside(directory: Path) -> MultiFernet:
     """The cipher of the key in the data directory, which is made when there is none. Blocks.
 
