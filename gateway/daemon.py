@@ -67,7 +67,6 @@ async def serve(settings: Settings, announce: Callable[[str, str | None], None])
 
 async def open_store(settings: Settings, clock: Clock) -> Store:
     """The store of the configured data directory, made if need be. Raises StoreError and SecretUnavailable."""
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     cipher = await asyncio.to_thread(vault_cipher, settings.vault_key, settings.data_dir)
     return await Store.open(
         settings.data_dir,
