@@ -145,8 +145,8 @@ class PrivacySettings(Section):
     models: bool = False
     """Whether they are masked in what agents read. What they answer is not changed back."""
     mode: Literal["mask", "hash", "drop"] = "mask"
-    """What is put in place of it, in exports and in what agents read: mask `[email]` · hash `[email:1f2e3d4c]`, the same
-    for the same value in one organization · drop nothing. In the log it is always a mask."""
+    """What is put in place of it, in exports and in what agents read: mask `[email]` · hash `[email:1f2e3d4c]`, the
+    same for the same value in one organization · drop nothing. In the log it is always a mask."""
     detect: tuple[DetectedKind, ...] = get_args(DetectedKind)
     """What is looked for."""
     patterns: tuple[DetectorSettings, ...] = ()

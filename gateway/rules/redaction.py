@@ -61,7 +61,9 @@ class Redactor:
         self._key = key
         names = [*DETECTORS, *(name for name, _ in self._patterns)]
         self._order = {name: place for place, name in enumerate(names)}
-        self._marks = re.compile(rf"\[(?:withheld|(?:{'|'.join(map(re.escape, names))})(?::[0-9a-f]{{8}})?)\]")
+        self._marks = re.compile(
+            rf"\[(?:withheld|(?:{'|'.join(map(re.escape, names))})(?::[0-9a-f]{{8}})?)\]"
+        )
 
     def text(self, text: str) -> str:
         """The text without what was found."""

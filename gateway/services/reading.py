@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from gateway.agents.port import Found, GivenFile, Journal, Json, Recorded, RunContext, Step
+from gateway.agents.port import FileUnreadable, Found, GivenFile, Journal, Json, Recorded, RunContext, Step
 from gateway.metrics import Sample
 from gateway.rules.redaction import Redactor
 from protocol.limits import KIB, MIB
@@ -22,7 +22,8 @@ from storage.values import Decided, Said
 THREAD_CHARS: Final = 4 * KIB
 """More text than that is redacted in a thread: at worst 2 µs a character (measured with texts made for it)."""
 TEXT_BYTES: Final = MIB
-"""A file that is larger is given as it is, as agents are shown none of it as text (`agents/model/given.py`)."""
+"""A text that is larger is not given at all: searching it would hold up everybody else."""
+_PICTURES: Final = ("image/", "audio/", "video/")
 
 RedactorOf = Callable[[str], Redactor]
 """The redactor of an organization."""
@@ -91,9 +92,7 @@ class _Reader:
         async def search(words: str, limit: int) -> list[Found]:
             found = await context.search(words, limit)
             return [
-                replace(
-                    one, thread_title=await self.text(one.thread_title), text=await self.text(one.text)
-                )
+                replace(one, thread_title=await self.text(one.thread_title), text=await self.text(one.text))
                 for one in found
             ]
 
@@ -110,10 +109,10 @@ class _Reader:
         return replace(one, reason=await self.text(one.reason))
 
     async def answered(self, one: Answered) -> Answered:
-        return replace(one, text=await self.text(one.text))
+        return replace(one, text=await self.text(one.text)) if one.text is not None else one
 
     async def file(self, file: GivenFile) -> GivenFile:
-        """A file with a name without personal data; where it is text, its content, too."""
+        """A file whose name, and content where that is text, hold no personal data."""
 
         async def read() -> bytes:
             data = await file.read()
@@ -121,12 +120,14 @@ class _Reader:
                 text = data.decode()
             except UnicodeDecodeError:
                 return data
+            if len(data) > TEXT_BYTES:
+                raise FileUnreadable(
+                    f"it is larger than the {TEXT_BYTES} bytes that are searched for personal data"
+                )
             return (await self.text(text)).encode()
 
-        is_text = not file.media_type.startswith(("image/", "audio/", "video/"))
-        is_small = file.size_bytes is None or file.size_bytes <= TEXT_BYTES
-        name = await self.text(file.name)
-        return replace(file, name=name, read=read if is_text and is_small else file.read)
+        is_text = not file.media_type.startswith(_PICTURES)
+        return replace(file, name=await self.text(file.name), read=read if is_text else file.read)
 
 
 class _ReadJournal:

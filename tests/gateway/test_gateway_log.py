@@ -38,7 +38,9 @@ def written(monkeypatch: pytest.MonkeyPatch, *, as_json: bool) -> str:
     logging.getLogger("httpx").info("GET https://api.example/bot42:secret/getMe")
     logging.getLogger("somebody.else").warning("hello from a library")
     logging.getLogger("somebody.else").error("cannot reach %s with %s", "ada@example.org", new_secret())
-    logger.info("a connection", action="opened", peer={"at": "203.0.113.7", "names": ["+49 30 1234567"]}, chars=12)
+    logger.info(
+        "a connection", action="opened", peer={"at": "203.0.113.7", "names": ["+49 30 1234567"]}, chars=12
+    )
     return stderr.getvalue()
 
 

@@ -33,15 +33,28 @@ _TRUNK: Final = re.compile(
 _PAIRS: Final = re.compile(r"(?<![\w.+\-/:])0[1-9]([ .])\d\d(?:\1\d\d){3}(?![\w-]|[.:/]\d)")
 _NATIONAL_DIGITS: Final = range(9, 13)
 """With the trunk prefix; shorter ones are dates and prices."""
-_CODES_OF_TWO: Final = frozenset(
-    "20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66 81 82 84 86 "
-    "90 91 92 93 94 95 98".split()
-)
-"""Calling codes of two digits (ITU Operational Bulletin, list of E.164 country codes, read 2026-11)."""
-_CODES_OF_THREE: Final = frozenset(
-    "21 22 23 24 25 26 29 35 37 38 42 50 59 67 68 69 80 85 87 88 96 97 99".split()
-)
-"""What those of three digits begin with."""
+_CODES_OF_TWO: Final = {
+    "2": "07",
+    "3": "0123469",
+    "4": "013456789",
+    "5": "12345678",
+    "6": "0123456",
+    "8": "1246",
+    "9": "0123458",
+}
+"""Calling codes of two digits by their first (ITU Operational Bulletin, E.164 country codes, read 2026-11)."""
+_CODES_OF_THREE: Final = {
+    "2": "1234569",
+    "3": "578",
+    "4": "2",
+    "5": "09",
+    "6": "789",
+    "8": "0578",
+    "9": "679",
+}
+"""… and how those of three digits begin."""
+_SPARE: Final = frozenset({"990", "997", "999"})
+"""Nobody's."""
 _LENGTHS: Final = {
     "1": range(11, 12),
     "7": range(11, 12),
@@ -128,6 +141,8 @@ def _calling_code(digits: str) -> str:
     """The calling code a number begins with, empty when none is assigned."""
     if digits[:1] in ("1", "7"):
         return digits[0]
-    if digits[:2] in _CODES_OF_TWO:
+    first, second = digits[:1], digits[1:2]
+    if second and second in _CODES_OF_TWO.get(first, ""):
         return digits[:2]
-    return digits[:3] if digits[:2] in _CODES_OF_THREE else ""
+    is_assigned = second and second in _CODES_OF_THREE.get(first, "") and digits[:3] not in _SPARE
+    return digits[:3] if is_assigned else ""

@@ -15,13 +15,19 @@ _V4: Final = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)")
 _V6: Final = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{2,}+(?:\.\d{1,3}){0,3}(?!\w)")
 _V6_CHARS: Final = 45
 _BEFORE_CHARS: Final = 16
-_VERSION: Final = re.compile(r"(?:\b(?:version|release|build|ver|rev)\b[\s:=\"']{0,3}|[A-Za-z]/)\Z", re.IGNORECASE)
+_VERSION: Final = re.compile(
+    r"(?:\b(?:version|release|build|ver|rev)\b[\s:=\"']{0,3}|[A-Za-z]/)\Z", re.IGNORECASE
+)
 
 
 def addresses(text: str) -> Iterator[Finding]:
     """IP addresses. The value is written as RFC 5952 and RFC 1123 do."""
-    found = [*_found(text, _V4), *(_found(text, _V6) if ":" in text else ())]
-    yield from sorted(found, key=lambda one: one.start)
+    found = [*(_found(text, _V6) if ":" in text else ()), *_found(text, _V4)]
+    end = 0
+    for one in sorted(found, key=lambda one: (one.start, -one.end)):
+        if one.start >= end:
+            yield one
+            end = one.end
 
 
 def _found(text: str, pattern: re.Pattern[str]) -> Iterator[Finding]:
@@ -29,7 +35,7 @@ def _found(text: str, pattern: re.Pattern[str]) -> Iterator[Finding]:
         start, written = one.start(), one.group()
         if pattern is _V6:
             written = _trimmed(written)
-            if len(written) > _V6_CHARS or "::" not in written and written.count(":") < 6:
+            if len(written) > _V6_CHARS or ("::" not in written and written.count(":") < 6):
                 continue
             if not any(char.isdecimal() for char in written):
                 continue  # names of things: `dead::beef`

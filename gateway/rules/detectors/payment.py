@@ -13,18 +13,28 @@ from gateway.rules.detectors.finding import Finding
 
 _IBAN_START: Final = re.compile(r"(?<![^\W_])[A-Za-z]{2}\d\d")
 _IBAN_REST: Final = re.compile(r"(?:[ -]?[A-Za-z0-9])+")
+_IBAN_COUNTRIES: Final = {
+    15: "NO",
+    16: "BE",
+    18: "DK FI FK FO GL NL SD",
+    19: "MK SI",
+    20: "AT BA EE KZ LT LU MN XK",
+    21: "CH HR LI LV",
+    22: "BG BH CR DE GB GE IE ME RS",
+    23: "AE GI IL IQ OM SO TL",
+    24: "AD CZ ES MD PK RO SA SE SK TN VG",
+    25: "LY PT ST",
+    26: "IS TR",
+    27: "BI DJ FR GR IT MC MR SM",
+    28: "AL AZ BY CY DO GT HN HU LB NI PL SV",
+    29: "BR EG PS QA UA",
+    30: "JO KW MU YE",
+    31: "MT SC",
+    32: "LC",
+    33: "RU",
+}
 _IBAN_LENGTHS: Final = {
-    country: int(length)
-    for length, countries in (
-        entry.split(":")
-        for entry in (
-            "15:NO 16:BE 18:DK,FI,FK,FO,GL,NL,SD 19:MK,SI 20:AT,BA,EE,KZ,LT,LU,MN,XK 21:CH,HR,LI,LV 22:BG,BH,CR,DE,"
-            "GB,GE,IE,ME,RS 23:AE,GI,IL,IQ,OM,SO,TL 24:AD,CZ,ES,MD,PK,RO,SA,SE,SK,TN,VG 25:LY,PT,ST 26:IS,TR 27:BI,DJ,"
-            "FR,GR,IT,MC,MR,SM 28:AL,AZ,BY,CY,DO,GT,HN,HU,LB,NI,PL,SV 29:BR,EG,PS,QA,UA 30:JO,KW,MU,YE 31:MT,SC 32:LC "
-            "33:RU"
-        ).split()
-    )
-    for country in countries.split(",")
+    country: length for length, countries in _IBAN_COUNTRIES.items() for country in countries.split()
 }
 _IBAN_CHARS: Final = 68
 """The longest with a blank after every character."""
@@ -131,7 +141,9 @@ def _hangs_after(text: str, stop: int) -> bool:
     after = text[stop : stop + 2]
     if not after:
         return False
-    return after[0].isalnum() or after[0] == "_" or (len(after) == 2 and after[0] in ".-" and after[1].isalnum())
+    return (
+        after[0].isalnum() or after[0] == "_" or (len(after) == 2 and after[0] in ".-" and after[1].isalnum())
+    )
 
 
 def _is_even(written: str) -> bool:

@@ -2,8 +2,8 @@
 
 A shape is enough, no checksum is tried: a secret with a mistyped character is still nearly the secret. Ours are
 `tgate_…` (docs/PROTOCOL.md). Facts about the others: AWS, "IAM identifiers" · GitHub, "About authentication", token
-formats · Slack, "Token types" and "Incoming webhooks" · Telegram Bot API, "Authorizing your bot" · Discord, "Snowflakes"
-and the parts of a bot token · RFC 7519 §3 (JWT) · RFC 7468 §10, §11, §13 (PEM) · RFC 6750 §2.1 (Bearer); read 2026-11.
+formats · Slack, "Token types" and "Incoming webhooks" · Telegram Bot API, "Authorizing your bot" · Discord, the parts
+of a bot token · RFC 7519 §3 (JWT) · RFC 7468 §10, §11, §13 (PEM) · RFC 6750 §2.1 (Bearer); read 2026-11.
 """
 
 import re
@@ -31,7 +31,9 @@ _SHAPES: Final = (
     _shape("tgate_", r"tgate_[\w-]{8,}+"),
     _shape("eyJ", r"(?<![\w-])eyJ[\w-]{8,}+\.eyJ[\w-]{8,}+\.[\w-]*+"),
     _shape("A", r"(?<![A-Za-z0-9])(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA)[A-Z2-7]{16}(?![A-Za-z0-9])"),
-    _shape("aws_", r"(?<=aws_secret_access_key)[\"']?\s{0,3}[=:]\s{0,3}[\"']?[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])"),
+    _shape(
+        "aws_", r"(?<=aws_secret_access_key)[\"']?\s{0,3}[=:]\s{0,3}[\"']?[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])"
+    ),
     _shape("gh", r"(?<![A-Za-z0-9])gh[pousr]_[A-Za-z0-9]{36,}+"),
     _shape("github_pat_", r"github_pat_\w{22,}+"),
     _shape("glpat-", r"glpat-[\w-]{20,}+"),
