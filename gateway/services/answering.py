@@ -37,6 +37,7 @@ from gateway.services.guard import Guard
 from gateway.services.journal import Checkpoints, RunJournal
 from gateway.services.live import LiveMessage
 from gateway.services.patience import until_stored
+from gateway.services.reading import Reading
 from gateway.services.waits import Waits
 from protocol import limits
 from protocol.ids import IdPrefix
@@ -139,10 +140,12 @@ class Answering:
         waits: Waits,
         guard: Guard,
         clock: Clock,
+        reading: Reading,
         *,
         timeout_s: float,
     ) -> None:
         self._runs = runs
+        self._reading = reading
         self._threads = threads
         self._files = files
         self._waits = waits
@@ -181,7 +184,11 @@ class Answering:
     async def _listen(self, agent: AgentAdapter, speaking: Speaking, deadlines: Deadlines) -> Attempted:
         asks: list[AgentAsk] = []
         questions: list[AgentQuestion] = []
-        context = self._context(agent, speaking, deadlines)
+        context, found = await self._reading.redacted(
+            speaking.run.org_id, self._context(agent, speaking, deadlines)
+        )
+        if found:
+            await self._take(speaking, AgentFacts({"redacted": dict(found)}))
         async with closed(agent.answer(context)) as outputs:
             async for output in outputs:
                 deadlines.beat()
