@@ -39,6 +39,7 @@ from gateway.hub.hub import Hub
 from gateway.metrics import Metrics, Sample
 from gateway.rules.admission import Policy
 from gateway.rules.pace import Pace
+from gateway.rules.policy import compiled
 from gateway.services.agents import AgentsView
 from gateway.services.answer_files import AnswerFiles
 from gateway.services.answering import Answering
@@ -51,11 +52,13 @@ from gateway.services.composing import Composer
 from gateway.services.conversations import Conversations
 from gateway.services.delivery import Deliveries
 from gateway.services.endings import Endings
+from gateway.services.guard import Guard
 from gateway.services.handovers import Handovers
 from gateway.services.health import ChannelHealth
 from gateway.services.intake import Intake
 from gateway.services.leases import Leases
 from gateway.services.live import LiveMessages
+from gateway.services.outgoing import Outgoing
 from gateway.services.pairings import Pairings
 from gateway.services.reading import Reading
 from gateway.services.receipts import Receipts
@@ -137,6 +140,7 @@ class Gateway:
         self._approvals = Approvals(store.approvals, store.threads, self._channels, clock)
         self._receipts = Receipts(self._channels, self._deliveries.traffic, clock)
         self._health = ChannelHealth(self._channels, store.outbox, self._deliveries.traffic, clock)
+        self._guard = Guard(compiled(settings.policies), clock, self._count_verdict)
         leases = Leases(clock.new_id(IdPrefix.EPOCH), clock)
         self.redactors = Redactors(settings.privacy, settings.data_dir)
         self._reading = Reading(self.redactors.of if settings.privacy.models else None)
@@ -154,7 +158,13 @@ class Gateway:
             clock,
         )
         self.reloading = Reloading(
-            settings, self._agents, self._routing.replace, self._breakers.forget, store.audit, clock
+            settings,
+            self._agents,
+            self._routing.replace,
+            self._guard.replace,
+            self._breakers.forget,
+            store.audit,
+            clock,
         )
         self._intakes = [(adapter, self._intake(channel, adapter, composer)) for channel, adapter in adapters]
         context = self._edge(identity, composer, local_secret)
@@ -277,6 +287,7 @@ class Gateway:
             store.threads,
             files,
             self._waits,
+            self._guard,
             clock,
             self._reading,
             timeout_s=settings.runs.turn_timeout_s,
@@ -293,6 +304,7 @@ class Gateway:
             self._live,
             self._receipts,
             self._steering,
+            Outgoing(self._guard),
             clock,
             attempts_max=settings.runs.attempts_max,
         )
@@ -300,6 +312,9 @@ class Gateway:
             settings.runs.concurrent, self._agent_limits, self._agent_versions, lambda: self._waits.held
         )
         return Scheduler(store.runs, turns.drive, clock, leases, capacity)
+
+    def _count_verdict(self, effect: str, rule: str) -> None:
+        self.metrics.policy_verdicts.labels(effect, rule).inc()
 
     def _steerable(self) -> frozenset[str]:
         return frozenset(agent.settings.id for agent in self._agents.all() if agent.is_steerable)

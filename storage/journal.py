@@ -12,7 +12,7 @@ from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.instants import to_instant
 from protocol.records import Actor, RunStep, Usage
-from storage import run_rows, steers
+from storage import audit_log, run_rows, steers
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StaleFence
 from storage.event_log import Fact, Tail, append
@@ -74,8 +74,10 @@ def _open(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> StepRo
         is_new = known["attempt"] != row["attempt"] or known["repeatable"] == ONCE_MORE
         if known["outcome"] is None and known["repeatable"] and is_new:
             tx.run(_SQL.begin_again, run_id=run.id, key=new.key, attempt=row["attempt"])
+            _note(tx, run, row, new, now_ms)
         return _step(_by_key(tx, run.id, new.key))
     number = _insert(tx, row, new, now_ms)
+    _note(tx, run, row, new, now_ms)
     if new.kind == "tool":
         arguments = _arguments(new.request)
         _tell(
@@ -86,6 +88,26 @@ def _open(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> StepRo
             {"step": number, "name": new.name, "arguments": arguments},
         )
     return _step(_by_key(tx, run.id, new.key))
+
+
+def _note(tx: Transaction, run: ClaimedRun, row: Row, new: NewStep, now_ms: int) -> None:
+    """What the policies said of a step, before its effect and in the transaction that records it."""
+    policy = new.policy
+    if policy is None:
+        return
+    act, subject = run_rows.agent_act(run, now_ms), run_rows.subject(row) | {"step": new.key}
+    detail: dict[str, Any] = {"name": new.name, "policy": policy.version}
+    if policy.warned_by:
+        audit_log.append(tx, act, "policy.warn", subject, detail=detail | {"rules": list(policy.warned_by)})
+    if policy.rule or policy.effect == "deny":
+        audit_log.append(
+            tx,
+            act,
+            f"policy.{policy.effect}",
+            subject,
+            outcome="failure" if policy.effect == "deny" else "success",
+            detail=detail | {"rule": policy.rule},
+        )
 
 
 def _insert(

@@ -56,6 +56,7 @@ ENTRIES: Final = (
     _Entry("slack", CARE, "slack", "app"),
     _Entry("token", CARE, "tokens", "app"),
     _Entry("pairing", CARE, "pairings", "app"),
+    _Entry("policy", CARE, "policies", "app"),
     _Entry("audit", CARE, "audit", "app"),
 )
 

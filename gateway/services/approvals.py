@@ -48,7 +48,8 @@ class Approvals:
             expires_at_ms=self._clock.now_ms() + round(life_s * 1000),
             settle_id=self._clock.new_id(IdPrefix.DELIVERY),
         )
-        place = self._channels.of(run.origin)
+        # An answer that is asked about is not shown where it would be said.
+        place = self._channels.of(run.origin) if ask.kind != "message" else None
         if place is None:
             return new
         adapter, room = place
