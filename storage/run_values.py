@@ -20,7 +20,7 @@ not to do it again."""
 
 @dataclass(frozen=True, slots=True)
 class NewStep:
-    """A step to open. `request` is JSON text, canonical; `request_hash` its SHA-256."""
+    """A step to open. `request` is JSON text, canonical; `request_hash` its SHA-256, `approval_id` the leave."""
 
     key: str
     kind: StepKind
@@ -28,6 +28,7 @@ class NewStep:
     request: str
     request_hash: str
     is_repeatable: bool
+    approval_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,8 @@ class Step:
     """Something with an effect or a price, about to be done.
 
     `key` is the same for the same step in every attempt: `model/1`, `tool/CALL_ID`. `name` is for people: the
-    model, the tool. `request` is what is asked, whole. `repeatable`: doing it twice does no harm.
+    model, the tool. `request` is what is asked, whole. `repeatable`: doing it twice does no harm. `approval_id` is the
+    leave for it, used up by beginning it.
     """
 
     key: str
@@ -140,6 +141,7 @@ class Step:
     name: str
     request: Json
     repeatable: bool = False
+    approval_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +159,8 @@ class Journal(Protocol):
     async def begin(self, step: Step) -> Recorded | None:
         """Record that `step` begins; None: go and do it. Else it was done before, and this came of it.
 
-        Raises AgentFailure (`journal_mismatch`) when a tool step of that key was about something else, and
-        StaleFence when the run has another owner now.
+        Raises AgentFailure (`journal_mismatch`) when a tool step of that key was about something else,
+        (`approval_required`) when its leave was used already, and StaleFence when the run has another owner now.
         """
         ...
 

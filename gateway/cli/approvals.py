@@ -10,8 +10,8 @@ from gateway.cli.groups import LIMIT, listing_group
 from gateway.cli.options import Json
 from gateway.cli.printing import local_time, print_fields, print_json, print_table
 from gateway.cli.threads import Limit, first
+from protocol.approvals import ApprovalState
 from protocol.limits import PAGE_MAX
-from protocol.records import ApprovalState
 
 app = listing_group("What agents ask people to decide: list, read, approve, deny.")
 

@@ -20,6 +20,7 @@ from gateway.services.patience import until_stored
 from gateway.services.steering import Steering
 from protocol import limits
 from protocol.canonical import canonical, digest, text_digest
+from protocol.errors import Fault
 from protocol.records import Usage
 from storage.errors import StoreUnavailable
 from storage.run_ports import JournalStore
@@ -83,11 +84,16 @@ class RunJournal:
         if (ended := self._ended.get(step.key)) is not None:
             self._visit(step, request_hash, ended, digest(ended.result))
             return ended
-        new = NewStep(step.key, step.kind, step.name, request, request_hash, step.repeatable)
-        reached("step.before_open")
-        row = await until_stored(
-            lambda: self._store.open(self.run, new, self._clock.now_ms()), "step", self.run.id
+        new = NewStep(
+            step.key, step.kind, step.name, request, request_hash, step.repeatable, step.approval_id
         )
+        reached("step.before_open")
+        try:
+            row = await until_stored(
+                lambda: self._store.open(self.run, new, self._clock.now_ms()), "step", self.run.id
+            )
+        except Fault as fault:
+            raise AgentFailure(fault.data["kind"], fault.message) from fault
         reached("step.opened")
         self._rows[step.key] = row
         if row.outcome is not None:

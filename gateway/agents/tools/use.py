@@ -6,7 +6,6 @@ tell the agent `told`. What tools there are is in `toolbox.py`.
 
 import asyncio
 import json
-import re
 from typing import Any, Final
 
 from gateway.agents.port import (
@@ -21,16 +20,19 @@ from gateway.agents.port import (
 )
 from gateway.agents.tools.arguments import BadArguments, check, parsed
 from gateway.agents.tools.port import Tool, ToolContext
-from protocol.canonical import canonical
+from gateway.rules.visible import fenced, pretty
+from protocol.canonical import canonical, digest
 from protocol.limits import KIB, TEXT_CHARS
+from storage.values import Decided
 
 RESULT_CHARS: Final = 64 * KIB
 """Of a result as JSON: about 16,000 tokens, more than any agent reads with profit."""
 ERROR_CHARS: Final = 4 * KIB
 """Of what a tool says when it fails: a long traceback's beginning."""
+DEFINITION_CHARS: Final = 16
+"""Of a hash that tells versions of a tool apart: 64 bits."""
 REFUSED_CHARS: Final = 2 * KIB
 """Of a text that was no arguments, kept in the journal to see what the agent tried."""
-_TICKS: Final = re.compile(r"`{3,}")
 _OUTCOMES: Final = {
     "error": "The tool failed.",
     "unknown": "The call was cut off; nobody knows whether it had an effect.",
@@ -59,7 +61,9 @@ def ask_for(tool: Tool, call_id: str, arguments: Json) -> AgentAsk:
         key=key_of(call_id),
         title=f"Use the tool {tool.name}",
         body=f"The agent wants to use `{tool.name}` with exactly these arguments:\n\n{_fenced(known)}",
-        subject={"tool": tool.name, "arguments": known},
+        subject={"tool": tool.name, "definition": _definition(tool), "arguments": known},
+        name=tool.name,
+        schema=dict(tool.parameters),
     )
 
 
@@ -80,11 +84,19 @@ async def use(tool: Tool, call_id: str, arguments: Json, context: RunContext, ti
 
     `call_id` names the call within the run, the same in every attempt. `arguments` are an object or its JSON text.
     What is wrong with a call, refused by a person, failed or too slow comes back as a record whose outcome is not
-    `ok` (see `told`); a tool never sees arguments that do not fit. A result that is too long is cut.
+    `ok` (see `told`); a tool never sees arguments that do not fit. A result that is too long is cut. Where a person
+    edited the arguments when approving, those are the ones that are used, and the leave is used with the step.
     Raises AgentFailure (`journal_mismatch`) when the call was recorded with other arguments, and StaleFence.
     """
+    reason, decided = refusal(tool, arguments), None
+    if reason is None and tool.requires_approval:
+        decided = context.decided(ask_for(tool, call_id, arguments))
+        reason = _denial(decided)
+    if reason is None and decided is not None and decided.edited is not None:
+        arguments = json.loads(decided.edited)["arguments"]
+        reason = refusal(tool, arguments)
     request = {"tool": tool.name, "arguments": _shown(arguments)}
-    reason = refusal(tool, arguments) or _denial(tool, call_id, arguments, context)
+    approval_id = decided.approval_id if decided is not None and reason is None else None
 
     async def effect() -> Json:
         if reason is not None:
@@ -96,7 +108,9 @@ async def use(tool: Tool, call_id: str, arguments: Json, context: RunContext, ti
 
     is_repeatable = tool.is_repeatable or reason is not None
     return await perform(
-        context.journal, Step(key_of(call_id), "tool", tool.name, request, is_repeatable), effect
+        context.journal,
+        Step(key_of(call_id), "tool", tool.name, request, is_repeatable, approval_id),
+        effect,
     )
 
 
@@ -130,17 +144,21 @@ def _checked(tool: Tool, arguments: Json) -> dict[str, Json]:
     return known
 
 
-def _denial(tool: Tool, call_id: str, arguments: Json, context: RunContext) -> str | None:
-    """Why a person does not let this happen; None when one does, or nobody needs to."""
-    if not tool.requires_approval:
-        return None
-    decided = context.decided(ask_for(tool, call_id, arguments))
+def _denial(decided: Decided | None) -> str | None:
+    """Why a person does not let this happen; None when one does."""
     if decided is None:
         return "The call needs the approval of a person, and nobody was asked."
     if decided.approved:
         return None
     because = f": {decided.reason}" if decided.reason else ""
+    if decided.wants_changes:
+        return f"The call was not made. {decided.by} wants it changed before it is approved{because}."
     return f"The call was not approved by {decided.by}{because}."
+
+
+def _definition(tool: Tool) -> str:
+    """Which version of the tool is meant: one that takes other arguments is not the one that was approved."""
+    return digest(dict(tool.parameters))[:DEFINITION_CHARS]
 
 
 def _shown(arguments: Json) -> Json:
@@ -181,14 +199,5 @@ def _cut(text: str, chars: int) -> str:
 
 def _fenced(arguments: dict[str, Any]) -> str:
     """Arguments as a fenced block out of which nothing in them can break, and in which nothing hides."""
-    text = json.dumps(arguments, ensure_ascii=False, indent=2, sort_keys=True)
-    if len(text) > TEXT_CHARS // 2:
-        text = canonical(arguments)
-    text = "".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text)
-    fence = "`" * max([3, *(len(run) + 1 for run in _TICKS.findall(text))])
-    return f"{fence}json\n{text}\n{fence}"
-
-
-def _escaped(char: str) -> str:
-    """As JSON writes it: invisible characters and those that turn the direction of text must be seen."""
-    return json.dumps(char)[1:-1]
+    text = pretty(arguments)
+    return fenced(text if len(text) <= TEXT_CHARS // 2 else canonical(arguments), "json")
