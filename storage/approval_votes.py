@@ -94,7 +94,7 @@ def already(approval: Approval) -> str:
 
 def _on_record(tx: Transaction, act: Act, row: Row, refused: _Refused) -> Fault:
     audit_log.append(
-        tx, act, "approval.decide", approval_rows.subject(row), outcome="failure", detail={"why": refused.why}
+        tx, act, "approval.decide", approval_rows.subject(row), outcome="failure", reason=refused.why
     )
     return refused.fault
 
@@ -103,10 +103,10 @@ def _decide(tx: Transaction, act: Act, row: Row, wanted: Decide) -> Approval:
     voter = approval_people.voter(tx, act, wanted.role)
     reason = wanted.judge(approval_people.ballot(tx, row, voter, wanted.among, act.at_ms))
     if reason is not None:
-        raise _Refused(Fault(ErrorKind.FORBIDDEN, reason), "not eligible")
+        raise _Refused(Fault(ErrorKind.FORBIDDEN, reason), "not_eligible")
     if wanted.vote == "revoke":
         if not approval_grants.revoke(tx, act, row):
-            raise _Refused(Fault(ErrorKind.INVALID_STATE, "No grant was given with it"), "no grant")
+            raise _Refused(Fault(ErrorKind.INVALID_STATE, "No grant was given with it"), "no_grant")
         return approval_rows.record(tx, approval_rows.again(tx, row))
     if row["state"] == ApprovalState.PENDING and approval_ends.expire(tx, act.at_ms, row):
         row = approval_rows.again(tx, row)
@@ -139,7 +139,7 @@ def _late(tx: Transaction, row: Row, wanted: Decide) -> Approval:
         decided_by=winner,
         decided_at=approval.decided_at,
     )
-    raise _Refused(fault, "too late")
+    raise _Refused(fault, "too_late")
 
 
 def _check(row: Row, terms: Terms, wanted: Decide) -> None:
@@ -147,13 +147,13 @@ def _check(row: Row, terms: Terms, wanted: Decide) -> None:
     base = wanted.edited.base_hash if wanted.edited is not None else wanted.seen_hash
     if not approval_rows.hash_of(row).startswith(base):
         text = "It is about something else by now: somebody edited it. Look at it again"
-        raise _Refused(Fault(ErrorKind.INVALID_STATE, text, state=row["state"]), "seen otherwise")
+        raise _Refused(Fault(ErrorKind.INVALID_STATE, text, state=row["state"]), "seen_otherwise")
     if wanted.vote == "request_changes" and row["run_id"] is None:
         text = "Nobody is there who could change it: approve it, or deny it and say why"
-        raise _Refused(Fault(ErrorKind.INVALID_STATE, text, state=row["state"]), "no run")
+        raise _Refused(Fault(ErrorKind.INVALID_STATE, text, state=row["state"]), "no_run")
     if wanted.grant is not None and (not terms.grants or terms.quorum > 1 or row["agent_id"] is None):
         text = "This can only be approved once: its policy allows no grant, or wants several people each time"
-        raise _Refused(Fault(ErrorKind.FORBIDDEN, text), "no grants")
+        raise _Refused(Fault(ErrorKind.FORBIDDEN, text), "no_grants")
 
 
 def _edit(tx: Transaction, act: Act, row: Row, wanted: Decide) -> Row:
@@ -200,7 +200,9 @@ def _count(tx: Transaction, act: Act, row: Row, terms: Terms, voter: Voter, want
         via=act.via,
         now=act.at_ms,
     )
-    detail = {"vote": wanted.vote, "subject_hash": effective, "principal": voter.principal_id}
+    detail = {"vote": wanted.vote, "subject_hash": effective}
+    if voter.principal_id != act.actor.id:
+        detail["user_id"] = voter.principal_id
     known[voter.principal_id] = mine
     end = outcome(list(known.values()), effective, terms)
     if end is None:
