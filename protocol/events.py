@@ -45,7 +45,6 @@ class EventKind(StrEnum):
     TOOL_STARTED = "tool.started"
     TOOL_FINISHED = "tool.finished"
     APPROVAL_REQUESTED = "approval.requested"
-    APPROVAL_CHANGED = "approval.changed"
     APPROVAL_DECIDED = "approval.decided"
     APPROVAL_EXPIRED = "approval.expired"
     APPROVAL_CANCELLED = "approval.cancelled"
@@ -182,7 +181,7 @@ class RunInterruptedData(Record):
 
 
 class ApprovalData(Record):
-    """The approval as it is now. `approval.changed`: a vote, an edit, an escalation, a use or the end of its grant."""
+    """The approval as it is now."""
 
     approval: Approval
 
@@ -222,7 +221,6 @@ EVENT_DATA: Final[Mapping[EventKind, type[Record]]] = {
     EventKind.TOOL_STARTED: ToolStartedData,
     EventKind.TOOL_FINISHED: ToolFinishedData,
     EventKind.APPROVAL_REQUESTED: ApprovalData,
-    EventKind.APPROVAL_CHANGED: ApprovalData,
     EventKind.APPROVAL_DECIDED: ApprovalData,
     EventKind.APPROVAL_EXPIRED: ApprovalData,
     EventKind.APPROVAL_CANCELLED: ApprovalData,

@@ -1,7 +1,6 @@
 """Grants: leave for more than once, given with an approval, used by later ones of the same sort, revocable, never
 without an end. What is approved by one is decided in the transaction in which it is asked."""
 
-from protocol.events import EventKind
 from storage import approval_ends, approval_people, approval_rows, audit_log
 from storage.approval_values import NewGrant
 from storage.engine import Row, Transaction
@@ -60,5 +59,5 @@ def revoke(tx: Transaction, act: Act, row: Row) -> bool:
     by = to_text(act.actor.model_dump(mode="json"))
     if tx.run(_SQL.revoke_grant, id=given["id"], now=act.at_ms, revoked_by=by):
         detail = {"grant_id": given["id"]}
-        approval_rows.tell(tx, act, row, EventKind.APPROVAL_CHANGED, "approval.revoke", detail)
+        approval_rows.tell(tx, act, row, None, "approval.revoke", detail)
     return True

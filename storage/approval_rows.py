@@ -120,14 +120,15 @@ def subject(row: Row) -> dict[str, str]:
 
 
 def tell(
-    tx: Transaction, act: Act, row: Row, kind: EventKind, action: str, detail: dict[str, Any]
+    tx: Transaction, act: Act, row: Row, kind: EventKind | None, action: str, detail: dict[str, Any]
 ) -> Approval:
-    """Record what just happened to an approval: its event, its audit entry, and that its cards are out of date."""
+    """Record what just happened to an approval: its event (what is not the beginning or the end of it has none), its
+    audit entry, and that its cards are out of date."""
     if kind is not EventKind.APPROVAL_REQUESTED:
         tx.run(_SQL.touch, id=row["id"])
     approval = record(tx, again(tx, row))
     thread = tx.one(_THREADS.find, org_id=row["org_id"], id=row["thread_id"]) if row["thread_id"] else None
-    if thread is not None:
+    if thread is not None and kind is not None:
         data = {"approval": approval.model_dump(mode="json", exclude_none=True)}
         append(tx, Tail.of(thread), act.at_ms, [Fact(kind, data, act.actor, row["run_id"])])
     audit_log.append(tx, act, action, subject(row), detail=detail)

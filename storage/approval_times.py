@@ -2,7 +2,6 @@
 stored times; whoever runs a timer for it only says when to look."""
 
 from protocol.approvals import Approval
-from protocol.events import EventKind
 from storage import approval_ends, approval_rows, notices
 from storage.engine import Reader, Transaction
 from storage.queries import Queries
@@ -29,7 +28,7 @@ def escalate(tx: Transaction, now_ms: int, limit: int) -> int:
     for row in rows:
         if tx.run(_SQL.escalate, id=row["id"], now=now_ms):
             act = Act(row["org_id"], GATEWAY, "escalation", now_ms)
-            approval_rows.tell(tx, act, row, EventKind.APPROVAL_CHANGED, "approval.escalate", {})
+            approval_rows.tell(tx, act, row, None, "approval.escalate", {})
     return len(rows)
 
 
@@ -45,7 +44,7 @@ def remind(tx: Transaction, org_id: str, approval_id: str, notice: Notice | None
     if not tx.run(_SQL.remind, id=approval_id, now=now_ms):
         return
     act = Act(org_id, GATEWAY, "reminder", now_ms)
-    approval_rows.tell(tx, act, row, EventKind.APPROVAL_CHANGED, "approval.remind", {})
+    approval_rows.tell(tx, act, row, None, "approval.remind", {})
     thread = tx.one(_THREADS.find, org_id=org_id, id=row["thread_id"]) if row["thread_id"] else None
     if thread is not None and notice is not None:
         notices.owe_thread(tx, thread, notice, now_ms, row["run_id"])

@@ -7,7 +7,6 @@ has its audit entry, so it is returned and not raised.
 from protocol.approval_requests import ApprovalResult
 from protocol.approvals import Approval, ApprovalState
 from protocol.errors import ErrorKind, Fault
-from protocol.events import EventKind
 from protocol.frames import RawJson
 from protocol.instants import to_instant
 from storage import approval_ends, approval_grants, approval_people, approval_rows, audit_log
@@ -206,7 +205,7 @@ def _count(tx: Transaction, act: Act, row: Row, terms: Terms, voter: Voter, want
     known[voter.principal_id] = mine
     end = outcome(list(known.values()), effective, terms)
     if end is None:
-        return approval_rows.tell(tx, act, row, EventKind.APPROVAL_CHANGED, "approval.vote", detail)
+        return approval_rows.tell(tx, act, row, None, "approval.vote", detail)
     audit_log.append(tx, act, "approval.vote", approval_rows.subject(row), detail=detail)
     if wanted.grant is not None and end is ApprovalState.APPROVED:
         approval_grants.give(tx, act, row, wanted.grant)
