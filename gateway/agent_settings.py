@@ -127,6 +127,10 @@ class ToolSettings(AgentSettings):
     """Servers whose tools it may use too."""
 
 
+OwnTool = Annotated[str, Field(min_length=1, max_length=128)]
+"""A name of a tool that an agent brings along; `*` stands for any characters."""
+
+
 class ScriptSettings(ToolSettings):
     """Plays a scenario from a YAML file: deterministic, the stand-in for tests and demonstrations."""
 
@@ -203,6 +207,9 @@ class AcpSettings(AgentSettings):
     """Open files of each of its processes."""
     output_bytes: Annotated[int, Field(ge=limits.KIB)] = 16 * limits.MIB
     """The most it may send in one run; one line of it may have a quarter of that."""
+    own_tools: tuple[OwnTool, ...] = ("*",)
+    """Which kinds of tools of its own are known here (`read`, `edit`, `execute` …), `*` for any characters; what is not
+    known is denied, unless a policy allows it by its whole name."""
 
 
 class RemoteSettings(AgentSettings):
@@ -217,6 +224,9 @@ class RemoteSettings(AgentSettings):
     """Messages of the thread that are sent along."""
     output_bytes: Annotated[int, Field(ge=limits.KIB)] = 16 * limits.MIB
     """The most that one attempt may send altogether."""
+    own_tools: tuple[OwnTool, ...] = ("*",)
+    """Which tools that it brings along are known here, `*` for any characters; what is not known is denied, unless a
+    policy allows it by its whole name."""
 
 
 class HttpSettings(AgentSettings):

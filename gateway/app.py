@@ -39,6 +39,7 @@ from gateway.hub.hub import Hub
 from gateway.metrics import Metrics, Sample
 from gateway.rules.admission import Policy
 from gateway.rules.pace import Pace
+from gateway.rules.policy import compiled
 from gateway.services.agents import AgentsView
 from gateway.services.answer_files import AnswerFiles
 from gateway.services.answering import Answering
@@ -53,6 +54,7 @@ from gateway.services.composing import Composer
 from gateway.services.conversations import Conversations
 from gateway.services.delivery import Deliveries
 from gateway.services.endings import Endings
+from gateway.services.guard import Guard
 from gateway.services.handovers import Handovers
 from gateway.services.health import ChannelHealth
 from gateway.services.intake import Intake
@@ -136,7 +138,10 @@ class Gateway:
             store.blobs, store.threads, self._channels, clock, limit_bytes=settings.limits.blob_bytes
         )
         self._live = LiveMessages(store.outbox, self._channels, self._deliveries, clock)
-        self._approvals = Approvals(store.approvals, self._channels, clock)
+        self._guard = Guard(compiled(settings.policies), clock, self._count_verdict)
+        self._approvals = Approvals(
+            store.approvals, store.threads, self._channels, clock, self._guard.of_edit
+        )
         self._approval_cards = ApprovalCards(store.approvals, self._channels, clock)
         self._approval_times = ApprovalTimes(store.approvals, store.threads, self._channels, clock)
         self._receipts = Receipts(self._channels, self._deliveries.traffic, clock)
@@ -158,7 +163,13 @@ class Gateway:
             clock,
         )
         self.reloading = Reloading(
-            settings, self._agents, self._routing.replace, self._breakers.forget, store.audit, clock
+            settings,
+            self._agents,
+            self._routing.replace,
+            self._guard.replace,
+            self._breakers.forget,
+            store.audit,
+            clock,
         )
         self._intakes = [(adapter, self._intake(channel, adapter, composer)) for channel, adapter in adapters]
         context = self._edge(identity, composer, local_secret)
@@ -287,6 +298,7 @@ class Gateway:
             store.threads,
             files,
             self._waits,
+            self._guard,
             clock,
             self._reading,
             timeout_s=settings.runs.turn_timeout_s,
@@ -310,6 +322,9 @@ class Gateway:
             settings.runs.concurrent, self._agent_limits, self._agent_versions, lambda: self._waits.held
         )
         return Scheduler(store.runs, turns.drive, clock, leases, capacity)
+
+    def _count_verdict(self, effect: str, rule: str) -> None:
+        self.metrics.policy_verdicts.labels(effect, rule).inc()
 
     def _steerable(self) -> frozenset[str]:
         return frozenset(agent.settings.id for agent in self._agents.all() if agent.is_steerable)

@@ -75,10 +75,12 @@ def _open(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> StepRo
         is_new = known["attempt"] != row["attempt"] or known["repeatable"] == ONCE_MORE
         if known["outcome"] is None and known["repeatable"] and is_new:
             tx.run(_SQL.begin_again, run_id=run.id, key=new.key, attempt=row["attempt"])
+            _note(tx, run, row, new, now_ms)
         return _step(_by_key(tx, run.id, new.key))
     if new.approval_id is not None:
         _consume(tx, run, new, now_ms)
     number = _insert(tx, row, new, now_ms)
+    _note(tx, run, row, new, now_ms)
     if new.kind == "tool":
         arguments = _arguments(new.request)
         _tell(
@@ -102,6 +104,26 @@ def _consume(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> Non
     audit_log.append(
         tx, act, "approval.consume", known, detail={"step": new.key, "request_hash": new.request_hash}
     )
+
+
+def _note(tx: Transaction, run: ClaimedRun, row: Row, new: NewStep, now_ms: int) -> None:
+    """What the policies said of a step, before its effect and in the transaction that records it."""
+    policy = new.policy
+    if policy is None:
+        return
+    act, subject = run_rows.agent_act(run, now_ms), run_rows.subject(row) | {"step": new.key}
+    detail: dict[str, Any] = {"name": new.name, "policy": policy.version}
+    if policy.warned_by:
+        audit_log.append(tx, act, "policy.warn", subject, detail=detail | {"rules": list(policy.warned_by)})
+    if policy.rule or policy.effect == "deny":
+        audit_log.append(
+            tx,
+            act,
+            f"policy.{policy.effect}",
+            subject,
+            outcome="failure" if policy.effect == "deny" else "success",
+            detail=detail | {"rule": policy.rule},
+        )
 
 
 def _insert(

@@ -19,8 +19,22 @@ not to do it again."""
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyNote:
+    """What policies said of a step, for the audit log: `rule` determined the effect, `warned_by` only warned.
+
+    `version` tells which policies these were.
+    """
+
+    effect: str
+    rule: str
+    version: str
+    warned_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class NewStep:
-    """A step to open. `request` is JSON text, canonical; `request_hash` its SHA-256, `approval_id` the leave."""
+    """A step to open. `request` is JSON text, canonical; `request_hash` its SHA-256. `policy` is what the audit log is
+    told of it, None for nothing; `approval_id` is the leave for it, which is used up."""
 
     key: str
     kind: StepKind
@@ -28,6 +42,7 @@ class NewStep:
     request: str
     request_hash: str
     is_repeatable: bool
+    policy: PolicyNote | None = None
     approval_id: str | None = None
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from gateway.agent_settings import AgentSettings
-from gateway.policy_settings import ApprovalTerms
-from gateway.rules.policy import ProposedKind, Risk, Verdict
+from gateway.policy_settings import ApprovalTerms, ProposedKind, Risk
+from gateway.rules.policy import NOT_KNOWN, Verdict
 from protocol.canonical import digest
 from protocol.records import Usage
 from storage.run_values import Answered, Steered, StepKind, StepOutcome
@@ -69,8 +69,9 @@ class AgentAsk:
     is bound: a later attempt that asks the same key about something else asks anew. An attempt may ask several
     things before it ends. Afterwards the agent answers again, and `RunContext.decided` knows.
 
-    `name` is the tool, `terms` and `rule` come from the policy that wants a person asked, and `schema` is the JSON
-    Schema of `subject["arguments"]`: with it, who decides may change them (edit and approve).
+    `name` is the tool, `terms` and `rule` come from the policy that wants a person asked, `policy_version` says which
+    policies these were, and `schema` is the JSON Schema of `subject["arguments"]`: with it, who decides may change them
+    (edit and approve).
     """
 
     key: str
@@ -83,6 +84,7 @@ class AgentAsk:
     rule: str = ""
     risk: Risk = "medium"
     schema: Json = None
+    policy_version: str = ""
 
     @property
     def subject_hash(self) -> str:
@@ -132,8 +134,9 @@ class Step:
     """Something with an effect or a price, about to be done.
 
     `key` is the same for the same step in every attempt: `model/1`, `tool/CALL_ID`. `name` is for people: the
-    model, the tool. `request` is what is asked, whole. `repeatable`: doing it twice does no harm. `approval_id` is the
-    leave for it, used up by beginning it.
+    model, the tool. `request` is what is asked, whole. `repeatable`: doing it twice does no harm. `verdict` is what the
+    policies said of it, for the audit log, which has it before the effect; `approval_id` is the leave for it, used up
+    by beginning it.
     """
 
     key: str
@@ -141,6 +144,7 @@ class Step:
     name: str
     request: Json
     repeatable: bool = False
+    verdict: Verdict | None = None
     approval_id: str | None = None
 
 
@@ -168,6 +172,10 @@ class Journal(Protocol):
         self, key: str, result: Json, *, outcome: StepOutcome = "ok", usage: Usage | None = None
     ) -> Recorded:
         """Record what came of a step that began. Raises StaleFence."""
+        ...
+
+    def is_closed(self, key: str) -> bool:
+        """Whether a step is recorded with what came of it: then it is not done any more, whatever is said of it now."""
         ...
 
     async def steered(self, key: str) -> tuple[Steered, ...]:
@@ -200,7 +208,7 @@ def allow_as_configured(
 ) -> Verdict:
     """The guard where no policies are: what is known may be done, after asking where the agent's settings say so."""
     if not is_known:
-        return Verdict("deny", "It is not known here.")
+        return Verdict("deny", NOT_KNOWN)
     return Verdict("require_approval" if asks_anyway else "allow", "")
 
 

@@ -33,6 +33,7 @@ from gateway.hub.streams import Stream
 from gateway.rules.telling import Instead, More, Telling
 from gateway.services.answer_files import AnswerFiles
 from gateway.services.deadlines import DeadlineMissed, Deadlines
+from gateway.services.guard import Guard
 from gateway.services.journal import Checkpoints, RunJournal
 from gateway.services.live import LiveMessage
 from gateway.services.patience import until_stored
@@ -131,6 +132,7 @@ class Answering:
         threads: ThreadStore,
         files: AnswerFiles,
         waits: Waits,
+        guard: Guard,
         clock: Clock,
         reading: Reading,
         *,
@@ -141,6 +143,7 @@ class Answering:
         self._threads = threads
         self._files = files
         self._waits = waits
+        self._guard = guard
         self._clock = clock
         self._timeout_s = timeout_s
         self._watched: dict[str, Deadlines] = {}
@@ -242,6 +245,7 @@ class Answering:
             journal=speaking.journal,
             ask=self._asking(agent, speaking, deadlines),
             now_ms=self._clock.now_ms,
+            guard=self._guard.of_run(run, lambda: speaking.journal.tool_names),
             recovered=run.recovered,
             decisions=run.decisions,
             answers=run.answers,

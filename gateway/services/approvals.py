@@ -13,9 +13,9 @@ from channels.port import Adapter
 from gateway.agents.port import AgentAsk
 from gateway.agents.tools.arguments import BadArguments, check
 from gateway.clock import Clock
-from gateway.policy_settings import ApprovalTerms
+from gateway.policy_settings import ApprovalTerms, Risk
 from gateway.rules import deciding
-from gateway.rules.policy import Risk, Verdict
+from gateway.rules.policy import Verdict
 from gateway.rules.visible import difference, pretty, visible
 from gateway.services import approval_faces
 from gateway.services.channels import Channels, freeze
@@ -32,9 +32,10 @@ from protocol.errors import ErrorKind, Fault, invalid_params
 from protocol.frames import RawJson
 from protocol.ids import IdPrefix
 from protocol.instants import to_instant
-from protocol.records import Role
+from protocol.records import Origin, Role
 from storage.approval_ports import ApprovalStore
 from storage.approval_values import Decide, Edited, NewGrant, Terms
+from storage.ports import ThreadStore
 from storage.values import DEFAULT_ORG, Act, ClaimedRun, NewApproval, Notice, Outbound
 
 NOTHING_OPEN: Final = (
@@ -48,22 +49,23 @@ NOT_COUNTED: Final = (
     "This decided nothing: it is decided already, or you are not among those who decide about it. "
     "`threadgate approvals show {id}` says more."
 )
-EditGuard: TypeAlias = Callable[[Approval, Any], Verdict]
-"""What the policies say about an action that was edited: the approval it is part of, and the new subject."""
-
-
-def allow_edits(approval: Approval, subject: Any) -> Verdict:
-    """The guard of edits where no policies are."""
-    return Verdict("allow", "")
+EditGuard: TypeAlias = Callable[[Approval, Origin], Verdict]
+"""What the policies say, now, about what is asked, in a thread of that origin."""
 
 
 class Approvals:
     """Use cases of approvals."""
 
     def __init__(
-        self, approvals: ApprovalStore, channels: Channels, clock: Clock, guard: EditGuard = allow_edits
+        self,
+        approvals: ApprovalStore,
+        threads: ThreadStore,
+        channels: Channels,
+        clock: Clock,
+        guard: EditGuard,
     ) -> None:
         self._approvals = approvals
+        self._threads = threads
         self._channels = channels
         self._clock = clock
         self._guard = guard
@@ -223,7 +225,7 @@ class Approvals:
             return wanted  # the store says what became of it
         if subject == found.subject:
             return replace(wanted, seen_hash=found.subject_hash)
-        verdict = self._guard(found.approval, subject)
+        verdict = self._guard(found.approval, await self._origin(act.org_id, found.approval))
         if verdict.effect == "deny":
             raise Fault(
                 ErrorKind.POLICY_DENIED,
@@ -237,6 +239,11 @@ class Approvals:
             difference(found.subject.get("arguments"), arguments),
         )
         return replace(wanted, edited=edited)
+
+    async def _origin(self, org_id: str, approval: Approval) -> Origin:
+        if approval.thread_id is None:
+            return Origin(kind="client")
+        return (await self._threads.get(org_id, approval.thread_id)).origin
 
     # --- from a chat --------------------------------------------------------------------------
 

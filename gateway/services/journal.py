@@ -16,6 +16,7 @@ from gateway.clock import Clock
 from gateway.crash_points import reached
 from gateway.rules import journal as rules
 from gateway.rules.journal import Visit
+from gateway.rules.policy import Verdict
 from gateway.services.patience import until_stored
 from gateway.services.steering import Steering
 from protocol import limits
@@ -24,7 +25,7 @@ from protocol.errors import Fault
 from protocol.records import Usage
 from storage.errors import StoreUnavailable
 from storage.run_ports import JournalStore
-from storage.run_values import NewStep, Steered, StepEnd, StepOutcome, StepRow
+from storage.run_values import NewStep, PolicyNote, Steered, StepEnd, StepOutcome, StepRow
 from storage.values import ClaimedRun
 
 log = structlog.get_logger()
@@ -66,6 +67,14 @@ class RunJournal:
         return [row for row in rows if row.outcome is None and not row.is_repeatable]
 
     @property
+    def tool_names(self) -> set[str]:
+        """The tools that the run has used, or is using, as far as it is recorded."""
+        return {row.name for row in self._rows.values() if row.kind == "tool"}
+
+    def is_closed(self, key: str) -> bool:
+        return key in self._ended
+
+    @property
     def visits(self) -> Iterable[Visit]:
         """The steps this attempt came to and that are closed, and those inside its prompts, as they will be recorded:
         what was cut off in there stays unknown."""
@@ -84,8 +93,9 @@ class RunJournal:
         if (ended := self._ended.get(step.key)) is not None:
             self._visit(step, request_hash, ended, digest(ended.result))
             return ended
+        note = note_of(step.verdict)
         new = NewStep(
-            step.key, step.kind, step.name, request, request_hash, step.repeatable, step.approval_id
+            step.key, step.kind, step.name, request, request_hash, step.repeatable, note, step.approval_id
         )
         reached("step.before_open")
         try:
@@ -198,6 +208,13 @@ class Checkpoints:
         """Give up the one being written."""
         if self._writing is not None:
             self._writing.cancel()
+
+
+def note_of(verdict: Verdict | None) -> PolicyNote | None:
+    """What the audit log is told of a verdict; nothing of one that no policy has to do with."""
+    if verdict is None or (verdict.effect == "allow" and not verdict.rule and not verdict.warned_by):
+        return None
+    return PolicyNote(verdict.effect, verdict.rule, verdict.version, verdict.warned_by)
 
 
 def recorded(row: StepRow) -> Recorded:

@@ -9,15 +9,15 @@ from typing import Any, Final
 from gateway.agent_settings import McpSettings, ToolSettings
 from gateway.agents.parts import AgentParts
 from gateway.agents.port import AgentFailure, Journal, Json, Step, StepFailed, perform
+from gateway.agents.tools.absent import AbsentTool
 from gateway.agents.tools.calculator import Calculator
 from gateway.agents.tools.clock import Clock
 from gateway.agents.tools.http_fetch import HttpFetch
-from gateway.agents.tools.port import Schema, Tool, ToolContext, ToolSource
+from gateway.agents.tools.port import Tool, ToolSource
 from gateway.agents.tools.thread_search import ThreadSearch
 
 _MCP: Final = "gateway.agents.tools.mcp_tools"
 """Imported when an agent has MCP servers, and not before: the package behind it takes a second."""
-_ANYTHING: Final[Schema] = {"type": "object"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +46,6 @@ class Toolset(Mapping[str, Tool]):
         return AbsentTool(
             name, f"There is no tool {name!r}. There are: {', '.join(sorted(self.known)) or 'none'}."
         )
-
-
-class AbsentTool:
-    """`gateway.agents.tools.port.Tool` for a name behind which there is none."""
-
-    description: Final = ""
-    parameters: Final = _ANYTHING
-    is_repeatable: Final = True
-    requires_approval: Final = False
-
-    def __init__(self, name: str, reason: str) -> None:
-        self.name = name
-        self._reason = reason
-
-    async def call(self, arguments: dict[str, Json], context: ToolContext) -> Json:
-        raise StepFailed(self._reason)
 
 
 class Toolbox:
