@@ -43,7 +43,9 @@ from gateway.rules.policy import compiled
 from gateway.services.agents import AgentsView
 from gateway.services.answer_files import AnswerFiles
 from gateway.services.answering import Answering
-from gateway.services.approvals import Approvals, Buttons
+from gateway.services.approval_cards import ApprovalCards
+from gateway.services.approval_times import ApprovalTimes
+from gateway.services.approvals import Approvals, RoomDecisions
 from gateway.services.attachments import Attachments
 from gateway.services.blobs import BlobReader, Uploads
 from gateway.services.breakers import AgentBreakers
@@ -137,10 +139,14 @@ class Gateway:
             store.blobs, store.threads, self._channels, clock, limit_bytes=settings.limits.blob_bytes
         )
         self._live = LiveMessages(store.outbox, self._channels, self._deliveries, clock)
-        self._approvals = Approvals(store.approvals, store.threads, self._channels, clock)
+        self._guard = Guard(compiled(settings.policies), clock, self._count_verdict)
+        self._approvals = Approvals(
+            store.approvals, store.threads, self._channels, clock, self._guard.of_edit
+        )
+        self._approval_cards = ApprovalCards(store.approvals, self._channels, clock)
+        self._approval_times = ApprovalTimes(store.approvals, store.threads, self._channels, clock)
         self._receipts = Receipts(self._channels, self._deliveries.traffic, clock)
         self._health = ChannelHealth(self._channels, store.outbox, self._deliveries.traffic, clock)
-        self._guard = Guard(compiled(settings.policies), clock, self._count_verdict)
         leases = Leases(clock.new_id(IdPrefix.EPOCH), clock)
         self.redactors = Redactors(settings.privacy, settings.data_dir)
         self._reading = Reading(self.redactors.of if settings.privacy.models else None)
@@ -197,6 +203,8 @@ class Gateway:
             self._scheduler.on_commit,
             self._deliveries.on_commit,
             self._receipts.on_commit,
+            self._approval_cards.on_commit,
+            self._approval_times.on_commit,
             self._attachments.on_commit,
             lambda signals: websocket.on_commit(context, signals),
         ):
@@ -218,6 +226,8 @@ class Gateway:
         await self._deliveries.start()
         await self._scheduler.start()
         await self._attachments.start()
+        await self._approval_cards.start()
+        await self._approval_times.start()
         await self._server.start()
         on_listening()
         for adapter, intake in self._intakes:
@@ -243,6 +253,8 @@ class Gateway:
         await self._attachments.stop()
         await self._scheduler.stop(self._settings.runs.shutdown_s)
         await self._agents.stop()
+        await self._approval_times.stop()
+        await self._approval_cards.stop()
         await self._live.close(DELIVERY_STOP_S)
         await self._receipts.close(RECEIPT_STOP_S)
         await self._deliveries.stop(DELIVERY_STOP_S)
@@ -274,9 +286,9 @@ class Gateway:
             mention_required=channel.mention_required,
         )
         pace = Pace(channel.messages_per_minute)
-        buttons = Buttons(self._approvals, adapter, frozenset(channel.approvers))
+        decisions = RoomDecisions(self._approvals, adapter, frozenset(channel.approvers))
         stops = Stops(self._store.inbox, self._store.threads, self._hub, composer)
-        return Intake(adapter, self._store.inbox, composer, self._clock, policy, pace, buttons, stops)
+        return Intake(adapter, self._store.inbox, composer, self._clock, policy, pace, decisions, stops)
 
     def _make_scheduler(self, leases: Leases, composer: Composer) -> Scheduler:
         store, clock, settings = self._store, self._clock, self._settings
@@ -432,7 +444,6 @@ class Gateway:
             await asyncio.sleep(HOUSEKEEPING_S)
             before_ms = self._clock.now_ms() - limits.IDEMPOTENCY_TTL_S * 1000
             try:
-                await self._approvals.expire()
                 await self._waits.expire()
                 await self._attachments.collect()
                 for _ in range(FORGET_ROUNDS):

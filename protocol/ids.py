@@ -32,6 +32,7 @@ class IdPrefix(StrEnum):
     PAIRING = "par"
     BLOB = "blb"
     QUESTION = "que"
+    GRANT = "grt"
     PERSON = "per"
 
 

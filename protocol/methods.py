@@ -12,6 +12,13 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from protocol.approval_requests import (
+    ApprovalDecideParams,
+    ApprovalListParams,
+    ApprovalListResult,
+    ApprovalParams,
+    ApprovalResult,
+)
 from protocol.errors import invalid_params
 from protocol.records import Record
 from protocol.requests import (
@@ -19,11 +26,6 @@ from protocol.requests import (
     AgentParams,
     AgentReloadResult,
     AgentResult,
-    ApprovalDecideParams,
-    ApprovalListParams,
-    ApprovalListResult,
-    ApprovalParams,
-    ApprovalResult,
     AuditListParams,
     AuditListResult,
     ChannelListResult,
@@ -168,7 +170,13 @@ _ROWS: Final = (
         "approval.list", ApprovalListParams, ApprovalListResult, Scope.APPROVAL_READ, "Page through approvals"
     ),
     Method("approval.get", ApprovalParams, ApprovalResult, Scope.APPROVAL_READ, "Read one approval"),
-    Method("approval.decide", ApprovalDecideParams, ApprovalResult, Scope.APPROVAL_DECIDE, "Approve or deny"),
+    Method(
+        "approval.decide",
+        ApprovalDecideParams,
+        ApprovalResult,
+        Scope.APPROVAL_DECIDE,
+        "Approve, deny, edit, ask for changes, grant",
+    ),
     Method(
         "delivery.list",
         DeliveryListParams,

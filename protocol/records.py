@@ -296,37 +296,6 @@ class AgentChanges(Record):
     restart_needed: list[str]
 
 
-class ApprovalState(StrEnum):
-    """Pending until somebody decides, nobody did in time, or its run ended."""
-
-    PENDING = "pending"
-    APPROVED = "approved"
-    DENIED = "denied"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
-
-
-class Approval(Record):
-    """Something an agent wants to do and a person decides. `body` is the whole of it, as CommonMark.
-
-    `requested_by` is the id of whoever asked the agent; `decided_by` is who decided, `reason` what they said.
-    """
-
-    id: Id
-    kind: Literal["action"] = "action"
-    thread_id: Id
-    run_id: Id
-    title: Title
-    body: Text
-    state: Annotated[ApprovalState, LAX]
-    requested_by: str
-    created_at: Instant
-    expires_at: Instant
-    decided_by: Actor | None = None
-    decided_at: Instant | None = None
-    reason: str | None = None
-
-
 class ChannelState(StrEnum):
     """The health light of a channel account."""
 

@@ -14,8 +14,6 @@ from protocol.records import (
     Actor,
     Agent,
     AgentChanges,
-    Approval,
-    ApprovalState,
     AuditEntry,
     Blob,
     Channel,
@@ -497,43 +495,6 @@ class ThreadAssignParams(Mutation):
     person: Actor | None = None
     agent_id: str | None = None
     note: Annotated[str, Field(max_length=limits.REASON_CHARS)] = ""
-
-
-# --- approvals ---------------------------------------------------------------------------
-
-
-class ApprovalListParams(Page):
-    """Newest first."""
-
-    state: Annotated[ApprovalState, LAX] | None = None
-    thread_id: Id | None = None
-
-
-class ApprovalListResult(Record):
-    """A page of approvals."""
-
-    approvals: list[Approval]
-    next_cursor: str | None = None
-
-
-class ApprovalParams(Record):
-    """Which approval."""
-
-    approval_id: Id
-
-
-class ApprovalDecideParams(Mutation):
-    """The first decision wins; the same decision again is answered alike, another one is `invalid_state`."""
-
-    approval_id: Id
-    decision: Literal["approve", "deny"]
-    reason: Annotated[str, Field(max_length=limits.REASON_CHARS)] = ""
-
-
-class ApprovalResult(Record):
-    """One approval."""
-
-    approval: Approval
 
 
 # --- deliveries --------------------------------------------------------------------------

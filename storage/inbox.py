@@ -10,13 +10,13 @@ from dataclasses import replace
 import orjson
 
 from protocol.records import ThreadStatus
-from storage import amendments, approvals, audit_log, messages, notices, pairings, run_ends
+from storage import amendments, approval_votes, audit_log, messages, notices, pairings, run_ends
+from storage.approval_values import Decide
 from storage.engine import Engine, Reader, Transaction
 from storage.queries import Queries
 from storage.values import (
     Act,
     Amendment,
-    Decide,
     Delivered,
     Gap,
     Notice,
@@ -124,7 +124,7 @@ def _follow_up(tx: Transaction, account: _Account, delivery: Delivered, now_ms: 
     if delivery.outcome != "accepted":
         return Outcome(delivery.outcome, None, is_new=True)
     if delivery.decide is not None:
-        return _press(tx, account, delivery, delivery.decide)
+        return _press(tx, account, delivery, delivery.decide, now_ms)
     standing = pairings.standing(tx, account, delivery.sender_id)
     if delivery.amendment is not None:
         return _amend(tx, account, delivery, delivery.amendment, standing)
@@ -142,9 +142,12 @@ def _follow_up(tx: Transaction, account: _Account, delivery: Delivered, now_ms: 
     return _accept(tx, account, delivery, thread_id, now_ms)
 
 
-def _press(tx: Transaction, account: _Account, delivery: Delivered, decide: Decide) -> Outcome:
-    assert delivery.act is not None, "somebody pressed"
-    says = approvals.press(tx, delivery.act, decide)
+def _press(tx: Transaction, account: _Account, delivery: Delivered, decide: Decide, now_ms: int) -> Outcome:
+    """Count a decision. Who typed it is told in the room when it does not count; the card says it when it does."""
+    assert delivery.act is not None, "somebody pressed, or typed"
+    counts, says = approval_votes.press(tx, delivery.act, decide)
+    if not counts and delivery.undecided is not None and delivery.undecided.notice is not None:
+        _owe(tx, account, delivery, delivery.undecided.notice, now_ms)
     tx.run(_SQL.answer_delivery, **account, delivery_id=delivery.delivery_id, says=says)
     return Outcome(delivery.outcome, says, is_new=True)
 

@@ -23,6 +23,7 @@ from storage.values import ClaimedRun
 
 _SQL = Queries("journal")
 _THREADS = Queries("threads")
+_APPROVALS = Queries("approvals")
 ONCE_MORE: Final = 2
 """In the column `repeatable`: a person allowed it, and it was not begun again since."""
 TOLD_ARGUMENTS_BYTES: Final = 4096
@@ -76,6 +77,8 @@ def _open(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> StepRo
             tx.run(_SQL.begin_again, run_id=run.id, key=new.key, attempt=row["attempt"])
             _note(tx, run, row, new, now_ms)
         return _step(_by_key(tx, run.id, new.key))
+    if new.approval_id is not None:
+        _consume(tx, run, new, now_ms)
     number = _insert(tx, row, new, now_ms)
     _note(tx, run, row, new, now_ms)
     if new.kind == "tool":
@@ -88,6 +91,19 @@ def _open(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> StepRo
             {"step": number, "name": new.name, "arguments": arguments},
         )
     return _step(_by_key(tx, run.id, new.key))
+
+
+def _consume(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> None:
+    """Use the leave for a step: once, by the run that asked for it."""
+    act = run_rows.agent_act(run, now_ms)
+    known = {"approval_id": new.approval_id or "", "run_id": run.id}
+    if not tx.run(_APPROVALS.consume, org_id=run.org_id, id=new.approval_id, run_id=run.id, now=now_ms):
+        raise Fault(
+            ErrorKind.APPROVAL_REQUIRED, f"The approval {new.approval_id} was used already, or is none"
+        )
+    audit_log.append(
+        tx, act, "approval.consume", known, detail={"step": new.key, "request_hash": new.request_hash}
+    )
 
 
 def _note(tx: Transaction, run: ClaimedRun, row: Row, new: NewStep, now_ms: int) -> None:

@@ -104,22 +104,37 @@ def _approve(tx: Transaction, act: Act, key: PairingKey, told: Notice | None) ->
                 ErrorKind.EXPIRED, "The code has run out", hint="Ask them to write again: they get a new one"
             )
         if state is not PairingState.APPROVED:
-            _decide(tx, act, row, PairingState.APPROVED, "allowed")
-            if told is not None and row["room"] is not None:
-                notices.owe(
-                    tx,
-                    act.org_id,
-                    row["channel"],
-                    row["account"],
-                    row["room"],
-                    row["topic"],
-                    told,
-                    row["sender_id"],
-                    act.at_ms,
-                )
+            _let_in(tx, act, row, told)
         return PairingResult(pairing=_pairing(_again(tx, row), act.at_ms))
 
     return once(tx, act, effect)
+
+
+def settle(tx: Transaction, act: Act, key: PairingKey, wanted: PairingState, told: Notice | None) -> None:
+    """Do what people decided about a pairing by an approval; one that ran out, or is that already, stays so."""
+    row = _find(tx, act.org_id, key, act.at_ms)
+    if _state(row, act.at_ms) in (PairingState.EXPIRED, wanted):
+        return
+    if wanted is PairingState.APPROVED:
+        _let_in(tx, act, row, told)
+    else:
+        _decide(tx, act, row, PairingState.REJECTED, "rejected")
+
+
+def _let_in(tx: Transaction, act: Act, row: Row, told: Notice | None) -> None:
+    _decide(tx, act, row, PairingState.APPROVED, "allowed")
+    if told is not None and row["room"] is not None:
+        notices.owe(
+            tx,
+            act.org_id,
+            row["channel"],
+            row["account"],
+            row["room"],
+            row["topic"],
+            told,
+            row["sender_id"],
+            act.at_ms,
+        )
 
 
 def _reject(tx: Transaction, act: Act, key: PairingKey) -> RawJson:

@@ -15,8 +15,6 @@ from typing import Protocol
 
 from protocol.frames import RawJson
 from protocol.records import (
-    Approval,
-    ApprovalState,
     Delivery,
     Pairing,
     PairingState,
@@ -29,7 +27,6 @@ from storage.values import (
     Bearer,
     BlobRow,
     ClaimedRun,
-    Decide,
     Delivered,
     DeliveryCounts,
     DeliveryFilter,
@@ -240,31 +237,6 @@ class DeliveryStore(Protocol):
 
         Raises Fault: not_found, invalid_state (none of the step's sources, or nothing to say).
         """
-        ...
-
-
-class ApprovalStore(Protocol):
-    """What agents ask people to decide."""
-
-    async def get(self, org_id: str, approval_id: str) -> Approval:
-        """One approval. Raises Fault not_found."""
-        ...
-
-    async def page(
-        self, org_id: str, state: ApprovalState | None, thread_id: str | None, limit: int, cursor: str | None
-    ) -> tuple[list[Approval], str | None]:
-        """A page, newest first."""
-        ...
-
-    async def decide(self, act: Act, decide: Decide) -> RawJson:
-        """Decide; the same decision again changes nothing. Returns an ApprovalResult.
-
-        Raises Fault not_found, and invalid_state when it was decided otherwise or is over.
-        """
-        ...
-
-    async def expire(self, now_ms: int, limit: int) -> int:
-        """Deny what nobody decided in time, a bounded number at once; returns how many."""
         ...
 
 

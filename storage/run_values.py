@@ -34,7 +34,7 @@ class PolicyNote:
 @dataclass(frozen=True, slots=True)
 class NewStep:
     """A step to open. `request` is JSON text, canonical; `request_hash` its SHA-256. `policy` is what the audit log is
-    told of it, None for nothing."""
+    told of it, None for nothing; `approval_id` is the leave for it, which is used up."""
 
     key: str
     kind: StepKind
@@ -43,6 +43,7 @@ class NewStep:
     request_hash: str
     is_repeatable: bool
     policy: PolicyNote | None = None
+    approval_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from protocol.frames import RawJson, event_json
 from protocol.instants import to_instant
 from protocol.records import RunState, Thread, ThreadStatus
 from protocol.requests import SearchMatch, ThreadResult
-from storage import approvals, audit_log, blobs, messages, run_ends, thread_rows
+from storage import approval_ends, audit_log, blobs, messages, run_ends, thread_rows
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.idempotency import once
@@ -142,7 +142,7 @@ def _delete(tx: Transaction, act: Act, thread_id: str) -> RawJson:
         thread = thread_rows.record(row)
         for run in tx.all(_RUNS.unfinished, thread_id=thread_id):
             run_ends.close(tx, run, RunState.CANCELLED, act.at_ms)
-            approvals.cancel_of_run(tx, act, run["id"])
+            approval_ends.cancel_of_run(tx, act, run["id"])
         tx.run(_SQL.unindex_messages, thread_id=thread_id)
         tx.run(_SQL.delete_messages, thread_id=thread_id)
         tx.run(_SQL.delete_events, thread_id=thread_id)

@@ -3,11 +3,13 @@
 No behaviour. What may be asked with them is in `ports.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from protocol.approvals import ApprovalKind
 from protocol.frames import RawJson
 from protocol.records import Actor, ActorKind, Origin, Role, RunState
+from storage.approval_values import Decide, Terms
 from storage.run_values import Answered
 
 DEFAULT_ORG: Final = "org_default"
@@ -338,7 +340,8 @@ class Delivered:
     With `stop` it is no message, but ends what is running there. The store has the last word by `entry`: then
     somebody whose standing does not do is told `refused`, or given the `offer`; whose conversation has all the
     unfinished runs it may is told `busy` (the message is not taken then, and the rest of the batch is). So is who
-    writes too fast: then there is no `message`. What is refused already (`outcome`) is told `refused`.
+    writes too fast: then there is no `message`. What is refused already (`outcome`) is told `refused`. With `decide`
+    somebody pressed a button or typed a decision; then `undecided` is told in the room when that does not count.
     """
 
     delivery_id: str
@@ -359,7 +362,8 @@ class Delivered:
     too_long: Telling | None = None
     offer: PairingOffer | None = None
     notice_interval_ms: int = 0
-    decide: "Decide | None" = None
+    decide: Decide | None = None
+    undecided: Telling | None = None
     stop: Stop | None = None
 
 
@@ -401,10 +405,11 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class NewApproval:
-    """Something an agent asks for. `card` shows it in the thread's room, None when the thread has none.
+    """Something to ask. `card` shows it in the thread's room, None when the thread has none.
 
-    `expired` and `cancelled` are what the card shows when nobody decided: frozen beforehand, so that the store
-    needs no adapter for it. `settle_id` is the delivery that will show how it ended.
+    `subject` is the exact action and `schema` the JSON Schema of its `arguments`, None when nobody may edit them. `key`
+    is what the run calls it; for what no run asked, what it is about: while one waits, another one is not asked. `told`
+    is what a person is told whom it lets in.
     """
 
     id: str
@@ -413,24 +418,18 @@ class NewApproval:
     body: str
     subject_hash: str
     expires_at_ms: int
-    settle_id: str
+    kind: ApprovalKind = ApprovalKind.TOOL
+    name: str = ""
+    agent_id: str | None = None
+    subject: Any = None
+    schema: Any = None
+    risk: Literal["low", "medium", "high"] = "medium"
+    rule: str = ""
+    terms: Terms = field(default_factory=Terms)
+    remind_at_ms: int | None = None
+    escalate_at_ms: int | None = None
     card: Outbound | None = None
-    expired: str | None = None
-    cancelled: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decide:
-    """A decision to record. `settled` is what the card will show, when there is a card.
-
-    `may_decide` restricts it to these actor ids; None lets whoever holds the right decide.
-    """
-
-    approval_id: str
-    approves: bool
-    reason: str
-    settled: str | None = None
-    may_decide: frozenset[str] | None = None
+    told: Notice | None = None
 
 
 @dataclass(frozen=True, slots=True)

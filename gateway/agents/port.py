@@ -135,7 +135,8 @@ class Step:
 
     `key` is the same for the same step in every attempt: `model/1`, `tool/CALL_ID`. `name` is for people: the
     model, the tool. `request` is what is asked, whole. `repeatable`: doing it twice does no harm. `verdict` is what the
-    policies said of it, for the audit log, which has it before the effect.
+    policies said of it, for the audit log, which has it before the effect; `approval_id` is the leave for it, used up
+    by beginning it.
     """
 
     key: str
@@ -144,6 +145,7 @@ class Step:
     request: Json
     repeatable: bool = False
     verdict: Verdict | None = None
+    approval_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +163,8 @@ class Journal(Protocol):
     async def begin(self, step: Step) -> Recorded | None:
         """Record that `step` begins; None: go and do it. Else it was done before, and this came of it.
 
-        Raises AgentFailure (`journal_mismatch`) when a tool step of that key was about something else, and
-        StaleFence when the run has another owner now.
+        Raises AgentFailure (`journal_mismatch`) when a tool step of that key was about something else,
+        (`approval_required`) when its leave was used already, and StaleFence when the run has another owner now.
         """
         ...
 

@@ -30,12 +30,14 @@ from gateway.rules.admission import Admitted, Policy, Refusal, Saying, judge, pe
 from gateway.rules.pace import Pace
 from gateway.rules.routing import Arrival
 from gateway.services import notices
+from gateway.services.approvals import NOT_COUNTED
 from gateway.services.composing import TAKEN_BACK, Composer
 from gateway.services.notices import RoomNotices
 from gateway.services.pairings import LIFE_MS, PENDING_MAX, new_code
 from gateway.services.stopping import Stops, is_stop
 from protocol.ids import IdPrefix
 from protocol.records import Actor, ActorKind, Origin
+from storage.approval_values import Decide
 from storage.ports import InboxStore
 from storage.values import (
     DEFAULT_ORG,
@@ -43,7 +45,6 @@ from storage.values import (
     GATEWAY,
     Act,
     Amendment,
-    Decide,
     Delivered,
     Entry,
     Gap,
@@ -66,10 +67,14 @@ _OUTCOMES: Final[Mapping[Refusal, Literal["ambient", "ignored", "refused"]]] = {
 
 
 class Decisions(Protocol):
-    """What becomes of a pressed button: it is looked up and prepared here, and decided in the transaction."""
+    """What becomes of a pressed button or a typed decision: prepared here, and counted in the transaction."""
 
-    async def pressed(self, press: Pressed, actor: Actor) -> Decide | None:
-        """What `actor` decides by it; None when the button belongs to nothing."""
+    async def pressed(self, press: Pressed) -> Decide | str:
+        """What it decides, or what its sender is told instead."""
+        ...
+
+    async def typed(self, said: Inbound) -> Decide | str | None:
+        """The same for a message; None when it decides nothing."""
         ...
 
 
@@ -123,6 +128,10 @@ class Intake:
                 return Delivered(delivery.delivery_id, "ignored", delivery.reason, sender_id=None)
             case Inbound():
                 judged = self._message(delivery)
+                if judged.outcome in ("accepted", "ambient"):
+                    decided = await self._decisions.typed(delivery)
+                    if decided is not None:
+                        return self._typed(delivery, judged, decided)
                 is_heard = judged.outcome == "accepted" and is_stop(delivery)
                 return await self._stop(delivery, judged) if is_heard else judged
             case Edited():
@@ -133,13 +142,39 @@ class Intake:
                 return await self._press(delivery)
 
     async def _press(self, press: Pressed) -> Delivered:
-        actor = self._person(press.sender)
-        decide = await self._decisions.pressed(press, actor)
-        if decide is None:
-            told = Telling(says=notices.NOT_OPEN)
+        decide = await self._decisions.pressed(press)
+        if isinstance(decide, str):
+            told = Telling(says=decide)
             return Delivered(press.delivery_id, "refused", "not open", press.sender.id, refused=told)
-        act = self._act(actor)
+        act = self._act(self._person(press.sender))
         return Delivered(press.delivery_id, "accepted", None, press.sender.id, act=act, decide=decide)
+
+    def _typed(self, said: Inbound, judged: Delivered, decide: Decide | str) -> Delivered:
+        """A decision in words is no message. Who was not speaking to us is told nothing about what is none."""
+        if isinstance(decide, str):
+            if judged.outcome == "ambient":
+                return judged
+            return Delivered(
+                said.delivery_id,
+                "refused",
+                "decides nothing",
+                said.sender.id,
+                room=said.room.room,
+                topic=said.room.topic,
+                refused=self._told(said, decide),
+            )
+        return Delivered(
+            said.delivery_id,
+            "accepted",
+            "a decision",
+            said.sender.id,
+            room=said.room.room,
+            topic=said.room.topic,
+            ref=said.message_ref,
+            act=self._act(self._person(said.sender)),
+            decide=decide,
+            undecided=self._told(said, NOT_COUNTED.format(id=decide.approval_id)),
+        )
 
     async def _stop(self, said: Inbound, judged: Delivered) -> Delivered:
         """It ends what is running, however fast its sender writes; only then they may hear that nothing was."""

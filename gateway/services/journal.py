@@ -21,6 +21,7 @@ from gateway.services.patience import until_stored
 from gateway.services.steering import Steering
 from protocol import limits
 from protocol.canonical import canonical, digest, text_digest
+from protocol.errors import Fault
 from protocol.records import Usage
 from storage.errors import StoreUnavailable
 from storage.run_ports import JournalStore
@@ -104,11 +105,16 @@ class RunJournal:
             self._visit(step, request_hash, ended, digest(ended.result))
             return ended
         note = note_of(step.verdict)
-        new = NewStep(step.key, step.kind, step.name, request, request_hash, step.repeatable, note)
-        reached("step.before_open")
-        row = await until_stored(
-            lambda: self._store.open(self.run, new, self._clock.now_ms()), "step", self.run.id
+        new = NewStep(
+            step.key, step.kind, step.name, request, request_hash, step.repeatable, note, step.approval_id
         )
+        reached("step.before_open")
+        try:
+            row = await until_stored(
+                lambda: self._store.open(self.run, new, self._clock.now_ms()), "step", self.run.id
+            )
+        except Fault as fault:
+            raise AgentFailure(fault.data["kind"], fault.message) from fault
         reached("step.opened")
         self._rows[step.key] = row
         if row.outcome is not None:

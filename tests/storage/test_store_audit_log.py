@@ -11,19 +11,20 @@ from store_stage import CHAT, OTHER_ORG, Scene, cancelled, failed, interrupted, 
 
 from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind
-from storage import audit_log, audit_ports, identity_ports, ports, run_ports
+from storage import approval_ports, audit_log, audit_ports, identity_ports, ports, run_ports
 from storage.audit_chain import leaf_hash
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
 from storage.store import DEFAULT_ORG, verify_audit
-from storage.values import Decide, Gap, PairingKey
+from storage.values import Gap, PairingKey
 
 READS = {
     "threads.get", "threads.page", "threads.history", "threads.replay", "threads.search", "threads.heads",
     "threads.said", "runs.get", "runs.page", "runs.waiting_threads", "runs.abandoned",
     "runs.running", "runs.resumable", "runs.count_by_state", "runs.progress", "runs.recorded",
     "journal.steps", "journal.read",
-    "approvals.get", "approvals.page",
+    "approvals.get", "approvals.page", "approvals.page_of_voter", "approvals.editable", "approvals.by_code",
+    "approvals.is_released", "approvals.next_due_ms", "approvals.to_remind", "approvals.stale_cards",
     "inbox.cursors", "inbox.find_thread", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
     "pairings.page", "pairings.place", "vault.get", "vault.keys", "links.principal_of",
@@ -39,7 +40,7 @@ BOOKKEEPING = {
     "journal.open", "journal.close", "journal.allow_repeat", "journal.take_steers", "outbox.open_live",
     "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers", "blobs.begin", "blobs.keep",
     "blobs.settle", "blobs.fail", "blobs.postpone", "blobs.collect", "blobs.discard", "blobs.sweep",
-    "vault.put", "vault.delete",
+    "vault.put", "vault.delete", "approvals.show",
 }  # fmt: skip
 """What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry."""
 
@@ -50,7 +51,8 @@ async def act_on(scene: Scene, name: str) -> Callable:
     token, _ = await scene.store.identities.create_token(scene.act(), scene.token())
     if name == "threads.restore":
         await scene.store.threads.archive(scene.act(), run.thread_id)
-    asked = await scene.ask(run) if name in ("approvals.decide", "approvals.expire") else ""
+    is_asked = name in ("approvals.decide", "approvals.expire", "approvals.escalate", "approvals.remind")
+    asked = await scene.ask(run, escalate_at_ms=scene.now_ms + 5) if is_asked else ""
     if name == "runs.retry":
         await scene.answer(run)
     pairing = await scene.stranger() if name.startswith("pairings") else ""
@@ -87,7 +89,10 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "handovers.speak": lambda: handovers.speak(
             act, run.thread_id, "msg_said", "run_said", "hello", scene.parts("hello")
         ),
-        "approvals.decide": lambda: scene.store.approvals.decide(act, Decide(asked, True, "")),
+        "approvals.decide": lambda: scene.store.approvals.decide(act, scene.decide(asked)),
+        "approvals.ask": lambda: scene.store.approvals.ask(act, scene.approval()),
+        "approvals.escalate": lambda: scene.store.approvals.escalate(scene.now_ms + 10**6, 10),
+        "approvals.remind": lambda: scene.store.approvals.remind(act.org_id, asked, None, scene.now_ms),
         "approvals.expire": lambda: scene.store.approvals.expire(scene.now_ms + 10**9, 10),
         "inbox.commit": lambda: scene.receive(scene.delivery("hello"), cursor="5"),
         "inbox.report_gap": lambda: scene.store.inbox.report_gap(act, "telegram", "main", Gap(1, 2, "down")),
@@ -115,7 +120,10 @@ AUDITED = {
     "runs.expire_questions": ["question.expire"],
     "handovers.assign": ["thread.assign"],
     "handovers.speak": ["message.send"],
-    "approvals.decide": ["approval.decide"],
+    "approvals.ask": ["approval.request"],
+    "approvals.decide": ["approval.vote", "approval.decide"],
+    "approvals.escalate": ["approval.escalate"],
+    "approvals.remind": ["approval.remind"],
     "approvals.expire": ["approval.expire"],
     "inbox.commit": ["thread.create", "message.send"],
     "inbox.report_gap": ["channel.gap"],
@@ -133,7 +141,8 @@ AUDITED = {
 def test_every_port_method_is_a_read_bookkeeping_or_audited() -> None:
     """A new method belongs to one of the three; none is forgotten."""
     names = set()
-    values = {**vars(ports), **vars(run_ports), **vars(identity_ports), **vars(audit_ports)}
+    modules = (ports, run_ports, approval_ports, identity_ports, audit_ports)
+    values = {name: value for module in modules for name, value in vars(module).items()}
     for protocol in (value for name, value in values.items() if name.endswith("Store")):
         single = protocol.__name__.removesuffix("Store").lower()
         family = PLURAL.get(single, single)

@@ -15,6 +15,7 @@ FAMILIES = sorted(path.stem for path in (SOURCES / "queries").glob("*.sql"))
 STATEMENTS = [(family, name) for family in FAMILIES for name in Queries(family).names()]
 
 SCANS_ALLOWED = {
+    ("approvals", "stale"): "reads the index of approvals whose cards are out of date",
     ("channels", "counts"): "reads the indexes of what is owed, failed or uncertain",
     ("channels", "latest_gaps"): "gaps are few: one for each long outage",
     ("channels", "page_of_owed"): "reads the index of what is owed, when an operator looks",
@@ -34,6 +35,8 @@ SCANS_ALLOWED = {
 }
 """Statements that may read a table from one end to the other, and why that is no harm."""
 SORTS_ALLOWED = {
+    ("approvals", "authors_of_run"),
+    ("approvals", "fitting_grant"),
     ("channels", "counts"),
     ("channels", "next_in_room"),
     ("channels", "page_of_owed"),

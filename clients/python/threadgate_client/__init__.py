@@ -15,7 +15,7 @@ An `Agent` is the other side: a process that answers (`agent.py`).
 Everything public is named here; modules are an implementation detail, but for `errors`, which shows the tree.
 """
 
-from threadgate_client.access import Approval, AuditEntry, Pairing, Token
+from threadgate_client.access import AuditEntry, Pairing, Token
 from threadgate_client.agent import Agent
 from threadgate_client.agent_run import AgentRun, Decision, PastFile, PastMessage
 from threadgate_client.answers import (
@@ -32,6 +32,7 @@ from threadgate_client.answers import (
     SendResult,
     ServerInfo,
 )
+from threadgate_client.approvals import Approval, Edit, Grant, Rules, Vote
 from threadgate_client.blobs import Blob, Disconnected, Download
 from threadgate_client.client import Client
 from threadgate_client.closing import RetryVerdict
@@ -126,11 +127,13 @@ __all__ = [
     "Delivery",
     "Disconnected",
     "Download",
+    "Edit",
     "Event",
     "EventKind",
     "Events",
     "Expired",
     "Forbidden",
+    "Grant",
     "Head",
     "Hello",
     "HistoryPage",
@@ -165,6 +168,7 @@ __all__ = [
     "Reset",
     "RetryVerdict",
     "Route",
+    "Rules",
     "Run",
     "RunCancelled",
     "RunEnded",
@@ -191,5 +195,6 @@ __all__ = [
     "Unavailable",
     "UnknownPart",
     "Usage",
+    "Vote",
     "__version__",
 ]

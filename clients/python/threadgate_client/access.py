@@ -1,4 +1,4 @@
-"""What is decided and recorded, as values: approvals, tokens, people who ask to be let in, the audit log.
+"""What is decided and recorded, as values: tokens, people who ask to be let in, the audit log.
 
 Frozen and tolerant, like those of `records.py`.
 """
@@ -10,44 +10,6 @@ from typing import Any
 
 from threadgate_client.fields import Fields
 from threadgate_client.records import Actor
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """Something an agent wants to do and a person decides. `state` is pending, approved, denied, expired,
-    cancelled, or a newer one."""
-
-    id: str
-    thread_id: str
-    run_id: str
-    title: str
-    body: str
-    state: str
-    requested_by: str
-    created_at: datetime
-    expires_at: datetime
-    decided_by: Actor | None = None
-    decided_at: datetime | None = None
-    reason: str | None = None
-
-    @classmethod
-    def from_json(cls, value: object) -> "Approval":
-        """Read the wire's form. Raises ProtocolViolation."""
-        wire = Fields(value, "approval")
-        return cls(
-            id=wire.text("id"),
-            thread_id=wire.text("thread_id", ""),
-            run_id=wire.text("run_id", ""),
-            title=wire.text("title", ""),
-            body=wire.text("body", ""),
-            state=wire.text("state"),
-            requested_by=wire.text("requested_by", ""),
-            created_at=wire.instant("created_at"),
-            expires_at=wire.instant("expires_at"),
-            decided_by=wire.maybe("decided_by", Actor.from_json),
-            decided_at=wire.maybe_instant("decided_at"),
-            reason=wire.maybe_text("reason"),
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from typing import Any, Literal, Self
 
 from threadgate_client import limits
 from threadgate_client.answers import Hello, SendResult, ServerInfo
+from threadgate_client.approval_methods import Approvals
 from threadgate_client.blobs import Blobs
 from threadgate_client.engine import Engine, TokenSource
 from threadgate_client.items import Cursor
 from threadgate_client.methods import (
     Agents,
-    Approvals,
     Audit,
     Channels,
     Deliveries,

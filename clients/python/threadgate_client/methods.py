@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from threadgate_client import limits
-from threadgate_client.access import Approval, AuditEntry, Pairing, Token
+from threadgate_client.access import AuditEntry, Pairing, Token
 from threadgate_client.answers import CreatedToken, HistoryPage, Page, Reloaded, Route, SearchMatch
 from threadgate_client.engine import Engine
 from threadgate_client.fields import Fields
@@ -333,56 +333,6 @@ class Deliveries(Group):
     async def _decide(self, method: str, delivery_id: str, idempotency_key: str | None) -> Delivery:
         return await self._one(
             method, "delivery", Delivery.from_json, delivery_id=delivery_id, idempotency_key=idempotency_key
-        )
-
-
-class Approvals(Group):
-    """`approval.*`."""
-
-    def list(
-        self,
-        *,
-        state: str | None = None,
-        thread_id: str | None = None,
-        limit: int = limits.PAGE_DEFAULT,
-        cursor: str | None = None,
-    ) -> Listing[Approval]:
-        """Approvals, newest first."""
-        return self._listing(
-            "approval.list",
-            "approvals",
-            Approval.from_json,
-            cursor,
-            state=state,
-            thread_id=thread_id,
-            limit=limit,
-        )
-
-    async def get(self, approval_id: str) -> Approval:
-        """Read one approval."""
-        return await self._one("approval.get", "approval", Approval.from_json, approval_id=approval_id)
-
-    async def approve(
-        self, approval_id: str, *, reason: str = "", idempotency_key: str | None = None
-    ) -> Approval:
-        """Let it happen. Raises InvalidState when it was decided otherwise."""
-        return await self._decide(approval_id, "approve", reason, idempotency_key)
-
-    async def deny(
-        self, approval_id: str, *, reason: str = "", idempotency_key: str | None = None
-    ) -> Approval:
-        """Do not let it happen. Raises InvalidState when it was decided otherwise."""
-        return await self._decide(approval_id, "deny", reason, idempotency_key)
-
-    async def _decide(self, approval_id: str, decision: str, reason: str, key: str | None) -> Approval:
-        return await self._one(
-            "approval.decide",
-            "approval",
-            Approval.from_json,
-            approval_id=approval_id,
-            decision=decision,
-            reason=reason,
-            idempotency_key=key,
         )
 
 

@@ -108,7 +108,7 @@ AUDIT = {
 MATCH = {"thread_id": "thr_1", "title": "", "message_id": "msg_1", "seq": 1, "at": AT, "snippet": "**hi**"}
 APPROVAL = {
     "id": "apr_1",
-    "kind": "action",
+    "kind": "tool",
     "thread_id": "thr_1",
     "run_id": "run_1",
     "title": "Publish",
