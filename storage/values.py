@@ -11,7 +11,7 @@ from protocol.records import Actor, ActorKind, Origin, Role, RunState
 from storage.run_values import Answered
 
 DEFAULT_ORG: Final = "org_default"
-"""The one organization of a store, until more are made."""
+"""The organization that every store begins with; others come from the configuration."""
 GATEWAY: Final = Actor(id="gateway", kind=ActorKind.SYSTEM, name="Threadgate")
 """The actor of what the gateway does on its own."""
 
@@ -44,6 +44,7 @@ class Act:
 class CommittedEvent:
     """A durable event, ready to be sent: `params` are the bytes of its notification's params."""
 
+    org_id: str
     thread_id: str
     seq: int
     offset: int
@@ -58,6 +59,7 @@ class CommittedEvent:
 class ThreadDeleted:
     """A thread's content is gone."""
 
+    org_id: str
     thread_id: str
     seq: int
     offset: int
@@ -328,14 +330,31 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkTyped:
+    """Somebody typed a code in a direct message: `reply` is the code they are shown, by `told`, when theirs is one.
+
+    `unknown` is told otherwise. `name` is what they are called there.
+    """
+
+    code: str
+    reply: str
+    name: str
+    says: str | None
+    told: Notice | None
+    unknown_says: str | None
+    unknown: Notice | None
+
+
+@dataclass(frozen=True, slots=True)
 class Delivered:
     """One inbound delivery, judged: `message` or `amendment` is None unless it may be accepted.
 
     `thread_key` names the conversation, or `reply_to` the platform message whose conversation it continues.
-    With `stop` it is no message, but ends what is running there. The store has the last word by `entry`: then
-    somebody whose standing does not do is told `refused`, or given the `offer`; whose conversation has all the
-    unfinished runs it may is told `busy` (the message is not taken then, and the rest of the batch is). So is who
-    writes too fast: then there is no `message`. What is refused already (`outcome`) is told `refused`.
+    With `stop` it is no message, but ends what is running there; with `link` it is a code that says who its sender
+    is. The store has the last word by `entry`: then somebody whose standing does not do is told `refused`, or given
+    the `offer`; whose conversation has all the unfinished runs it may is told `busy` (the message is not taken then,
+    and the rest of the batch is). So is who writes too fast: then there is no `message`. What is refused already
+    (`outcome`) is told `refused`.
     """
 
     delivery_id: str
@@ -358,6 +377,7 @@ class Delivered:
     notice_interval_ms: int = 0
     decide: "Decide | None" = None
     stop: Stop | None = None
+    link: LinkTyped | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -566,7 +586,11 @@ class BlobRow:
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Whom a valid token speaks for."""
+    """Whom a valid token speaks for.
+
+    It may what both `role`, the token's, and `principal_role` allow; None where there is no principal to ask.
+    `networks` are the CIDR ranges it may come from, anywhere when empty; `requests_per_s` is its own rate.
+    """
 
     token_id: str
     org_id: str
@@ -574,11 +598,18 @@ class Bearer:
     role: Role
     expires_at_ms: int | None
     agent_id: str | None = None
+    principal_role: Role | None = None
+    networks: tuple[str, ...] = ()
+    requests_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token to make; the secret stays with the caller. Its principal is made with it."""
+    """A token to make; the secret stays with the caller.
+
+    Its principal is made with it, as `principal_kind`, or is there already when that is None. `rotates` is the token
+    whose place it takes, and which expires at `overlap_until_ms` at the latest.
+    """
 
     id: str
     principal_id: str
@@ -587,3 +618,8 @@ class NewToken:
     secret_hash: str
     expires_at_ms: int | None
     agent_id: str | None = None
+    principal_kind: ActorKind | None = ActorKind.SERVICE
+    networks: tuple[str, ...] = ()
+    requests_per_s: float | None = None
+    rotates: str | None = None
+    overlap_until_ms: int = 0

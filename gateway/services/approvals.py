@@ -18,7 +18,7 @@ from protocol.frames import RawJson
 from protocol.ids import IdPrefix
 from protocol.records import Actor, Approval
 from storage.ports import ApprovalStore, ThreadStore
-from storage.values import DEFAULT_ORG, Act, ClaimedRun, Decide, NewApproval, Outbound
+from storage.values import Act, ClaimedRun, Decide, NewApproval, Outbound
 
 EXPIRE_AT_ONCE: Final = 100
 """Approvals that expire in one transaction."""
@@ -77,7 +77,7 @@ class Approvals:
         return await self._approvals.decide(act, Decide(approval_id, approves, reason, settled))
 
     async def pressed(
-        self, adapter: Adapter, approvers: frozenset[str], press: Pressed, actor: Actor
+        self, org_id: str, adapter: Adapter, approvers: frozenset[str], press: Pressed, actor: Actor
     ) -> Decide | None:
         """What pressing a button decides; None when it belongs to nothing. The store has the last word.
 
@@ -87,7 +87,7 @@ class Approvals:
         if verb not in (_APPROVE, _DENY):
             return None
         try:
-            approval = await self._approvals.get(DEFAULT_ORG, approval_id)
+            approval = await self._approvals.get(org_id, approval_id)
         except Fault:
             return None
         approves, reason = verb == _APPROVE, press.reason or ""
@@ -105,14 +105,17 @@ class Approvals:
 class Buttons:
     """The buttons of one account, as intake asks about them."""
 
-    def __init__(self, approvals: Approvals, adapter: Adapter, approvers: frozenset[str]) -> None:
+    def __init__(
+        self, approvals: Approvals, org_id: str, adapter: Adapter, approvers: frozenset[str]
+    ) -> None:
+        self._org_id = org_id
         self._approvals = approvals
         self._adapter = adapter
         self._approvers = approvers
 
     async def pressed(self, press: Pressed, actor: Actor) -> Decide | None:
         """See `Approvals.pressed`."""
-        return await self._approvals.pressed(self._adapter, self._approvers, press, actor)
+        return await self._approvals.pressed(self._org_id, self._adapter, self._approvers, press, actor)
 
 
 def _card(approval_id: str, title: str, body: str, outcome: str | None) -> Card:

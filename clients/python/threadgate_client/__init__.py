@@ -95,10 +95,12 @@ from threadgate_client.records import (
 )
 from threadgate_client.replies import ReplyStream
 from threadgate_client.streams import Events, Inbox, Subscription
+from threadgate_client.users import Access, ChatLink, LinkProgress, User
 from threadgate_client.version import VERSION as __version__
 
 __all__ = [
     "RUN_ENDINGS",
+    "Access",
     "Actor",
     "Agent",
     "AgentError",
@@ -113,6 +115,7 @@ __all__ = [
     "Busy",
     "Channel",
     "ChannelGap",
+    "ChatLink",
     "Client",
     "ClientClosed",
     "Conflict",
@@ -143,6 +146,7 @@ __all__ = [
     "InvalidState",
     "Item",
     "Lagging",
+    "LinkProgress",
     "Live",
     "Message",
     "MethodNotFound",
@@ -191,5 +195,6 @@ __all__ = [
     "Unavailable",
     "UnknownPart",
     "Usage",
+    "User",
     "__version__",
 ]
