@@ -22,7 +22,7 @@ from gateway.agents.port import AgentFailure
 from gateway.agents.registry import Agents
 from gateway.agents.workers import WorkerPool
 from gateway.clock import Clock
-from gateway.edge import handlers, websocket
+from gateway.edge import access, handlers
 from gateway.edge.authentication import Authenticator
 from gateway.edge.dispatch import Dispatcher
 from gateway.edge.handlers.approvals import Deciding
@@ -32,6 +32,7 @@ from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
+from gateway.edge.handlers.users import Administering
 from gateway.edge.hooks import Hooks
 from gateway.edge.server import Server
 from gateway.edge.websocket import EdgeContext, connection_limits
@@ -53,6 +54,7 @@ from gateway.services.channels import AccountPolicy, Channels
 from gateway.services.composing import Composer
 from gateway.services.conversations import Conversations
 from gateway.services.delivery import Deliveries
+from gateway.services.denials import Denials
 from gateway.services.endings import Endings
 from gateway.services.guard import Guard
 from gateway.services.handovers import Handovers
@@ -74,9 +76,10 @@ from gateway.services.steering import Steering
 from gateway.services.stopping import Stops
 from gateway.services.tokens import Tokens
 from gateway.services.turn import Turns
+from gateway.services.users import Users
 from gateway.services.vault import AccountVault, VaultCipher
 from gateway.services.waits import Waits
-from gateway.settings import Settings, channel_settings
+from gateway.settings import Settings, channel_settings, organizations_of
 from gateway.vault_key import cipher_from, vault_cipher
 from protocol import limits
 from protocol.events import ServerIdentity
@@ -125,7 +128,7 @@ class Gateway:
             for channel in channel_settings(settings)
         ]
         policies: dict[tuple[str, str], AccountPolicy] = {
-            (of.kind, of.account): AccountPolicy(of.on_unknown, of.receipts) for of, _ in adapters
+            (of.kind, of.account): AccountPolicy(of.on_unknown, of.receipts, of.org) for of, _ in adapters
         }
         self._channels = Channels([adapter for _, adapter in adapters], policies)
         self._workers = WorkerPool()
@@ -162,6 +165,7 @@ class Gateway:
             self._breakers.state,
             leases.owner,
             clock,
+            store.users.organizations,
         )
         self.reloading = Reloading(
             settings,
@@ -173,7 +177,11 @@ class Gateway:
             clock,
         )
         self._intakes = [(adapter, self._intake(channel, adapter, composer)) for channel, adapter in adapters]
-        context = self._edge(identity, composer, local_secret)
+        self._denials = Denials(store.audit, clock)
+        self._authenticator = Authenticator(
+            store.identities, self._denials, clock, local_secret, organizations_of(settings)
+        )
+        context = self._edge(identity, composer)
         self._server = Server(context, settings, self._missing)
         self._chores: list[asyncio.Task[None]] = []
         self._hear_commits(context)
@@ -206,7 +214,7 @@ class Gateway:
             self._approval_cards.on_commit,
             self._approval_times.on_commit,
             self._attachments.on_commit,
-            lambda signals: websocket.on_commit(context, signals),
+            lambda signals: access.on_commit(context, signals),
         ):
             engine.add_hook(hook)
 
@@ -275,7 +283,9 @@ class Gateway:
         return lambda: vault_cipher(settings.vault_key, settings.data_dir)
 
     def _vault(self, channel: ChannelSettings, cipher: VaultCipher) -> AccountVault:
-        return AccountVault(self._store.vault, cipher, self._clock, channel.kind, channel.account)
+        return AccountVault(
+            self._store.vault, cipher, self._clock, channel.org, channel.kind, channel.account
+        )
 
     def _intake(self, channel: ChannelSettings, adapter: Adapter, composer: Composer) -> Intake:
         policy = Policy(
@@ -286,9 +296,11 @@ class Gateway:
             mention_required=channel.mention_required,
         )
         pace = Pace(channel.messages_per_minute)
-        decisions = RoomDecisions(self._approvals, adapter, frozenset(channel.approvers))
+        decisions = RoomDecisions(self._approvals, channel.org, adapter, frozenset(channel.approvers))
         stops = Stops(self._store.inbox, self._store.threads, self._hub, composer)
-        return Intake(adapter, self._store.inbox, composer, self._clock, policy, pace, decisions, stops)
+        return Intake(
+            adapter, self._store.inbox, composer, self._clock, policy, pace, decisions, stops, channel.org
+        )
 
     def _make_scheduler(self, leases: Leases, composer: Composer) -> Scheduler:
         store, clock, settings = self._store, self._clock, self._settings
@@ -338,7 +350,7 @@ class Gateway:
     def _agent_versions(self) -> dict[str, str]:
         return {agent.settings.id: agent.settings.version for agent in self._agents.all()}
 
-    def _edge(self, identity: ServerIdentity, composer: Composer, local_secret: str) -> EdgeContext:
+    def _edge(self, identity: ServerIdentity, composer: Composer) -> EdgeContext:
         store, clock, settings, agents = self._store, self._clock, self._settings, self._agents
         info = ServerInfoResult(
             server=identity,
@@ -363,7 +375,7 @@ class Gateway:
             store.blobs,
             settings.limits.attachments,
         )
-        tokens = Tokens(store.identities, clock)
+        tokens = Tokens(store.identities, store.users, clock)
         table = handlers.table(
             Conversational(store.threads, store.runs, conversations, handovers, agents),
             Deciding(store.approvals, self._approvals),
@@ -381,11 +393,12 @@ class Gateway:
             Subscriptions(self._hub, store.position),
             Pairing(Pairings(store.pairings, self._channels, clock)),
             Examining(store.journal, self._run_doctor, self._replays),
+            Administering(Users(store.users, store.links, clock), self._authenticator),
         )
         return EdgeContext(
             clock=clock,
-            authenticator=Authenticator(store.identities, clock, local_secret),
-            dispatcher=Dispatcher(table, clock, settings.limits, self.metrics),
+            authenticator=self._authenticator,
+            dispatcher=Dispatcher(table, self._denials, clock, settings.limits, self.metrics),
             hooks=Hooks(self._channels, clock),
             hub=self._hub,
             metrics=self.metrics,
@@ -444,6 +457,9 @@ class Gateway:
             await asyncio.sleep(HOUSEKEEPING_S)
             before_ms = self._clock.now_ms() - limits.IDEMPOTENCY_TTL_S * 1000
             try:
+                await self._authenticator.note_used()
+                await self._denials.settle()
+                await self._store.links.forget_codes(self._clock.now_ms())
                 await self._waits.expire()
                 await self._attachments.collect()
                 for _ in range(FORGET_ROUNDS):

@@ -34,6 +34,7 @@ class IdPrefix(StrEnum):
     QUESTION = "que"
     GRANT = "grt"
     PERSON = "per"
+    LINK_CODE = "lnk"
 
 
 def make_id(prefix: IdPrefix, now_ms: int, entropy: bytes) -> str:

@@ -83,6 +83,16 @@ from protocol.requests import (
     TokenResult,
 )
 from protocol.scopes import Scope
+from protocol.users import (
+    AuthRefreshParams,
+    AuthRefreshResult,
+    UserLinkParams,
+    UserLinkResult,
+    UserListParams,
+    UserListResult,
+    UserResult,
+    UserSaveParams,
+)
 
 R = TypeVar("R", bound=Record)
 
@@ -105,6 +115,13 @@ class Method:
 
 _ROWS: Final = (
     Method("server.info", NoParams, ServerInfoResult, Scope.SERVER_READ, "Who answers, with which limits"),
+    Method(
+        "auth.refresh",
+        AuthRefreshParams,
+        AuthRefreshResult,
+        Scope.SELF_READ,
+        "Give this connection a newer credential",
+    ),
     Method("thread.create", ThreadCreateParams, ThreadResult, Scope.THREAD_WRITE, "Make an empty thread"),
     Method("thread.get", ThreadParams, ThreadResult, Scope.THREAD_READ, "Read one thread"),
     Method("thread.list", ThreadListParams, ThreadListResult, Scope.THREAD_READ, "Page through threads"),
@@ -197,6 +214,9 @@ _ROWS: Final = (
     Method("token.create", TokenCreateParams, TokenCreateResult, Scope.TOKEN_WRITE, "Make a token"),
     Method("token.list", Page, TokenListResult, Scope.TOKEN_READ, "Page through tokens"),
     Method("token.revoke", TokenParams, TokenResult, Scope.TOKEN_WRITE, "Revoke a token, at once"),
+    Method("user.list", UserListParams, UserListResult, Scope.USER_READ, "Page through users and machines"),
+    Method("user.save", UserSaveParams, UserResult, Scope.USER_WRITE, "Make or change a user"),
+    Method("user.link", UserLinkParams, UserLinkResult, Scope.SELF_READ, "Link a chat identity to yourself"),
     Method("pairing.list", PairingListParams, PairingListResult, Scope.PAIRING_READ, "Who asks to be let in"),
     Method("pairing.approve", PairingDecideParams, PairingResult, Scope.PAIRING_APPROVE, "Let somebody in"),
     Method("pairing.reject", PairingDecideParams, PairingResult, Scope.PAIRING_APPROVE, "Shut somebody out"),

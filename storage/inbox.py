@@ -10,7 +10,7 @@ from dataclasses import replace
 import orjson
 
 from protocol.records import ThreadStatus
-from storage import amendments, approval_votes, audit_log, messages, notices, pairings, run_ends
+from storage import amendments, approval_votes, audit_log, chat_links, messages, notices, pairings, run_ends
 from storage.approval_values import Decide
 from storage.engine import Engine, Reader, Transaction
 from storage.queries import Queries
@@ -19,6 +19,7 @@ from storage.values import (
     Amendment,
     Delivered,
     Gap,
+    LinkTyped,
     Notice,
     Outcome,
     PairingOffer,
@@ -125,6 +126,8 @@ def _follow_up(tx: Transaction, account: _Account, delivery: Delivered, now_ms: 
         return Outcome(delivery.outcome, None, is_new=True)
     if delivery.decide is not None:
         return _press(tx, account, delivery, delivery.decide, now_ms)
+    if delivery.link is not None:
+        return _link(tx, account, delivery, delivery.link, now_ms)
     standing = pairings.standing(tx, account, delivery.sender_id)
     if delivery.amendment is not None:
         return _amend(tx, account, delivery, delivery.amendment, standing)
@@ -219,6 +222,19 @@ def _stop(
     if stop.nothing.notice is not None:
         _owe(tx, account, delivery, stop.nothing.notice, now_ms)
     return _set_aside(tx, account, delivery, "accepted", "nothing was running", stop.nothing.says)
+
+
+def _link(tx: Transaction, account: _Account, delivery: Delivered, typed: LinkTyped, now_ms: int) -> Outcome:
+    """Somebody says by a code which user they are; they are shown the code that says so from the other side."""
+    assert delivery.act is not None and delivery.sender_id is not None
+    place = (account["channel"], account["account"], delivery.sender_id)
+    is_known = chat_links.answer(tx, delivery.act, *place, typed.name, typed.code, typed.reply)
+    told, says = (typed.told, typed.says) if is_known else (typed.unknown, typed.unknown_says)
+    if told is not None:
+        _owe(tx, account, delivery, told, now_ms)
+    reason = "a code that links them to a user" if is_known else "an unknown code"
+    outcome = _set_aside(tx, account, delivery, "accepted", reason)
+    return replace(outcome, says=says)  # a code is not kept for redeliveries: it is stored as a hash alone
 
 
 def _known_thread(

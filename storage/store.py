@@ -1,5 +1,6 @@
 """The store as a whole: one engine, its repositories, and what a new store begins with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from storage.pairings import Pairings
 from storage.queries import Queries
 from storage.runs import Runs
 from storage.threads import Threads
+from storage.users import Users, ensure_organizations
 from storage.values import DEFAULT_ORG
 from storage.vault import Vaults
 
@@ -55,6 +57,7 @@ class Store:
         self.deliveries = DeliveryRecords(engine)
         self.identities = Identities(engine)
         self.links = ChatLinks(engine)
+        self.users = Users(engine)
         self.audit = AuditLog(engine)
         self.vault = Vaults(engine)
 
@@ -70,6 +73,10 @@ class Store:
             await engine.close()
             raise
         return cls(engine, identity)
+
+    async def ensure_organizations(self, named: Mapping[str, str], now_ms: int) -> None:
+        """Make the organizations that are not there yet, by id; they are named as they are named now."""
+        await self.engine.write(ensure_organizations, named, now_ms)
 
     async def close(self) -> None:
         """Finish what waits and close the files."""

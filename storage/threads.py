@@ -157,7 +157,7 @@ def _delete(tx: Transaction, act: Act, thread_id: str) -> RawJson:
         offset = tx.next_offset()
         tx.run(_SQL.bury, id=thread_id, head_offset=offset, at=act.at_ms)
         row = tx.one(_SQL.find, org_id=act.org_id, id=thread_id) or row
-        tx.emit(ThreadDeleted(thread_id, row["head_seq"], offset, act.at_ms))
+        tx.emit(ThreadDeleted(act.org_id, thread_id, row["head_seq"], offset, act.at_ms))
         audit_log.append(tx, act, "thread.delete", {"thread_id": thread_id})
         return ThreadResult(thread=thread.model_copy(update={"status": ThreadStatus.DELETED, "title": ""}))
 

@@ -13,7 +13,7 @@ from storage.approval_values import Decide, Terms
 from storage.run_values import Answered
 
 DEFAULT_ORG: Final = "org_default"
-"""The one organization of a store, until more are made."""
+"""The organization that every store begins with; others come from the configuration."""
 GATEWAY: Final = Actor(id="gateway", kind=ActorKind.SYSTEM, name="Threadgate")
 """The actor of what the gateway does on its own."""
 
@@ -49,6 +49,7 @@ class Act:
 class CommittedEvent:
     """A durable event, ready to be sent: `params` are the bytes of its notification's params."""
 
+    org_id: str
     thread_id: str
     seq: int
     offset: int
@@ -63,6 +64,7 @@ class CommittedEvent:
 class ThreadDeleted:
     """A thread's content is gone."""
 
+    org_id: str
     thread_id: str
     seq: int
     offset: int
@@ -333,15 +335,32 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkTyped:
+    """Somebody typed a code in a direct message: `reply` is the code they are shown, by `told`, when theirs is one.
+
+    `unknown` is told otherwise. `name` is what they are called there.
+    """
+
+    code: str
+    reply: str
+    name: str
+    says: str | None
+    told: Notice | None
+    unknown_says: str | None
+    unknown: Notice | None
+
+
+@dataclass(frozen=True, slots=True)
 class Delivered:
     """One inbound delivery, judged: `message` or `amendment` is None unless it may be accepted.
 
     `thread_key` names the conversation, or `reply_to` the platform message whose conversation it continues.
-    With `stop` it is no message, but ends what is running there. The store has the last word by `entry`: then
-    somebody whose standing does not do is told `refused`, or given the `offer`; whose conversation has all the
-    unfinished runs it may is told `busy` (the message is not taken then, and the rest of the batch is). So is who
-    writes too fast: then there is no `message`. What is refused already (`outcome`) is told `refused`. With `decide`
-    somebody pressed a button or typed a decision; then `undecided` is told in the room when that does not count.
+    With `stop` it is no message, but ends what is running there; with `link` it is a code that says who its sender
+    is. The store has the last word by `entry`: then somebody whose standing does not do is told `refused`, or given
+    the `offer`; whose conversation has all the unfinished runs it may is told `busy` (the message is not taken then,
+    and the rest of the batch is). So is who writes too fast: then there is no `message`. What is refused already
+    (`outcome`) is told `refused`. With `decide` somebody pressed a button or typed a decision; then `undecided` is told
+    in the room when that does not count.
     """
 
     delivery_id: str
@@ -365,6 +384,7 @@ class Delivered:
     decide: Decide | None = None
     undecided: Telling | None = None
     stop: Stop | None = None
+    link: LinkTyped | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -568,7 +588,11 @@ class BlobRow:
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Whom a valid token speaks for."""
+    """Whom a valid token speaks for.
+
+    It may what both `role`, the token's, and `principal_role` allow; None where there is no principal to ask.
+    `networks` are the CIDR ranges it may come from, anywhere when empty; `requests_per_s` is its own rate.
+    """
 
     token_id: str
     org_id: str
@@ -576,11 +600,18 @@ class Bearer:
     role: Role
     expires_at_ms: int | None
     agent_id: str | None = None
+    principal_role: Role | None = None
+    networks: tuple[str, ...] = ()
+    requests_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token to make; the secret stays with the caller. Its principal is made with it."""
+    """A token to make; the secret stays with the caller.
+
+    Its principal is made with it, as `principal_kind`, or is there already when that is None. `rotates` is the token
+    whose place it takes, and which expires at `overlap_until_ms` at the latest.
+    """
 
     id: str
     principal_id: str
@@ -589,3 +620,8 @@ class NewToken:
     secret_hash: str
     expires_at_ms: int | None
     agent_id: str | None = None
+    principal_kind: ActorKind | None = ActorKind.SERVICE
+    networks: tuple[str, ...] = ()
+    requests_per_s: float | None = None
+    rotates: str | None = None
+    overlap_until_ms: int = 0

@@ -54,6 +54,7 @@ ENTRIES: Final = (
     _Entry("channels", LOOK, "channels", "channels"),
     _Entry("doctor", CARE, "doctor", "doctor"),
     _Entry("slack", CARE, "slack", "app"),
+    _Entry("users", CARE, "users", "app"),
     _Entry("token", CARE, "tokens", "app"),
     _Entry("pairing", CARE, "pairings", "app"),
     _Entry("policy", CARE, "policies", "app"),

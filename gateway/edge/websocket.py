@@ -6,8 +6,7 @@ idle connection costs its handler's coroutine and one timer, no task of its own.
 
 import asyncio
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -31,6 +30,7 @@ from protocol.connection import (
     Close,
     Connection,
     HelloReceived,
+    Phase,
     RequestReceived,
     SendPing,
     SendText,
@@ -47,7 +47,7 @@ from protocol.requests import (
 )
 from protocol.scopes import Scope
 from storage.errors import StoreUnavailable
-from storage.values import TokenRevoked
+from storage.values import Bearer
 
 log = structlog.get_logger()
 
@@ -76,8 +76,16 @@ class EdgeContext:
     compression: bool
     workers: WorkerPool = field(default_factory=WorkerPool)
     sessions: set["Session"] = field(default_factory=set)
-    streams: dict[asyncio.WriteTransport, str] = field(default_factory=dict)
-    """Open event streams and the token each was opened with."""
+    streams: set["EventStream"] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
+class EventStream:
+    """An open stream of server-sent events, and whose credential keeps it open until when."""
+
+    transport: asyncio.WriteTransport
+    bearer: Bearer
+    expires_at_ms: int | None
 
 
 class _Socket(web.WebSocketResponse):
@@ -95,19 +103,6 @@ class _Socket(web.WebSocketResponse):
             self.session.refuse_frame(WSCloseCode(code))
             code = CloseCode.BAD_FRAME
         return await super().close(code=code, message=message, drain=drain)
-
-
-def on_commit(context: EdgeContext, signals: Sequence[object]) -> None:
-    """The store's commit hook: a revoked token ends its connections at once."""
-    for signal in signals:
-        if isinstance(signal, TokenRevoked):
-            context.authenticator.revoked(signal.token_id)
-            for transport, token_id in tuple(context.streams.items()):
-                if token_id == signal.token_id:
-                    transport.close()
-            for session in tuple(context.sessions):
-                if session.token_id == signal.token_id:
-                    session.close(CloseCode.UNAUTHORIZED, "the token was revoked")
 
 
 async def serve(context: EdgeContext, request: web.Request) -> web.StreamResponse:
@@ -144,6 +139,7 @@ class Session:
         "_context",
         "_expiry",
         "_loop",
+        "_peer",
         "_queue",
         "_socket",
         "_tails",
@@ -158,6 +154,7 @@ class Session:
         self._context = context
         self._socket = socket
         self._transport = request.transport
+        self._peer = request.remote
         self._loop = asyncio.get_running_loop()
         self._queue = SendQueue(request.transport, _encode, self._on_stall)
         self._caller: Caller | None = None
@@ -176,9 +173,9 @@ class Session:
         self._timer = self._loop.call_at(now + limits.HELLO_TIMEOUT_S, self._on_timer)
 
     @property
-    def token_id(self) -> str | None:
-        """The token this connection authenticated with."""
-        return self._caller.bearer.token_id if self._caller is not None else None
+    def bearer(self) -> Bearer | None:
+        """Whose credential keeps this connection open; None before hello."""
+        return self._caller.bearer if self._caller is not None else None
 
     @property
     def is_worker(self) -> bool:
@@ -265,11 +262,13 @@ class Session:
     async def _answer(self, request: Request, before: "asyncio.Task[None] | None") -> None:
         if before is not None:
             await asyncio.wait((before,))
+            if self._connection.phase is Phase.CLOSED:  # what its access was is over, too
+                return
         assert self._caller is not None, "requests come after hello"
         try:
             worker = self._worker.worker if self._worker is not None else None
             reply = await self._context.dispatcher.call(
-                self._caller, request.method, request.params, self._queue, worker
+                self._caller, request.method, request.params, self._queue, worker, self._renew
             )
         except Fault as fault:
             self._connection.fail(request.id, fault)
@@ -286,10 +285,14 @@ class Session:
         try:
             if params.role == "device" or params.auth.device is not None:
                 raise Fault(ErrorKind.FORBIDDEN, "Devices cannot connect to this version yet")
-            caller = await self._context.authenticator.authenticate(params.auth.token, "websocket")
+            caller = await self._context.authenticator.authenticate(
+                params.auth.token, "websocket", self._peer
+            )
             self._caller = caller  # from here on a revocation finds this connection
             check_role(params, caller, self._context.workers)
             openings = [await self._resume(caller, point) for point in params.resume]
+            if self._connection.phase is Phase.CLOSED:  # it was revoked meanwhile
+                return
         except Fault as refusal:
             forbidden = refusal.kind is ErrorKind.FORBIDDEN
             self._connection.refuse(refusal, CloseCode.FORBIDDEN if forbidden else CloseCode.UNAUTHORIZED)
@@ -328,7 +331,23 @@ class Session:
         except Fault:
             return "gone"
 
+    def _renew(self, caller: Caller) -> None:
+        """From now on this credential keeps the connection open, and says what it may."""
+        self._caller = caller
+        self._arm_expiry(caller)
+        if Scope.THREAD_READ not in caller.scopes:
+            self._context.hub.drop(self._queue)
+
+    def shorten(self, expires_at_ms: int) -> None:
+        """The credential expires earlier than it did."""
+        if self._caller is not None:
+            bearer = replace(self._caller.bearer, expires_at_ms=expires_at_ms)
+            self._renew(replace(self._caller, bearer=bearer))
+
     def _arm_expiry(self, caller: Caller) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
         expires = caller.bearer.expires_at_ms
         if expires is not None:
             left_s = max(0.0, (expires - self._context.clock.now_ms()) / 1000)

@@ -11,10 +11,12 @@ from store_stage import CHAT, OTHER_ORG, Scene, cancelled, failed, interrupted, 
 
 from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind
+from protocol.records import ActorKind, Role
 from storage import approval_ports, audit_log, audit_ports, identity_ports, ports, run_ports
 from storage.audit_chain import leaf_hash
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
+from storage.identity_values import NewLinkCode, NewUser, UserChange
 from storage.store import DEFAULT_ORG, verify_audit
 from storage.values import Gap, PairingKey
 
@@ -28,11 +30,12 @@ READS = {
     "inbox.cursors", "inbox.find_thread", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
     "pairings.page", "pairings.place", "vault.get", "vault.keys", "links.principal_of",
+    "identities.find_token", "users.organizations", "users.get", "users.page",
     "outbox.gaps", "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
 }  # fmt: skip
 PLURAL = {
     "thread": "threads", "run": "runs", "identity": "identities", "approval": "approvals", "pairing": "pairings",
-    "delivery": "deliveries", "blob": "blobs", "handover": "handovers", "link": "links",
+    "delivery": "deliveries", "blob": "blobs", "handover": "handovers", "link": "links", "user": "users",
 }  # fmt: skip
 """Repositories whose name is not their port's."""
 BOOKKEEPING = {
@@ -40,7 +43,7 @@ BOOKKEEPING = {
     "journal.open", "journal.close", "journal.allow_repeat", "journal.take_steers", "outbox.open_live",
     "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers", "blobs.begin", "blobs.keep",
     "blobs.settle", "blobs.fail", "blobs.postpone", "blobs.collect", "blobs.discard", "blobs.sweep",
-    "vault.put", "vault.delete", "approvals.show",
+    "vault.put", "vault.delete", "approvals.show", "identities.note_used", "links.forget_codes",
 }  # fmt: skip
 """What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry."""
 
@@ -72,6 +75,8 @@ async def act_on(scene: Scene, name: str) -> Callable:
         await scene.store.audit.record(act, "login", {}, "failure", {}, content={"said": "hello"})
         newest = len(await scene.audited())
         return lambda: scene.store.audit.reveal(act, [newest])
+    if name.startswith(("users", "links")):
+        return await act_on_users(scene, name)
     calls = {
         "threads.create": lambda: threads.create(act, scene.new_thread()),
         "threads.update": lambda: threads.update(act, run.thread_id, "Title", None),
@@ -105,6 +110,22 @@ async def act_on(scene: Scene, name: str) -> Callable:
     return calls[name]
 
 
+async def act_on_users(scene: Scene, name: str) -> Callable:
+    users, links, act = scene.store.users, scene.store.links, scene.act("grace")
+    new = NewUser("prn_grace", ActorKind.USER, "Grace", Role.VIEWER)
+    code = NewLinkCode("lnk_1", "AAAA-BBBB", scene.now_ms + 60_000, 3)
+    if name == "users.create":
+        return lambda: users.create(act, new)
+    await users.create(act, new)
+    if name == "users.save":
+        return lambda: users.save(act, UserChange("prn_grace", Role.VIEWER, is_disabled=True))
+    if name == "links.begin":
+        return lambda: links.begin(act, code)
+    await links.begin(act, code)
+    await scene.receive(scene.link("AAAA-BBBB", "CCCC-DDDD"))
+    return lambda: links.finish(act, "CCCC-DDDD")
+
+
 AUDITED = {
     "threads.create": ["thread.create"],
     "threads.update": ["thread.update"],
@@ -132,6 +153,10 @@ AUDITED = {
     "blobs.upload": ["blob.upload"],
     "identities.create_token": ["token.create"],
     "identities.revoke_token": ["token.revoke"],
+    "users.create": ["user.create"],
+    "users.save": ["user.update"],
+    "links.begin": ["link.begin"],
+    "links.finish": ["user.link"],
     "audit.record": ["login"],
     "audit.reveal": ["audit.reveal"],
     "deliveries.decide": ["delivery.retry"],

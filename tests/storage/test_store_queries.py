@@ -24,6 +24,7 @@ SCANS_ALLOWED = {
     ("channels", "abandon_thread"): "reads the index of what is owed, when a thread is deleted",
     ("identities", "oldest_answers"): "reads a bounded number of rows from the beginning",
     ("identities", "position"): "organizations are few",
+    ("users", "organizations"): "organizations are few",
     ("runs", "abandoned"): "reads the index of active runs, at start",
     ("runs", "count_by_state"): "for metrics",
     ("runs", "renew_leases"): "reads the index of active runs",

@@ -96,10 +96,12 @@ from threadgate_client.records import (
 )
 from threadgate_client.replies import ReplyStream
 from threadgate_client.streams import Events, Inbox, Subscription
+from threadgate_client.users import Access, ChatLink, LinkProgress, User
 from threadgate_client.version import VERSION as __version__
 
 __all__ = [
     "RUN_ENDINGS",
+    "Access",
     "Actor",
     "Agent",
     "AgentError",
@@ -114,6 +116,7 @@ __all__ = [
     "Busy",
     "Channel",
     "ChannelGap",
+    "ChatLink",
     "Client",
     "ClientClosed",
     "Conflict",
@@ -146,6 +149,7 @@ __all__ = [
     "InvalidState",
     "Item",
     "Lagging",
+    "LinkProgress",
     "Live",
     "Message",
     "MethodNotFound",
@@ -195,6 +199,7 @@ __all__ = [
     "Unavailable",
     "UnknownPart",
     "Usage",
+    "User",
     "Vote",
     "__version__",
 ]

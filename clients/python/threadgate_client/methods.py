@@ -5,7 +5,7 @@ One line of thought per method: name the params, ask, read the result. All of th
 something takes an `idempotency_key`; without one, each call has its own.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from threadgate_client import limits
@@ -346,17 +346,50 @@ class Tokens(Group):
         name: str = "",
         ttl_s: int | None = None,
         agent_id: str | None = None,
+        user_id: str | None = None,
+        networks: Sequence[str] | None = None,
+        requests_per_s: float | None = None,
         idempotency_key: str | None = None,
     ) -> CreatedToken:
         """Make a token; without `ttl_s` it does not expire. Its secret is shown this once.
 
-        With the role agent, `agent_id` names the agent that processes with this token answer for.
+        It speaks for `user_id`, or for a service account made with it. With the role agent, `agent_id` names the
+        agent that processes with this token answer for. `networks` are the CIDR ranges it may come from.
         """
         params = {
             "role": role,
             "name": name,
             "ttl_s": ttl_s,
             "agent_id": agent_id,
+            "user_id": user_id,
+            "networks": None if networks is None else [*networks],
+            "requests_per_s": requests_per_s,
+            "idempotency_key": idempotency_key,
+        }
+        return CreatedToken.from_json(await self._engine.request("token.create", given(params)))
+
+    async def rotate(
+        self,
+        token_id: str,
+        *,
+        overlap_s: int | None = None,
+        ttl_s: int | None = None,
+        name: str = "",
+        networks: Sequence[str] | None = None,
+        requests_per_s: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> CreatedToken:
+        """A new token in the place of another one, which is valid for `overlap_s` more (an hour unless told).
+
+        What is not given is as it was there, its life too.
+        """
+        params = {
+            "rotates": token_id,
+            "overlap_s": overlap_s,
+            "ttl_s": ttl_s,
+            "name": name,
+            "networks": None if networks is None else [*networks],
+            "requests_per_s": requests_per_s,
             "idempotency_key": idempotency_key,
         }
         return CreatedToken.from_json(await self._engine.request("token.create", given(params)))

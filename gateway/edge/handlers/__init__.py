@@ -10,6 +10,7 @@ from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
+from gateway.edge.handlers.users import Administering
 from gateway.edge.handlers.workers import run_step
 
 
@@ -21,6 +22,7 @@ def table(
     subscriptions: Subscriptions,
     pairing: Pairing,
     examining: Examining,
+    administering: Administering,
 ) -> Mapping[str, Handler]:
     """Method → handler, all of them; the dispatcher refuses to start when one is missing."""
     return {
@@ -41,6 +43,10 @@ def table(
         "token.list": operational.token_list,
         "token.revoke": operational.token_revoke,
         "audit.list": operational.audit_list,
+        "auth.refresh": administering.auth_refresh,
+        "user.list": administering.user_list,
+        "user.save": administering.user_save,
+        "user.link": administering.user_link,
         "thread.create": conversational.thread_create,
         "thread.get": conversational.thread_get,
         "thread.list": conversational.thread_list,

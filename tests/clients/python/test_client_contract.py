@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from threadgate_client import (
     Actor,
     AuditEntry,
+    ChatLink,
     Client,
     Event,
     Replay,
@@ -82,6 +83,9 @@ EVENT = {
     },
 }
 TOKEN = {"id": "tok_1", "name": "", "role": "viewer", "created_at": AT}
+LINK = {"channel": "slack", "account": "a", "sender_id": "U1", "name": "ada", "linked_at": AT}
+CHAT_LINK = ChatLink.from_json(LINK)
+USER = {"id": "prn_1", "kind": "user", "name": "Ada", "role": "viewer", "created_at": AT, "links": [LINK]}
 PAIRING = {
     "id": "par_1",
     "kind": "person",
@@ -244,6 +248,16 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "pairing.list": (lambda client: client.pairings.list(state="all"), {"pairings": [PAIRING]}),
     "pairing.approve": (lambda client: client.pairings.approve(code="ABCD-EFGH"), {"pairing": PAIRING}),
     "pairing.reject": (lambda client: client.pairings.reject(pairing_id="par_1"), {"pairing": PAIRING}),
+    "auth.refresh": (
+        lambda client: client.refresh("tg_newer"),
+        {"principal": ACTOR, "scopes": ["self.read"], "auth_expires_at": AT},
+    ),
+    "user.list": (lambda client: client.users.list(kind="user"), {"users": [USER]}),
+    "user.save": (
+        lambda client: client.users.update("prn_1", role="viewer", disabled=True, unlink=CHAT_LINK),
+        {"user": USER},
+    ),
+    "user.link": (lambda client: client.users.link("ABCD-EFGH"), {"state": "linked", "link": LINK}),
     "audit.list": (lambda client: client.audit.list(after_seq=3, action="a"), {"entries": [AUDIT]}),
 }
 OF_AGENTS = {"run.step"}
