@@ -33,6 +33,8 @@ class ApprovalTerms(Section):
     """After this time those in `escalate_to` may decide, too."""
     escalate_to: tuple[Pattern, ...] = ()
     """The second group, written like `approvers`."""
+    rooms: tuple[Annotated[str, Field(pattern=r"^[a-z]+:[^:\s]+:\S+$", max_length=256)], ...] = ()
+    """Rooms where it is asked besides the conversation's own, `NETWORK:ACCOUNT:ROOM`; all of them show how it ended."""
     grants: bool = True
     """Whether who approves may do so for more than this once (this thread, a number of times, a while)."""
 

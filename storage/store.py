@@ -8,6 +8,7 @@ from storage.approvals import Approvals
 from storage.audit_chain import Break, Link, Sealed, verify
 from storage.audit_log import AuditLog
 from storage.blobs import Blobs
+from storage.chat_links import ChatLinks
 from storage.deliveries import DeliveryRecords
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StoreDamaged
@@ -52,6 +53,7 @@ class Store:
         self.blobs = Blobs(engine)
         self.deliveries = DeliveryRecords(engine)
         self.identities = Identities(engine)
+        self.links = ChatLinks(engine)
         self.audit = AuditLog(engine)
         self.vault = Vaults(engine)
 

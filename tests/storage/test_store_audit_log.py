@@ -11,7 +11,7 @@ from store_stage import CHAT, OTHER_ORG, Scene, cancelled, failed, interrupted, 
 
 from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind
-from storage import audit_log, ports, run_ports
+from storage import audit_log, identity_ports, ports, run_ports
 from storage.audit_chain import leaf_hash
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
@@ -26,12 +26,12 @@ READS = {
     "approvals.get", "approvals.page",
     "inbox.cursors", "inbox.find_thread", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
-    "pairings.page", "pairings.place", "vault.get", "vault.keys",
+    "pairings.page", "pairings.place", "vault.get", "vault.keys", "links.principal_of",
     "outbox.gaps", "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
 }  # fmt: skip
 PLURAL = {
     "thread": "threads", "run": "runs", "identity": "identities", "approval": "approvals", "pairing": "pairings",
-    "delivery": "deliveries", "blob": "blobs", "handover": "handovers",
+    "delivery": "deliveries", "blob": "blobs", "handover": "handovers", "link": "links",
 }  # fmt: skip
 """Repositories whose name is not their port's."""
 BOOKKEEPING = {
@@ -128,7 +128,7 @@ AUDITED = {
 def test_every_port_method_is_a_read_bookkeeping_or_audited() -> None:
     """A new method belongs to one of the three; none is forgotten."""
     names = set()
-    values = {**vars(ports), **vars(run_ports)}
+    values = {**vars(ports), **vars(run_ports), **vars(identity_ports)}
     for protocol in (value for name, value in values.items() if name.endswith("Store")):
         single = protocol.__name__.removesuffix("Store").lower()
         family = PLURAL.get(single, single)
