@@ -13,18 +13,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from protocol.devices import Pairing
 from protocol.frames import RawJson
 from protocol.records import (
     Approval,
     ApprovalState,
     AuditEntry,
     Delivery,
-    Pairing,
     PairingState,
     Thread,
     Token,
 )
 from protocol.requests import SearchMatch
+from storage.device_values import DeviceGrant
 from storage.values import (
     Act,
     Bearer,
@@ -170,10 +171,10 @@ class PairingStore(Protocol):
         """Where the person of a pairing asked; None when there is no such pairing."""
         ...
 
-    async def approve(self, act: Act, key: PairingKey, told: Notice | None) -> RawJson:
-        """Let the person in and tell them; approving again changes nothing. Returns a PairingResult.
+    async def approve(self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant) -> RawJson:
+        """Let the person in and tell them, or a device with what it is given; approving again changes nothing. Returns a PairingResult.
 
-        Raises Fault: not_found, expired.
+        Raises Fault: not_found, expired; of a device invalid_params, invalid_state, conflict, too.
         """
         ...
 
