@@ -5,6 +5,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib.metadata import version
 from typing import Final
 
@@ -28,17 +29,20 @@ from gateway.edge.dispatch import Dispatcher
 from gateway.edge.handlers.approvals import Deciding
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.deliveries import Delivering
+from gateway.edge.handlers.devices import DeviceHandlers
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
 from gateway.edge.hooks import Hooks
+from gateway.edge.presence import Presence
 from gateway.edge.server import Server
 from gateway.edge.websocket import EdgeContext, connection_limits
 from gateway.hub.hub import Hub
 from gateway.metrics import Metrics, Sample
 from gateway.rules.admission import Policy
 from gateway.rules.pace import Pace
+from gateway.rules.policy import compiled, decide
 from gateway.services.agents import AgentsView
 from gateway.services.answer_files import AnswerFiles
 from gateway.services.answering import Answering
@@ -50,10 +54,13 @@ from gateway.services.channels import AccountPolicy, Channels
 from gateway.services.composing import Composer
 from gateway.services.conversations import Conversations
 from gateway.services.delivery import Deliveries
+from gateway.services.device_connections import DeviceConnections
+from gateway.services.devices import Devices
 from gateway.services.endings import Endings
 from gateway.services.handovers import Handovers
 from gateway.services.health import ChannelHealth
 from gateway.services.intake import Intake
+from gateway.services.invocations import Invocations
 from gateway.services.leases import Leases
 from gateway.services.live import LiveMessages
 from gateway.services.pairings import Pairings
@@ -122,7 +129,17 @@ class Gateway:
         }
         self._channels = Channels([adapter for _, adapter in adapters], policies)
         self._workers = WorkerPool()
-        parts = AgentParts(settings.directory, _secret, self._workers)
+        self._device_connections = DeviceConnections()
+        self._devices = Devices(store.devices, self._device_connections, clock)
+        self._invocations = Invocations(
+            store.invocations,
+            store.devices,
+            self._device_connections,
+            store.audit,
+            clock,
+            partial(decide, compiled(settings.policies)),
+        )
+        parts = AgentParts(settings.directory, _secret, self._workers, self._invocations)
         self._agents = Agents(settings.agents, settings.default_agent_id, parts)
         self._routing = Routing(settings.routes, settings.default_agent_id, self._agents)
         composer = self._composer()
@@ -229,6 +246,7 @@ class Gateway:
         await self._attachments.stop()
         await self._scheduler.stop(self._settings.runs.shutdown_s)
         await self._agents.stop()
+        await self._invocations.close()
         await self._live.close(DELIVERY_STOP_S)
         await self._receipts.close(RECEIPT_STOP_S)
         await self._deliveries.stop(DELIVERY_STOP_S)
@@ -238,6 +256,7 @@ class Gateway:
         await asyncio.gather(*self._chores, return_exceptions=True)
         await self._hub.close()
         await self._server.stop()
+        await self._devices.close()
 
     # --- parts --------------------------------------------------------------------------------
 
@@ -327,6 +346,7 @@ class Gateway:
             settings.limits.attachments,
         )
         tokens = Tokens(store.identities, clock)
+        presence = Presence()
         table = handlers.table(
             Conversational(store.threads, store.runs, conversations, handovers, agents),
             Deciding(store.approvals, self._approvals),
@@ -344,6 +364,7 @@ class Gateway:
             Subscriptions(self._hub, store.position),
             Pairing(Pairings(store.pairings, self._channels, clock)),
             Examining(store.journal, self._run_doctor, self._replays),
+            DeviceHandlers(self._devices, self._invocations, presence),
         )
         return EdgeContext(
             clock=clock,
@@ -356,6 +377,9 @@ class Gateway:
             uploads=Uploads(store.blobs, clock, limit_bytes=settings.limits.blob_bytes),
             identity=identity,
             compression=settings.compression,
+            devices=self._devices,
+            device_connections=self._device_connections,
+            presence=presence,
             workers=self._workers,
         )
 
@@ -408,6 +432,7 @@ class Gateway:
             try:
                 await self._approvals.expire()
                 await self._waits.expire()
+                await self._invocations.expire()
                 await self._attachments.collect()
                 for _ in range(FORGET_ROUNDS):
                     if not await self._store.identities.forget_answers(before_ms):

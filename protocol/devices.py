@@ -189,7 +189,6 @@ class PresentDevice(Record):
     device_id: Id
     name: str
     connected: bool
-    since: Instant | None = None
     last_seen_at: Instant | None = None
 
 
@@ -198,7 +197,7 @@ class CommandInvokeParams(Record):
 
     `deadline` is when nobody waits for the answer any more. With `recall` nothing is done: the gateway lost the
     answer, or never got it, and asks what came of an earlier request. A device that never got that one says
-    `not_found`; one that does not know what came of it, because it was cut off, says `internal`.
+    `not_found`; one that does not know what came of it, because it was cut off, says `unknown`.
     """
 
     invocation_id: Id

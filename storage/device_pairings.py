@@ -121,9 +121,7 @@ def check_free(tx: Reader, org_id: str, name: str) -> None:
 
 def _widen(tx: Transaction, act: Act, device: Row, grant: DeviceGrant) -> set[str]:
     if device["state"] != "active":
-        raise Fault(
-            ErrorKind.INVALID_STATE, "The device was revoked", hint="Pair it again, with another key"
-        )
+        raise Fault(ErrorKind.INVALID_STATE, "The device was revoked", hint="Pair it again, with another key")
     if grant.scopes is None:
         raise invalid_params(
             [{"path": "scopes", "message": "Name the scopes that the device is to have besides"}]

@@ -8,10 +8,10 @@ from protocol.frames import RawJson
 from storage.device_values import (
     AskedPairing,
     DeviceOffer,
+    InvocationOutcome,
     InvocationRow,
     KnownDevice,
     NewInvocation,
-    InvocationOutcome,
     Standing,
 )
 from storage.values import Act

@@ -79,8 +79,8 @@ def _standing(tx: Reader, device_id: str, rejected_since_ms: int, now_ms: int) -
     asked = frozenset(pending["scopes"].split()) if pending is not None else frozenset[str]()
     rejected_at = tx.value(_SQL.pairing_rejected, device_id=device_id, since=rejected_since_ms)
     if row is None:
-        state = "rejected" if rejected_at is not None and waiting is None else "unknown"
-        return Standing(state, None, rejected_at, waiting, asked)
+        is_rejected = rejected_at is not None and waiting is None
+        return Standing("rejected" if is_rejected else "unknown", None, rejected_at, waiting, asked)
     device = _device_of(row) if row["state"] == "active" else None
     return Standing(row["state"], device, rejected_at, waiting, asked)
 
@@ -201,9 +201,7 @@ def _usable(tx: Reader, org_id: str, device_id: str) -> Row:
             replaced_by=row["replaced_by"],
         )
     if row["state"] != "active":
-        raise Fault(
-            ErrorKind.INVALID_STATE, "The device was revoked", hint="Pair it again, with another key"
-        )
+        raise Fault(ErrorKind.INVALID_STATE, "The device was revoked", hint="Pair it again, with another key")
     return row
 
 

@@ -3,7 +3,7 @@
 from protocol.canonical import canonical
 from protocol.errors import ErrorKind, Fault
 from storage import audit_log
-from storage.device_values import InvocationRow, NewInvocation, InvocationOutcome
+from storage.device_values import InvocationOutcome, InvocationRow, NewInvocation
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.queries import Queries
 from storage.texts import from_text

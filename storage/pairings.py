@@ -99,9 +99,7 @@ def _pending_of(tx: Reader, account: dict[str, str], now_ms: int) -> list[Row]:
 # --- decisions -------------------------------------------------------------------------------------
 
 
-def _approve(
-    tx: Transaction, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant
-) -> RawJson:
+def _approve(tx: Transaction, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant) -> RawJson:
     def effect() -> PairingResult:
         row = _find(tx, act.org_id, key, act.at_ms)
         state = _state(row, act.at_ms)

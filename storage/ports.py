@@ -172,9 +172,10 @@ class PairingStore(Protocol):
         ...
 
     async def approve(self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant) -> RawJson:
-        """Let the person in and tell them, or a device with what it is given; approving again changes nothing. Returns a PairingResult.
+        """Let the person in and tell them, or a device with what it is given; again changes nothing.
 
-        Raises Fault: not_found, expired; of a device invalid_params, invalid_state, conflict, too.
+        Returns a PairingResult. Raises Fault: not_found, expired; of a device invalid_params, invalid_state and
+        conflict, too.
         """
         ...
 

@@ -29,13 +29,16 @@ class Asking:
         self.is_closed = False
 
     async def request(self, method: str, params: Record, timeout_s: float) -> Mapping[str, Any]:
-        """Ask, and wait for the answer. Raises a refusal: the peer's kind, `timeout`, `gone`, or `busy` when it reads
-        so slowly that nothing was sent."""
+        """Ask, and wait for the answer.
+
+        Raises a refusal: of the peer's kind, `timeout`, `gone`, or `stalled` when it reads so slowly that nothing was
+        sent.
+        """
         if self.is_closed or self._queue.is_closed:
             raise self._gone()
         number = next(self._numbers)
         if not self._queue.try_write(text_frame(encode_request(number, method, params))):
-            raise self._refusal("busy", "it reads too slowly")
+            raise self._refusal("stalled", "it reads too slowly")
         future: asyncio.Future[Mapping[str, Any]] = self._loop.create_future()
         self._asked[number] = future
         try:
@@ -56,9 +59,7 @@ class Asking:
             return
         data = response.error.get("data")
         kind = data.get("kind") if isinstance(data, dict) else None
-        future.set_exception(
-            self._refusal(str(kind or "internal"), str(response.error.get("message", "")))
-        )
+        future.set_exception(self._refusal(str(kind or "internal"), str(response.error.get("message", ""))))
 
     def close(self) -> None:
         """The connection ends: nothing is answered any more. Idempotent."""

@@ -71,12 +71,7 @@ class WorkerLink:
 
     async def request(self, method: str, params: Record, timeout_s: float) -> Mapping[str, Any]:
         """Ask the process and wait for its answer. Raises WorkerRefused."""
-        try:
-            return await self._asking.request(method, params, timeout_s)
-        except WorkerRefused as refused:
-            if refused.kind == "busy" and not self._asking.is_closed and self._queue.is_full:
-                raise WorkerRefused("timeout", str(refused)) from refused
-            raise
+        return await self._asking.request(method, params, timeout_s)
 
     def notify(self, method: str, params: Record) -> None:
         """Tell the process something small."""
