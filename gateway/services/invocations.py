@@ -215,7 +215,18 @@ class Invocations:
         row = await self._store.request(act, new)
         if row.state in ("done", "failed", "unknown"):
             return row
-        return await asyncio.shield(self._driven(row, wanted))
+        task = self._driven(row, wanted)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.cancelled():  # who asked is gone; it goes on without them
+                raise
+            raise Fault(
+                ErrorKind.UNAVAILABLE,
+                "The gateway is restarting",
+                hint="Ask again with the same idempotency_key",
+                invocation_id=row.id,
+            ) from None
 
     def _driven(self, row: InvocationRow, wanted: _Wanted) -> "asyncio.Task[InvocationRow]":
         """The one driver of an invocation: it goes on when nobody waits for it any more."""

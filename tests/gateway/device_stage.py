@@ -28,9 +28,7 @@ class Key:
     """An Ed25519 key as a device author would handle it."""
 
     def __init__(self, seed: bytes = b"") -> None:
-        self.private = (
-            Ed25519PrivateKey.from_private_bytes(seed) if seed else Ed25519PrivateKey.generate()
-        )
+        self.private = Ed25519PrivateKey.from_private_bytes(seed) if seed else Ed25519PrivateKey.generate()
         self.raw = self.private.public_key().public_bytes_raw()
         self.public = b64(self.raw)
         self.device_id = b64(hashlib.sha256(self.raw).digest())
@@ -96,9 +94,7 @@ class RawDevice:
             await self.wire._take()
 
     async def answer(self, frame: Frame, result: Any) -> None:
-        await self.wire.send(
-            json.dumps({"jsonrpc": "2.0", "id": frame["id"], "result": {"result": result}})
-        )
+        await self.wire.send(json.dumps({"jsonrpc": "2.0", "id": frame["id"], "result": {"result": result}}))
 
     async def fail(self, frame: Frame, kind: str, message: str = "no") -> None:
         error = {"code": -32000, "message": message, "data": {"kind": kind, "retryable": False}}
@@ -114,7 +110,9 @@ async def dial(stage: Stage, key: Key | None = None) -> RawDevice:
     return RawDevice(stage, key or Key(), await stage.open())
 
 
-async def pair(stage: Stage, wire: Wire, key: Key, scopes: list[str] | None = None, name: str = "thing") -> None:
+async def pair(
+    stage: Stage, wire: Wire, key: Key, scopes: list[str] | None = None, name: str = "thing"
+) -> None:
     """Have a stranger approved by whoever has `wire`."""
     refusal, _ = await (await dial(stage, key)).refused()
     params: Frame = {"pairing_id": refusal.data["pairing_id"], "name": name}
@@ -124,7 +122,13 @@ async def pair(stage: Stage, wire: Wire, key: Key, scopes: list[str] | None = No
 
 
 async def paired(
-    stage: Stage, wire: Wire, key: Key | None = None, *, scopes: list[str] | None = None, name: str = "thing", **hello: Any
+    stage: Stage,
+    wire: Wire,
+    key: Key | None = None,
+    *,
+    scopes: list[str] | None = None,
+    name: str = "thing",
+    **hello: Any,
 ) -> RawDevice:
     """A device that was approved and is connected."""
     key = key or Key()

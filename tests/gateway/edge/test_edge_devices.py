@@ -397,7 +397,9 @@ async def test_presence_says_who_is_here(stage: Stage, wire: Wire) -> None:
 
     async def alone() -> bool:
         found = await wire.call("presence.list")
-        return [one["connections"] for one in found["principals"]] == [1] and not found["devices"][0]["connected"]
+        return [one["connections"] for one in found["principals"]] == [1] and not found["devices"][0][
+            "connected"
+        ]
 
     await eventually(alone)
     assert (await wire.call("presence.list"))["devices"][0]["last_seen_at"] >= shown["last_seen_at"]
