@@ -82,8 +82,15 @@ def approve(tx: Transaction, act: Act, row: Row, grant: DeviceGrant) -> None:
     else:
         scopes, name = _widen(tx, act, device, grant), grant.name or device["name"]
     tx.run(_PAIRINGS.decide, id=row["id"], state="approved", now=act.at_ms)
-    detail = {"was": row["state"], "name": name, "scopes": sorted(scopes)}
-    audit_log.append(tx, act, "pairing.approve", _subject(row["id"], row["device_id"]), detail=detail)
+    audit_log.append(
+        tx,
+        act,
+        "pairing.approve",
+        _subject(row["id"], row["device_id"]),
+        detail={"was": row["state"], "scopes": sorted(scopes)},
+        content={"name": name},
+        about=row["device_id"],
+    )
 
 
 def reject(tx: Transaction, act: Act, row: Row) -> None:

@@ -131,8 +131,8 @@ def _rename(tx: Transaction, act: Act, device_id: str, name: str) -> RawJson:
         if row["name"] != name:
             device_pairings.check_free(tx, act.org_id, name)
             tx.run(_SQL.rename, id=device_id, name=name)
-            detail = {"was": row["name"], "name": name}
-            audit_log.append(tx, act, "device.rename", _subject(device_id), detail=detail)
+            names = {"was": row["name"], "name": name}
+            audit_log.append(tx, act, "device.rename", _subject(device_id), content=names, about=device_id)
         return DeviceResult(device=_get(tx, act.org_id, device_id))
 
     return once(tx, act, effect)

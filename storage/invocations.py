@@ -64,7 +64,15 @@ def _request(tx: Transaction, act: Act, new: NewInvocation) -> InvocationRow:
         deadline_at=new.deadline_ms,
     )
     subject = {"device_id": new.device_id, "invocation_id": new.id}
-    audit_log.append(tx, act, "device.invoke", subject, detail={"command": new.command})
+    audit_log.append(
+        tx,
+        act,
+        "device.invoke",
+        subject,
+        detail={"command": new.command},
+        content={"params": new.params},
+        about=new.device_id,
+    )
     return _found(tx, act.org_id, new.id)
 
 

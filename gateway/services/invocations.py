@@ -34,10 +34,10 @@ from protocol.ids import IdPrefix
 from protocol.instants import to_instant
 from protocol.limits import KIB
 from protocol.records import Actor, ActorKind
+from storage.audit_ports import AuditStore
 from storage.device_ports import DeviceStore, InvocationStore
 from storage.device_values import InvocationOutcome, InvocationRow, KnownDevice, NewInvocation
 from storage.errors import StoreUnavailable
-from storage.ports import AuditStore
 from storage.values import GATEWAY, Act
 
 log = structlog.get_logger()
