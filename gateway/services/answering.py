@@ -243,6 +243,7 @@ class Answering:
             ask=self._asking(agent, speaking, deadlines),
             now_ms=self._clock.now_ms,
             recovered=run.recovered,
+            org_id=run.org_id,
             decisions=run.decisions,
             answers=run.answers,
             files=self._files.given(run),

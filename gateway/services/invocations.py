@@ -294,14 +294,18 @@ class Invocations:
         task.add_done_callback(self._recalls.discard)
 
     async def _recall_all(self, device_id: str) -> None:
-        """Ask a device what came of everything nobody waits for any more."""
-        since_ms = self._clock.now_ms() - RECALL_SINCE_MS
+        """Ask a device what came of everything nobody waits for any more.
+
+        What is still in time is left to whoever asks again with its claim: a run that is resumed, a request repeated.
+        """
+        now_ms = self._clock.now_ms()
+        since_ms = now_ms - RECALL_SINCE_MS
         try:
             for row in await self._store.of_device(device_id, since_ms, RECALL_MAX):
                 connection = self._connections.find(device_id)
                 if connection is None:
                     return
-                if row.id not in self._driving:
+                if row.id not in self._driving and row.deadline_ms <= now_ms:
                     asked = _asked(row, self._deadline_ms(RECALL_S), recall=True)
                     await self._recall(row, connection.request("command.invoke", asked, RECALL_S))
         except StoreUnavailable as error:
@@ -330,14 +334,12 @@ class Invocations:
             if row.id in self._driving:
                 continue
             if row.state == "requested":
-                outcome = InvocationOutcome(
-                    "failed",
-                    error_kind=NOT_SENT,
-                    error_message="The gateway was restarted before it was sent",
-                )
-            else:
-                outcome = InvocationOutcome("unknown")
-            await self._settle(row, outcome)
+                restarted = "The gateway was restarted before it was sent"
+                await self._settle(row, InvocationOutcome("failed", None, NOT_SENT, restarted))
+                continue
+            await self._settle(row, InvocationOutcome("unknown"))
+            if self._connections.find(row.device_id) is not None:
+                self._joined(row.device_id)  # it may remember
         while await self._store.forget(now_ms - KEPT_MS, FORGET_AT_ONCE) == FORGET_AT_ONCE:
             pass
 
