@@ -28,12 +28,14 @@ from gateway.edge.dispatch import Dispatcher
 from gateway.edge.handlers.approvals import Deciding
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.deliveries import Delivering
+from gateway.edge.handlers.devices import DeviceHandlers
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
 from gateway.edge.handlers.users import Administering
 from gateway.edge.hooks import Hooks
+from gateway.edge.presence import Presence
 from gateway.edge.server import Server
 from gateway.edge.websocket import EdgeContext, connection_limits
 from gateway.hub.hub import Hub
@@ -55,11 +57,14 @@ from gateway.services.composing import Composer
 from gateway.services.conversations import Conversations
 from gateway.services.delivery import Deliveries
 from gateway.services.denials import Denials
+from gateway.services.device_connections import DeviceConnections
+from gateway.services.devices import Devices
 from gateway.services.endings import Endings
 from gateway.services.guard import Guard
 from gateway.services.handovers import Handovers
 from gateway.services.health import ChannelHealth
 from gateway.services.intake import Intake
+from gateway.services.invocations import Invocations
 from gateway.services.leases import Leases
 from gateway.services.live import LiveMessages
 from gateway.services.outgoing import Outgoing
@@ -132,7 +137,18 @@ class Gateway:
         }
         self._channels = Channels([adapter for _, adapter in adapters], policies)
         self._workers = WorkerPool()
-        parts = AgentParts(settings.directory, _secret, self._workers)
+        self._device_connections = DeviceConnections()
+        self._devices = Devices(store.devices, self._device_connections, clock)
+        self._guard = Guard(compiled(settings.policies), clock, self._count_verdict)
+        self._invocations = Invocations(
+            store.invocations,
+            store.devices,
+            self._device_connections,
+            store.audit,
+            clock,
+            self._guard.judge,
+        )
+        parts = AgentParts(settings.directory, _secret, self._workers, self._invocations)
         self._agents = Agents(settings.agents, settings.default_agent_id, parts)
         self._routing = Routing(settings.routes, settings.default_agent_id, self._agents)
         composer = self._composer()
@@ -142,7 +158,6 @@ class Gateway:
             store.blobs, store.threads, self._channels, clock, limit_bytes=settings.limits.blob_bytes
         )
         self._live = LiveMessages(store.outbox, self._channels, self._deliveries, clock)
-        self._guard = Guard(compiled(settings.policies), clock, self._count_verdict)
         self._approvals = Approvals(
             store.approvals, store.threads, self._channels, clock, self._guard.of_edit
         )
@@ -263,6 +278,7 @@ class Gateway:
         await self._agents.stop()
         await self._approval_times.stop()
         await self._approval_cards.stop()
+        await self._invocations.close()
         await self._live.close(DELIVERY_STOP_S)
         await self._receipts.close(RECEIPT_STOP_S)
         await self._deliveries.stop(DELIVERY_STOP_S)
@@ -272,6 +288,7 @@ class Gateway:
         await asyncio.gather(*self._chores, return_exceptions=True)
         await self._hub.close()
         await self._server.stop()
+        await self._devices.close()
 
     # --- parts --------------------------------------------------------------------------------
 
@@ -376,6 +393,7 @@ class Gateway:
             settings.limits.attachments,
         )
         tokens = Tokens(store.identities, store.users, clock)
+        presence = Presence()
         table = handlers.table(
             Conversational(store.threads, store.runs, conversations, handovers, agents),
             Deciding(store.approvals, self._approvals),
@@ -394,6 +412,7 @@ class Gateway:
             Pairing(Pairings(store.pairings, self._channels, clock)),
             Examining(store.journal, self._run_doctor, self._replays),
             Administering(Users(store.users, store.links, clock), self._authenticator),
+            DeviceHandlers(self._devices, self._invocations, presence),
         )
         return EdgeContext(
             clock=clock,
@@ -406,6 +425,9 @@ class Gateway:
             uploads=Uploads(store.blobs, clock, limit_bytes=settings.limits.blob_bytes),
             identity=identity,
             compression=settings.compression,
+            devices=self._devices,
+            device_connections=self._device_connections,
+            presence=presence,
             workers=self._workers,
         )
 
@@ -461,6 +483,7 @@ class Gateway:
                 await self._denials.settle()
                 await self._store.links.forget_codes(self._clock.now_ms())
                 await self._waits.expire()
+                await self._invocations.expire()
                 await self._attachments.collect()
                 for _ in range(FORGET_ROUNDS):
                     if not await self._store.identities.forget_answers(before_ms):

@@ -10,8 +10,8 @@ from typing import Any, Final
 import structlog
 
 from gateway.clock import Clock
-from storage.errors import StoreUnavailable
 from storage.audit_ports import AuditStore
+from storage.errors import StoreUnavailable
 from storage.values import DEFAULT_ORG, GATEWAY, Act
 
 log = structlog.get_logger()

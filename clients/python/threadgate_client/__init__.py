@@ -10,7 +10,7 @@
 
     asyncio.run(main())
 
-An `Agent` is the other side: a process that answers (`agent.py`).
+An `Agent` is the other side: a process that answers (`agent.py`). A `Device` does what it is told (`device.py`).
 
 Everything public is named here; modules are an implementation detail, but for `errors`, which shows the tree.
 """
@@ -25,6 +25,7 @@ from threadgate_client.answers import (
     Hello,
     HistoryPage,
     Page,
+    PairingAsked,
     Principal,
     Reloaded,
     Route,
@@ -36,12 +37,24 @@ from threadgate_client.approvals import Approval, Edit, Grant, Rules, Vote
 from threadgate_client.blobs import Blob, Disconnected, Download
 from threadgate_client.client import Client
 from threadgate_client.closing import RetryVerdict
+from threadgate_client.device import Device
+from threadgate_client.device_keys import KeyUnusable
+from threadgate_client.devices import (
+    DeviceCommand,
+    DeviceInfo,
+    DeviceRequest,
+    Invocation,
+    Presence,
+    Present,
+    PresentDevice,
+)
 from threadgate_client.errors import (
     AgentError,
     ApprovalRequired,
     BudgetExceeded,
     Busy,
     ClientClosed,
+    CommandFailed,
     Conflict,
     ConnectionClosed,
     ConnectionRefused,
@@ -119,6 +132,7 @@ __all__ = [
     "ChatLink",
     "Client",
     "ClientClosed",
+    "CommandFailed",
     "Conflict",
     "ConnectionClosed",
     "ConnectionLimits",
@@ -128,6 +142,10 @@ __all__ = [
     "DeadlineExceeded",
     "Decision",
     "Delivery",
+    "Device",
+    "DeviceCommand",
+    "DeviceInfo",
+    "DeviceRequest",
     "Disconnected",
     "Download",
     "Edit",
@@ -147,7 +165,9 @@ __all__ = [
     "InvalidParams",
     "InvalidRequest",
     "InvalidState",
+    "Invocation",
     "Item",
+    "KeyUnusable",
     "Lagging",
     "LinkProgress",
     "Live",
@@ -157,11 +177,15 @@ __all__ = [
     "Origin",
     "Page",
     "Pairing",
+    "PairingAsked",
     "PairingRequired",
     "Part",
     "PastFile",
     "PastMessage",
     "PolicyDenied",
+    "Presence",
+    "Present",
+    "PresentDevice",
     "Principal",
     "ProtocolViolation",
     "RateLimited",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from threadgate_client.devices import DeviceRequest
 from threadgate_client.errors import ProtocolViolation
 from threadgate_client.fields import Fields
 from threadgate_client.records import Actor
@@ -71,6 +72,7 @@ class Pairing:
     decided_at: datetime | None = None
     channel: str | None = None
     account: str | None = None
+    device: DeviceRequest | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "Pairing":
@@ -87,6 +89,7 @@ class Pairing:
             decided_at=wire.maybe_instant("decided_at"),
             channel=wire.maybe_text("channel"),
             account=wire.maybe_text("account"),
+            device=wire.maybe("device", DeviceRequest.from_json),
         )
 
 
