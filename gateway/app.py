@@ -32,12 +32,14 @@ from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
+from gateway.edge.handlers.usage import Budgeting
 from gateway.edge.hooks import Hooks
 from gateway.edge.server import Server
 from gateway.edge.websocket import EdgeContext, connection_limits
 from gateway.hub.hub import Hub
 from gateway.metrics import Metrics, Sample
 from gateway.rules.admission import Policy
+from gateway.rules.budget import Budgets
 from gateway.rules.pace import Pace
 from gateway.services.agents import AgentsView
 from gateway.services.answer_files import AnswerFiles
@@ -46,6 +48,7 @@ from gateway.services.approvals import Approvals, Buttons
 from gateway.services.attachments import Attachments
 from gateway.services.blobs import BlobReader, Uploads
 from gateway.services.breakers import AgentBreakers
+from gateway.services.budgets import BudgetCare, Obstacles
 from gateway.services.channels import AccountPolicy, Channels
 from gateway.services.composing import Composer
 from gateway.services.conversations import Conversations
@@ -65,8 +68,10 @@ from gateway.services.run_doctor import RunDoctor
 from gateway.services.scheduler import Capacity, Scheduler
 from gateway.services.steering import Steering
 from gateway.services.stopping import Stops
+from gateway.services.switches import AgentSwitches
 from gateway.services.tokens import Tokens
 from gateway.services.turn import Turns
+from gateway.services.usage import UsageView
 from gateway.services.vault import AccountVault, VaultCipher
 from gateway.services.waits import Waits
 from gateway.settings import Settings, channel_settings
@@ -135,6 +140,10 @@ class Gateway:
         self._approvals = Approvals(store.approvals, store.threads, self._channels, clock)
         self._receipts = Receipts(self._channels, self._deliveries.traffic, clock)
         self._health = ChannelHealth(self._channels, store.outbox, self._deliveries.traffic, clock)
+        budgets = Budgets(settings.budgets) if settings.budgets else None
+        store.engine.budgets = budgets
+        self._budgets = BudgetCare(store.budgets, store.threads, self._channels, clock, budgets)
+        self._switches = AgentSwitches(store.switches, store.threads, self._agents, self._hub, composer)
         leases = Leases(clock.new_id(IdPrefix.EPOCH), clock)
         self._waits = Waits(store.runs, self._approvals, self._channels, leases, clock)
         self._breakers = AgentBreakers(clock)
@@ -180,6 +189,7 @@ class Gateway:
             self._hub.on_commit,
             self._waits.on_commit,
             self._steering.on_commit,
+            self._budgets.on_commit,
             self._scheduler.on_commit,
             self._deliveries.on_commit,
             self._receipts.on_commit,
@@ -201,6 +211,8 @@ class Gateway:
         somebody who waited for the port connects.
         """
         await self._agents.start()
+        await self._switches.start()
+        await self._budgets.start()
         await self._deliveries.start()
         await self._scheduler.start()
         await self._attachments.start()
@@ -227,6 +239,7 @@ class Gateway:
         await self._run_doctor.stop()
         await self._health.stop()
         await self._attachments.stop()
+        await self._budgets.stop()
         await self._scheduler.stop(self._settings.runs.shutdown_s)
         await self._agents.stop()
         await self._live.close(DELIVERY_STOP_S)
@@ -262,7 +275,10 @@ class Gateway:
         pace = Pace(channel.messages_per_minute)
         buttons = Buttons(self._approvals, adapter, frozenset(channel.approvers))
         stops = Stops(self._store.inbox, self._store.threads, self._hub, composer)
-        return Intake(adapter, self._store.inbox, composer, self._clock, policy, pace, buttons, stops)
+        obstacles = Obstacles(self._budgets.refusals, self._switches.refusals)
+        return Intake(
+            adapter, self._store.inbox, composer, self._clock, policy, pace, buttons, stops, obstacles
+        )
 
     def _make_scheduler(self, leases: Leases, composer: Composer) -> Scheduler:
         store, clock, settings = self._store, self._clock, self._settings
@@ -285,6 +301,7 @@ class Gateway:
             self._steering,
             clock,
             attempts_max=settings.runs.attempts_max,
+            has_budgets=bool(settings.budgets),
         )
         capacity = Capacity(
             settings.runs.concurrent, self._agent_limits, self._agent_versions, lambda: self._waits.held
@@ -297,6 +314,9 @@ class Gateway:
     def _agent_limits(self) -> dict[str, int]:
         wanted = {agent.settings.id: agent.settings.concurrent for agent in self._agents.all()}
         return {agent_id: limit for agent_id, limit in wanted.items() if limit}
+
+    def _cost_tags(self) -> dict[str, dict[str, str]]:
+        return {agent.settings.id: agent.settings.cost_tags for agent in self._agents.all()}
 
     def _agent_versions(self) -> dict[str, str]:
         return {agent.settings.id: agent.settings.version for agent in self._agents.all()}
@@ -327,12 +347,19 @@ class Gateway:
             settings.limits.attachments,
         )
         tokens = Tokens(store.identities, clock)
+        usage = UsageView(store.usage, store.budgets, settings.budgets, self._cost_tags, clock)
         table = handlers.table(
             Conversational(store.threads, store.runs, conversations, handovers, agents),
             Deciding(store.approvals, self._approvals),
             Operational(
                 info,
-                AgentsView(agents, self._scheduler.running, self._breakers.state, self._workers.count),
+                AgentsView(
+                    agents,
+                    self._scheduler.running,
+                    self._breakers.state,
+                    self._workers.count,
+                    self._switches.of,
+                ),
                 self._routing,
                 self.reloading,
                 self._health,
@@ -344,6 +371,7 @@ class Gateway:
             Subscriptions(self._hub, store.position),
             Pairing(Pairings(store.pairings, self._channels, clock)),
             Examining(store.journal, self._run_doctor, self._replays),
+            Budgeting(usage, self._switches),
         )
         return EdgeContext(
             clock=clock,
@@ -356,6 +384,7 @@ class Gateway:
             uploads=Uploads(store.blobs, clock, limit_bytes=settings.limits.blob_bytes),
             identity=identity,
             compression=settings.compression,
+            usage=usage,
             workers=self._workers,
         )
 
@@ -409,6 +438,7 @@ class Gateway:
                 await self._approvals.expire()
                 await self._waits.expire()
                 await self._attachments.collect()
+                await self._budgets.keep_house()
                 for _ in range(FORGET_ROUNDS):
                     if not await self._store.identities.forget_answers(before_ms):
                         break

@@ -172,6 +172,9 @@ class Settings(BaseSettings):
         for key, named in self._named_agents():
             if named not in ids:
                 raise ValueError(f"{key}: {named!r} is none of the agents ({', '.join(ids)})")
+        names = [budget.name for budget in self.budgets]
+        if len(set(names)) != len(names):
+            raise ValueError("budgets: every name may occur once")
         if self.host not in LOOPBACK and not self.behind_tls_proxy:
             raise ValueError(
                 f"host: {self.host!r} can be reached from elsewhere and the gateway itself speaks no TLS. "

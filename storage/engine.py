@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from storage import migrations
+from storage.budget_ports import BudgetRules
 from storage.errors import StoreUnavailable
 from storage.files import DATABASE_NAME, connect, lock, refusal_to_open
 
@@ -80,6 +81,11 @@ class Transaction(Reader):
         self.signals: list[object] = []
         self.has_written = False
 
+    @property
+    def budgets(self) -> BudgetRules | None:
+        """What there may be of something; None without any budget."""
+        return self._engine.budgets
+
     def run(self, sql: str, **values: Any) -> int:
         """Execute; return the number of rows changed."""
         self.has_written = True
@@ -134,6 +140,8 @@ class Engine:
         self.path = directory / DATABASE_NAME
         self.stats = EngineStats()
         self.writable = True
+        self.budgets: BudgetRules | None = None
+        """Set once, before anything is written."""
         self.last_offset = 0
         self._loop = loop
         self._lock_file = lock(directory)

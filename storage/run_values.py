@@ -3,10 +3,12 @@
 No behaviour. What may be asked with them is in `run_ports.py`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from protocol.records import Usage
+from storage.budget_values import BudgetOf
 
 StepKind = Literal["reply", "model", "tool", "prompt", "steer", "note"]
 """What a step is. reply: the answer as it is written, one per run · model: a call of a language model · tool: a call
@@ -20,7 +22,8 @@ not to do it again."""
 
 @dataclass(frozen=True, slots=True)
 class NewStep:
-    """A step to open. `request` is JSON text, canonical; `request_hash` its SHA-256."""
+    """A step to open. `request` is JSON text, canonical; `request_hash` its SHA-256. `takes` is what it may take of
+    budgets, reserved until it is closed."""
 
     key: str
     kind: StepKind
@@ -28,6 +31,7 @@ class NewStep:
     request: str
     request_hash: str
     is_repeatable: bool
+    takes: Mapping[BudgetOf, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from storage.approvals import Approvals
 from storage.audit_chain import Break, Link, Sealed, verify
 from storage.audit_log import AuditLog
 from storage.blobs import Blobs
+from storage.budgets import Budgets
 from storage.chat_links import ChatLinks
 from storage.deliveries import DeliveryRecords
 from storage.engine import Engine, Reader, Row, Transaction
@@ -21,7 +22,9 @@ from storage.outbox import Outbox
 from storage.pairings import Pairings
 from storage.queries import Queries
 from storage.runs import Runs
+from storage.switches import Switches
 from storage.threads import Threads
+from storage.usage_days import UsageDays
 from storage.values import DEFAULT_ORG
 from storage.vault import Vaults
 
@@ -56,6 +59,9 @@ class Store:
         self.links = ChatLinks(engine)
         self.audit = AuditLog(engine)
         self.vault = Vaults(engine)
+        self.budgets = Budgets(engine)
+        self.usage = UsageDays(engine)
+        self.switches = Switches(engine)
 
     @classmethod
     async def open(cls, directory: Path, *, new_epoch: str, new_log_id: str, now_ms: int) -> "Store":

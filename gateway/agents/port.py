@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from gateway.agent_settings import AgentSettings
 from gateway.policy_settings import ApprovalTerms
+from gateway.rules.budget import Expected
 from gateway.rules.policy import ProposedKind, Risk, Verdict
 from protocol.canonical import digest
 from protocol.records import Usage
@@ -132,7 +133,8 @@ class Step:
     """Something with an effect or a price, about to be done.
 
     `key` is the same for the same step in every attempt: `model/1`, `tool/CALL_ID`. `name` is for people: the
-    model, the tool. `request` is what is asked, whole. `repeatable`: doing it twice does no harm.
+    model, the tool. `request` is what is asked, whole. `repeatable`: doing it twice does no harm. `expected` says what
+    it may cost, for budgets; without it a constant is assumed.
     """
 
     key: str
@@ -140,6 +142,7 @@ class Step:
     name: str
     request: Json
     repeatable: bool = False
+    expected: Callable[[], Expected] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,8 @@ class Journal(Protocol):
     async def begin(self, step: Step) -> Recorded | None:
         """Record that `step` begins; None: go and do it. Else it was done before, and this came of it.
 
-        Raises AgentFailure (`journal_mismatch`) when a tool step of that key was about something else, and
+        Raises AgentFailure (`journal_mismatch`) when a tool step of that key was about something else,
+        (`budget_exceeded`) when a budget has no room for what it may cost, and
         StaleFence when the run has another owner now.
         """
         ...

@@ -25,6 +25,7 @@ from gateway.hub.hub import Hub, Opening
 from gateway.hub.notes import PING_FRAME, Note, pong_frame, text_frame
 from gateway.metrics import Metrics
 from gateway.services.blobs import Uploads
+from gateway.services.usage import UsageView
 from gateway.settings import LimitSettings
 from protocol import limits
 from protocol.connection import (
@@ -74,6 +75,7 @@ class EdgeContext:
     uploads: Uploads
     identity: ServerIdentity
     compression: bool
+    usage: UsageView
     workers: WorkerPool = field(default_factory=WorkerPool)
     sessions: set["Session"] = field(default_factory=set)
     streams: dict[asyncio.WriteTransport, str] = field(default_factory=dict)

@@ -30,6 +30,7 @@ from gateway.rules.admission import Admitted, Policy, Refusal, Saying, judge, pe
 from gateway.rules.pace import Pace
 from gateway.rules.routing import Arrival
 from gateway.services import notices
+from gateway.services.budgets import Obstacles
 from gateway.services.composing import TAKEN_BACK, Composer
 from gateway.services.notices import RoomNotices
 from gateway.services.pairings import LIFE_MS, PENDING_MAX, new_code
@@ -86,6 +87,7 @@ class Intake:
         pace: Pace,
         decisions: Decisions,
         stops: Stops,
+        obstacles: Obstacles = Obstacles(),  # noqa: B008 - a value
     ) -> None:
         self._adapter = adapter
         self._inbox = inbox
@@ -95,6 +97,7 @@ class Intake:
         self._pace = pace
         self._decisions = decisions
         self._stops = stops
+        self._obstacles = obstacles
         self._notices = RoomNotices(adapter, clock)
 
     async def cursors(self) -> Mapping[str, Cursor]:
@@ -197,6 +200,8 @@ class Intake:
             refused=Telling(says=_to_command(said, not_yet)),
             busy=self._told(said, notices.BUSY if is_paced else notices.TOO_FAST),
             too_long=self._told(said, notices.TOO_LONG),
+            over_budget=self._all_told(said, self._obstacles.over_budget()),
+            switched_off=self._all_told(said, self._obstacles.switched_off()),
             offer=self._offer(said) if is_offered else None,
             notice_interval_ms=NOTICE_INTERVAL_MS,
         )
@@ -257,6 +262,9 @@ class Intake:
         if said.message_ref is None:
             return Telling(says=text)
         return Telling(notice=self._notices.of(text, said.room))
+
+    def _all_told(self, said: Inbound, texts: Mapping[str, str]) -> dict[str, Telling]:
+        return {name: self._told(said, text) for name, text in texts.items()}
 
     def _person(self, sender: Sender) -> Actor:
         return Actor(id=f"{self._adapter.kind}:{sender.id}", kind=ActorKind.PERSON, name=sender.name)

@@ -14,6 +14,7 @@ import structlog
 from gateway.agents.port import AgentFailure, Json, Recorded, Step
 from gateway.clock import Clock
 from gateway.crash_points import reached
+from gateway.rules import budget
 from gateway.rules import journal as rules
 from gateway.rules.journal import Visit
 from gateway.services.patience import until_stored
@@ -21,6 +22,7 @@ from gateway.services.steering import Steering
 from protocol import limits
 from protocol.canonical import canonical, digest, text_digest
 from protocol.records import Usage
+from storage.budget_values import BudgetOf, OverBudget
 from storage.errors import StoreUnavailable
 from storage.run_ports import JournalStore
 from storage.run_values import NewStep, Steered, StepEnd, StepOutcome, StepRow
@@ -37,8 +39,17 @@ SHOWN_CHARS: Final = 200
 class RunJournal:
     """`gateway.agents.port.Journal` for one claimed run. `run` is replaced when its fence was raised meanwhile."""
 
-    def __init__(self, store: JournalStore, run: ClaimedRun, clock: Clock, steering: Steering) -> None:
+    def __init__(
+        self,
+        store: JournalStore,
+        run: ClaimedRun,
+        clock: Clock,
+        steering: Steering,
+        *,
+        has_budgets: bool = False,
+    ) -> None:
         self.run = run
+        self._has_budgets = has_budgets
         self._steering = steering
         self._may_be_steered = False
         """Something may have been said to it before this turn."""
@@ -83,11 +94,14 @@ class RunJournal:
         if (ended := self._ended.get(step.key)) is not None:
             self._visit(step, request_hash, ended, digest(ended.result))
             return ended
-        new = NewStep(step.key, step.kind, step.name, request, request_hash, step.repeatable)
+        takes = self._takes(step)
+        new = NewStep(step.key, step.kind, step.name, request, request_hash, step.repeatable, takes)
         reached("step.before_open")
         row = await until_stored(
             lambda: self._store.open(self.run, new, self._clock.now_ms()), "step", self.run.id
         )
+        if isinstance(row, OverBudget):
+            raise AgentFailure("budget_exceeded", budget.says(row))
         reached("step.opened")
         self._rows[step.key] = row
         if row.outcome is not None:
@@ -96,6 +110,12 @@ class RunJournal:
             return ended
         self._opened[step.key] = (step, request_hash)
         return None
+
+    def _takes(self, step: Step) -> dict[BudgetOf, int]:
+        """What a step may take of budgets; only asking a model, or somebody else's agent, costs something."""
+        if not self._has_budgets or step.kind not in ("model", "prompt"):
+            return {}
+        return budget.reserve(step.expected() if step.expected is not None else None)
 
     async def finish(
         self, key: str, result: Json, *, outcome: StepOutcome = "ok", usage: Usage | None = None

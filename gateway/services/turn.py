@@ -61,6 +61,7 @@ class Turns:
         clock: Clock,
         *,
         attempts_max: int,
+        has_budgets: bool = False,
     ) -> None:
         self._journal = journal
         self._agents = agents
@@ -74,6 +75,7 @@ class Turns:
         self._steering = steering
         self._clock = clock
         self._attempts_max = attempts_max
+        self._has_budgets = has_budgets
 
     async def drive(self, run: ClaimedRun) -> None:
         """Drive a run. Cancelling it leaves the run to whoever cancelled or will take over."""
@@ -86,6 +88,8 @@ class Turns:
     async def _drive(self, run: ClaimedRun) -> None:
         if run.is_taken_back:
             return await self._endings.cancel(run, TAKEN_BACK)
+        if run.refusal is not None:
+            return await self._endings.fail(run, run.refusal.kind, run.refusal.reason, run.partial)
         if run.attempt > self._attempts_max:
             reason = f"it was started {self._attempts_max} times and never finished"
             return await self._endings.fail(run, "gave_up", reason, run.partial)
@@ -104,7 +108,7 @@ class Turns:
 
     async def _speak(self, run: ClaimedRun, agent: AgentAdapter) -> None:
         stream = self._hub.open_stream(run.thread_id, run.id, run.reply_id, run.partial)
-        journal = RunJournal(self._journal, run, self._clock, self._steering)
+        journal = RunJournal(self._journal, run, self._clock, self._steering, has_budgets=self._has_budgets)
         live = self._live.open(run)
         speaking = Speaking(
             journal, stream, live, Checkpoints(journal), Telling(run.partial), list(run.answer_files)

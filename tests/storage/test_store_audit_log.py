@@ -11,7 +11,7 @@ from store_stage import CHAT, OTHER_ORG, Scene, cancelled, failed, interrupted, 
 
 from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind
-from storage import audit_log, identity_ports, ports, run_ports
+from storage import audit_log, budget_ports, identity_ports, ports, run_ports
 from storage.audit_chain import leaf_hash
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
@@ -27,11 +27,13 @@ READS = {
     "inbox.cursors", "inbox.find_thread", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
     "pairings.page", "pairings.place", "vault.get", "vault.keys", "links.principal_of",
-    "outbox.gaps", "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
+    "outbox.gaps", "budgets.states", "budgets.notices", "usage.groups", "switches.all", "switches.unfinished",
+    "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
 }  # fmt: skip
 PLURAL = {
     "thread": "threads", "run": "runs", "identity": "identities", "approval": "approvals", "pairing": "pairings",
-    "delivery": "deliveries", "blob": "blobs", "handover": "handovers", "link": "links",
+    "delivery": "deliveries", "budget": "budgets", "switch": "switches",
+    "blob": "blobs", "handover": "handovers", "link": "links",
 }  # fmt: skip
 """Repositories whose name is not their port's."""
 BOOKKEEPING = {
@@ -39,7 +41,7 @@ BOOKKEEPING = {
     "journal.open", "journal.close", "journal.allow_repeat", "journal.take_steers", "outbox.open_live",
     "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers", "blobs.begin", "blobs.keep",
     "blobs.settle", "blobs.fail", "blobs.postpone", "blobs.collect", "blobs.discard", "blobs.sweep",
-    "vault.put", "vault.delete",
+    "vault.put", "vault.delete", "budgets.recover", "budgets.tell", "budgets.forget", "usage.set_tags",
 }  # fmt: skip
 """What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry."""
 
@@ -91,6 +93,8 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "pairings.reject": lambda: scene.store.pairings.reject(act, PairingKey(pairing)),
         "identities.create_token": lambda: scene.store.identities.create_token(act, scene.token()),
         "identities.revoke_token": lambda: scene.store.identities.revoke_token(act, token.id),
+        "switches.off": lambda: scene.store.switches.off(act, "demo", "it errs", cancelled(), {}),
+        "switches.on": lambda: scene.store.switches.on(act, "demo"),
         "audit.record": lambda: scene.store.audit.record(act, "login", {}, "failure", {"why": "x"}),
     }
     return calls[name]
@@ -121,6 +125,8 @@ AUDITED = {
     "identities.create_token": ["token.create"],
     "identities.revoke_token": ["token.revoke"],
     "audit.record": ["login"],
+    "switches.off": ["run.cancelled", "agent.switch"],
+    "switches.on": ["agent.switch"],
     "deliveries.decide": ["delivery.retry"],
 }
 
@@ -128,7 +134,7 @@ AUDITED = {
 def test_every_port_method_is_a_read_bookkeeping_or_audited() -> None:
     """A new method belongs to one of the three; none is forgotten."""
     names = set()
-    values = {**vars(ports), **vars(run_ports), **vars(identity_ports)}
+    values = {**vars(ports), **vars(run_ports), **vars(budget_ports), **vars(identity_ports)}
     for protocol in (value for name, value in values.items() if name.endswith("Store")):
         single = protocol.__name__.removesuffix("Store").lower()
         family = PLURAL.get(single, single)

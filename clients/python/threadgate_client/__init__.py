@@ -94,6 +94,7 @@ from threadgate_client.records import (
     Usage,
 )
 from threadgate_client.replies import ReplyStream
+from threadgate_client.spending import Budget, Switched, SwitchedOff, UsageGroup
 from threadgate_client.streams import Events, Inbox, Subscription
 from threadgate_client.version import VERSION as __version__
 
@@ -109,6 +110,7 @@ __all__ = [
     "AuditEntry",
     "Blob",
     "BlobPart",
+    "Budget",
     "BudgetExceeded",
     "Busy",
     "Channel",
@@ -181,6 +183,8 @@ __all__ = [
     "StepFailed",
     "Subscription",
     "SubscriptionReset",
+    "Switched",
+    "SwitchedOff",
     "TextPart",
     "TextUpdate",
     "Thread",
@@ -191,5 +195,6 @@ __all__ = [
     "Unavailable",
     "UnknownPart",
     "Usage",
+    "UsageGroup",
     "__version__",
 ]

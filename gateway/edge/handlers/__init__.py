@@ -10,6 +10,7 @@ from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
+from gateway.edge.handlers.usage import Budgeting
 from gateway.edge.handlers.workers import run_step
 
 
@@ -21,6 +22,7 @@ def table(
     subscriptions: Subscriptions,
     pairing: Pairing,
     examining: Examining,
+    budgeting: Budgeting,
 ) -> Mapping[str, Handler]:
     """Method → handler, all of them; the dispatcher refuses to start when one is missing."""
     return {
@@ -31,6 +33,8 @@ def table(
         "agent.list": operational.agent_list,
         "agent.get": operational.agent_get,
         "agent.reload": operational.agent_reload,
+        "agent.switch": budgeting.agent_switch,
+        "usage.get": budgeting.usage_get,
         "route.explain": operational.route_explain,
         "channel.list": operational.channel_list,
         "channel.status": operational.channel_status,

@@ -1,0 +1,1 @@
+-- Taken by another part of this step; nothing here yet.
