@@ -72,7 +72,7 @@ class Budget(Record):
 class UsageGetResult(Record):
     """A page of usage in the order of its groups. `budgets` come with the first page, fullest first."""
 
-    usage: list[UsageGroup]
+    groups: list[UsageGroup]
     budgets: list[Budget]
     next_cursor: str | None = None
 
@@ -88,5 +88,5 @@ class AgentSwitchParams(Mutation):
 class AgentSwitchResult(Record):
     """What is off now, and how many unfinished runs were ended by this."""
 
-    switched_off: list[SwitchedOff]
+    switches: list[SwitchedOff]
     cancelled_runs: int

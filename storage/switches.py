@@ -112,7 +112,7 @@ def _end_all(tx: Transaction, act: Act, agent_id: str, ending: Ending, notices: 
 
 def _result(tx: Reader, act: Act, ended: int) -> AgentSwitchResult:
     return AgentSwitchResult(
-        switched_off=[
+        switches=[
             SwitchedOff(
                 agent_id=row["agent_id"],
                 by=from_text(row["by_actor"])["name"],

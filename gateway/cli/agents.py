@@ -119,7 +119,7 @@ def _print_switched(done: Switched, json: bool) -> None:
         return
     if done.cancelled_runs:
         print(f"{done.cancelled_runs} runs were ended")
-    rows = [(_named(one.agent_id), one.by, local_time(one.at), one.reason) for one in done.switched_off]
+    rows = [(_named(one.agent_id), one.by, local_time(one.at), one.reason) for one in done.switches]
     if rows:
         print_table(("switched off", "by", "since", "reason"), rows, "")
     else:

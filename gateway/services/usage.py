@@ -54,7 +54,7 @@ class UsageView:
         more = len(found) > params.limit
         groups = found[: params.limit]
         return UsageGetResult(
-            usage=[_shown(group, query.by) for group in groups],
+            groups=[_shown(group, query.by) for group in groups],
             budgets=await self.states(org_id) if params.cursor is None else [],
             next_cursor=_cursor_behind(groups[-1]) if more else None,
         )

@@ -293,7 +293,7 @@ class Usages(Group):
         `by` are among day, agent, person, room, token, model and one `tag:NAME` of a cost tag.
         """
         params = {"from": since, "to": until, "by": [*by], "thread_id": thread_id, "limit": limit}
-        return self._listing("usage.get", "usage", UsageGroup.from_json, cursor, **params)
+        return self._listing("usage.get", "groups", UsageGroup.from_json, cursor, **params)
 
     async def budgets(self) -> tuple[Budget, ...]:
         """How budgets stand, fullest first."""

@@ -92,11 +92,11 @@ class SwitchedOff:
 class Switched:
     """What a switch did: what is off now, and how many runs were ended."""
 
-    switched_off: tuple[SwitchedOff, ...]
+    switches: tuple[SwitchedOff, ...]
     cancelled_runs: int
 
     @classmethod
     def from_json(cls, value: object) -> "Switched":
         """Read the wire's form. Raises ProtocolViolation."""
         wire = Fields(value, "answer")
-        return cls(wire.many("switched_off", SwitchedOff.from_json), wire.number("cancelled_runs", 0))
+        return cls(wire.many("switches", SwitchedOff.from_json), wire.number("cancelled_runs", 0))

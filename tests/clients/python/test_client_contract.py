@@ -242,11 +242,11 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "agent.reload": (lambda client: client.agents.reload(), RELOADED),
     "agent.switch": (
         lambda client: client.agents.switch_off("demo", reason="it errs"),
-        {"switched_off": [OFF], "cancelled_runs": 1},
+        {"switches": [OFF], "cancelled_runs": 1},
     ),
     "usage.get": (
         lambda client: client.usage.list(by=["day", "tag:team"], since="2026-11-01", thread_id="thr_1"),
-        {"usage": [USED], "budgets": [BUDGET], "next_cursor": "c"},
+        {"groups": [USED], "budgets": [BUDGET], "next_cursor": "c"},
     ),
     "route.explain": (
         lambda client: client.routes.explain("hi", channel="slack", account="a", room="C1", mention=True),
