@@ -63,7 +63,7 @@ async def stand(wire: Wire) -> dict[str, tuple[int, int]]:
 
 async def test_a_model_agent_stops_at_its_limit_and_says_so(stage: Stage, endpoint: OpenAiEmulator) -> None:
     endpoint.say(tokens(150), tokens(150), Answer("never"))
-    wire = await over(stage, endpoint, allow("tokens", 600))
+    wire = await over(stage, endpoint, allow("tokens", 450))
     log = await answered(stage, wire, "hello")
     assert log[-1]["kind"] == "run.completed"
     used, reserved = (await stand(wire))[DEFAULT_ORG]
@@ -74,7 +74,7 @@ async def test_a_model_agent_stops_at_its_limit_and_says_so(stage: Stage, endpoi
     assert "“team”" in failures[0]["message"] and "tokens" in failures[0]["message"]
     assert len(endpoint.requests) == 2, "the model was not asked"
     used, reserved = (await stand(wire))[DEFAULT_ORG]
-    assert reserved == 0 and used <= 600
+    assert reserved == 0 and used <= 450
 
 
 async def test_money_is_counted_by_its_price_and_refused_before_a_run_is_queued(
