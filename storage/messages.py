@@ -113,9 +113,11 @@ def _consumer(act: Act, new: NewMessage, thread: Row | None) -> Consumer:
         assert new.new_thread is not None, "a message has a thread or begins one"
         origin = new.new_thread.origin
         room = f"{origin.channel}:{origin.room}" if origin.room is not None else ""
-        return Consumer(act.org_id, new.agent_id or new.new_thread.agent_id, act.actor.id, room, act.token_id)
+        return Consumer(
+            act.org_id, new.agent_id or new.new_thread.agent_id, act.actor.id, room, act.token_id or ""
+        )
     agent_id = new.agent_id or thread["agent_id"]
-    return Consumer(act.org_id, agent_id, act.actor.id, budgets.room_of(thread), act.token_id)
+    return Consumer(act.org_id, agent_id, act.actor.id, budgets.room_of(thread), act.token_id or "")
 
 
 # --- what becomes of it -----------------------------------------------------------------------------
@@ -198,7 +200,7 @@ def _insert_with_run(arrival: _Arrival) -> int:
         queue_key=run_queue.place(seq + 1),
         requested_by=act.actor.id,
         room=budgets.room_of(thread),
-        token_id=act.token_id,
+        token_id=act.token_id or "",
     )
     return seq
 

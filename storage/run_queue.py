@@ -96,7 +96,7 @@ def repeat(
         queue_key=queue_key or place(thread["head_seq"] + 1),
         requested_by=requested_by,
         room=run["room"],
-        token_id=act.token_id if requested_by == act.actor.id else run["token_id"],
+        token_id=act.token_id or "" if requested_by == act.actor.id else run["token_id"],
         retry_of=run["id"],
     )
     data: dict[str, Any] = {"agent_id": agent_id, "message_id": run["message_id"], "retry_of": run["id"]}

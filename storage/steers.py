@@ -28,7 +28,7 @@ def say(tx: Transaction, act: Act, run: Row, new: NewMessage, message_seq: int) 
         message_seq=message_seq,
         own_run_id=new.run_id,
         said_by=to_text(act.actor.model_dump(mode="json")),
-        token_id=act.token_id,
+        token_id=act.token_id or "",
         now=act.at_ms,
     )
     tx.emit(RunSteered(run["id"]))

@@ -31,7 +31,7 @@ class Claim:
 class Act:
     """Who does something, from where, when. Becomes the actor of events and of the audit entry.
 
-    `token_id` is the token that was used, empty for none: what is asked for with it is on its account, too.
+    `token_id` is the token that was used, None for none: what is asked for with it is on its account, too.
     """
 
     org_id: str
@@ -39,7 +39,9 @@ class Act:
     via: str
     at_ms: int
     claim: Claim | None = None
-    token_id: str = ""
+    address: str | None = None
+    """Where the request came from; personal data, so entries only commit to it."""
+    token_id: str | None = None
 
 
 # --- signals: what commit hooks are told, in commit order ------------------------------------------

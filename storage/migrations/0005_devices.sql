@@ -1,1 +1,1 @@
--- Taken by another part of this step; nothing here yet.
+-- Filled by the feature that owns it.
