@@ -8,6 +8,8 @@ from typing import Literal
 
 BudgetOf = Literal["messages", "runs", "tokens", "microusd", "concurrent"]
 """What a budget counts; microusd is money in millionths of a US dollar."""
+BudgetEach = Literal["organization", "agent", "person", "room", "token"]
+"""Who has a counter of their own."""
 Verdict = Literal["ok", "warn", "refuse"]
 
 
@@ -35,6 +37,7 @@ class Counter:
 
     budget: str
     of: BudgetOf
+    each: BudgetEach
     counted: str
     span: str
     limit: int

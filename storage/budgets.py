@@ -14,7 +14,7 @@ from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.instants import to_instant
 from protocol.records import ThreadStatus, Usage
-from storage import audit_log, notices, thread_rows
+from storage import audit_log, audit_people, notices, thread_rows
 from storage.budget_values import (
     BudgetCrossed,
     BudgetOf,
@@ -263,7 +263,18 @@ def _tell(
         thread = thread_rows.find(tx, org_id, thread_id)
         append(tx, Tail.of(thread), now_ms, [Fact(kind, data)])
     act = Act(org_id, GATEWAY, "budget", now_ms)
-    audit_log.append(tx, act, kind.value, subject, detail={**data, "counted": counter.counted})
+    detail = {"of": counter.of, "used": used, "limit": counter.limit, "each": counter.each}
+    audit_log.append(tx, act, kind.value, subject | _counted(tx, org_id, counter, now_ms), detail=detail)
+
+
+def _counted(tx: Transaction, org_id: str, counter: Counter, now_ms: int) -> dict[str, str]:
+    """Whose counter it is, as entries may say it: people by their opaque ids, and rooms, which may be somebody's direct
+    chat, by their thread alone."""
+    if counter.each == "room":
+        return {}
+    if counter.each == "person" and ":" in counter.counted:
+        return {"person": audit_people.of_person(tx, org_id, counter.counted, "", now_ms)}
+    return {counter.each: counter.counted}
 
 
 def _tell_room_later(tx: Transaction, org_id: str, thread_id: str, text: str) -> None:

@@ -84,8 +84,10 @@ def _off(
             at=act.at_ms,
         )
         ended = _end_all(tx, act, agent_id, ending, notices)
-        detail = {"reason": reason, "runs": ended}
-        audit_log.append(tx, act, "agent.switch", {"agent_id": agent_id}, detail={"on": False, **detail})
+        detail = {"on": False, "runs": ended}
+        audit_log.append(
+            tx, act, "agent.switch", {"agent_id": agent_id}, detail=detail, content={"reason": reason}
+        )
         return _result(tx, act, ended)
 
     return once(tx, act, effect)

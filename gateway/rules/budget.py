@@ -100,12 +100,15 @@ def counter_of(budget: BudgetSettings, counted: str, now_ms: int) -> Counter:
     named = f"The budget “{budget.name}” ({_amount(budget)})"
     if budget.of == "concurrent":
         warning, refusal = f"{named} is nearly full.", f"{named} is full."
-        return Counter(budget.name, budget.of, counted, "", limit, warn_from, None, warning, refusal)
+        return Counter(
+            budget.name, budget.of, budget.each, counted, "", limit, warn_from, None, warning, refusal
+        )
     span = span_of(budget.per, now_ms)
     until = datetime.fromtimestamp(span.ends_at_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return Counter(
         budget.name,
         budget.of,
+        budget.each,
         counted,
         span.key,
         limit,
