@@ -33,6 +33,7 @@ from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
+from gateway.edge.handlers.usage import Budgeting
 from gateway.edge.handlers.users import Administering
 from gateway.edge.hooks import Hooks
 from gateway.edge.presence import Presence
@@ -41,6 +42,7 @@ from gateway.edge.websocket import EdgeContext, connection_limits
 from gateway.hub.hub import Hub
 from gateway.metrics import Metrics, Sample
 from gateway.rules.admission import Policy
+from gateway.rules.budget import Budgets
 from gateway.rules.pace import Pace
 from gateway.rules.policy import compiled
 from gateway.services.agents import AgentsView
@@ -52,6 +54,7 @@ from gateway.services.approvals import Approvals, RoomDecisions
 from gateway.services.attachments import Attachments
 from gateway.services.blobs import BlobReader, Uploads
 from gateway.services.breakers import AgentBreakers
+from gateway.services.budgets import BudgetCare, Obstacles
 from gateway.services.channels import AccountPolicy, Channels
 from gateway.services.composing import Composer
 from gateway.services.conversations import Conversations
@@ -79,8 +82,10 @@ from gateway.services.run_doctor import RunDoctor
 from gateway.services.scheduler import Capacity, Scheduler
 from gateway.services.steering import Steering
 from gateway.services.stopping import Stops
+from gateway.services.switches import AgentSwitches
 from gateway.services.tokens import Tokens
 from gateway.services.turn import Turns
+from gateway.services.usage import UsageView
 from gateway.services.users import Users
 from gateway.services.vault import AccountVault, VaultCipher
 from gateway.services.waits import Waits
@@ -165,6 +170,10 @@ class Gateway:
         self._approval_times = ApprovalTimes(store.approvals, store.threads, self._channels, clock)
         self._receipts = Receipts(self._channels, self._deliveries.traffic, clock)
         self._health = ChannelHealth(self._channels, store.outbox, self._deliveries.traffic, clock)
+        budgets = Budgets(settings.budgets) if settings.budgets else None
+        store.engine.budgets = budgets
+        self._budgets = BudgetCare(store.budgets, store.threads, self._channels, clock, budgets)
+        self._switches = AgentSwitches(store.switches, store.threads, self._agents, self._hub, composer)
         leases = Leases(clock.new_id(IdPrefix.EPOCH), clock)
         self.redactors = Redactors(settings.privacy, settings.data_dir)
         self._reading = Reading(self.redactors.of if settings.privacy.models else None)
@@ -223,6 +232,7 @@ class Gateway:
             self._hub.on_commit,
             self._waits.on_commit,
             self._steering.on_commit,
+            self._budgets.on_commit,
             self._scheduler.on_commit,
             self._deliveries.on_commit,
             self._receipts.on_commit,
@@ -246,6 +256,8 @@ class Gateway:
         somebody who waited for the port connects.
         """
         await self._agents.start()
+        await self._switches.start()
+        await self._budgets.start()
         await self._deliveries.start()
         await self._scheduler.start()
         await self._attachments.start()
@@ -274,6 +286,7 @@ class Gateway:
         await self._run_doctor.stop()
         await self._health.stop()
         await self._attachments.stop()
+        await self._budgets.stop()
         await self._scheduler.stop(self._settings.runs.shutdown_s)
         await self._agents.stop()
         await self._approval_times.stop()
@@ -315,8 +328,18 @@ class Gateway:
         pace = Pace(channel.messages_per_minute)
         decisions = RoomDecisions(self._approvals, channel.org, adapter, frozenset(channel.approvers))
         stops = Stops(self._store.inbox, self._store.threads, self._hub, composer)
+        obstacles = Obstacles(self._budgets.refusals, self._switches.refusals)
         return Intake(
-            adapter, self._store.inbox, composer, self._clock, policy, pace, decisions, stops, channel.org
+            adapter,
+            self._store.inbox,
+            composer,
+            self._clock,
+            policy,
+            pace,
+            decisions,
+            stops,
+            channel.org,
+            obstacles,
         )
 
     def _make_scheduler(self, leases: Leases, composer: Composer) -> Scheduler:
@@ -348,6 +371,7 @@ class Gateway:
             Outgoing(self._guard),
             clock,
             attempts_max=settings.runs.attempts_max,
+            has_budgets=bool(settings.budgets),
         )
         capacity = Capacity(
             settings.runs.concurrent, self._agent_limits, self._agent_versions, lambda: self._waits.held
@@ -363,6 +387,9 @@ class Gateway:
     def _agent_limits(self) -> dict[str, int]:
         wanted = {agent.settings.id: agent.settings.concurrent for agent in self._agents.all()}
         return {agent_id: limit for agent_id, limit in wanted.items() if limit}
+
+    def _cost_tags(self) -> dict[str, dict[str, str]]:
+        return {agent.settings.id: agent.settings.cost_tags for agent in self._agents.all()}
 
     def _agent_versions(self) -> dict[str, str]:
         return {agent.settings.id: agent.settings.version for agent in self._agents.all()}
@@ -394,12 +421,19 @@ class Gateway:
         )
         tokens = Tokens(store.identities, store.users, clock)
         presence = Presence()
+        usage = UsageView(store.usage, store.budgets, settings.budgets, self._cost_tags, clock)
         table = handlers.table(
             Conversational(store.threads, store.runs, conversations, handovers, agents),
             Deciding(store.approvals, self._approvals),
             Operational(
                 info,
-                AgentsView(agents, self._scheduler.running, self._breakers.state, self._workers.count),
+                AgentsView(
+                    agents,
+                    self._scheduler.running,
+                    self._breakers.state,
+                    self._workers.count,
+                    self._switches.of,
+                ),
                 self._routing,
                 self.reloading,
                 self._health,
@@ -413,6 +447,7 @@ class Gateway:
             Examining(store.journal, self._run_doctor, self._replays),
             Administering(Users(store.users, store.links, clock), self._authenticator),
             DeviceHandlers(self._devices, self._invocations, presence),
+            Budgeting(usage, self._switches),
         )
         return EdgeContext(
             clock=clock,
@@ -428,6 +463,7 @@ class Gateway:
             devices=self._devices,
             device_connections=self._device_connections,
             presence=presence,
+            usage=usage,
             workers=self._workers,
         )
 
@@ -485,6 +521,7 @@ class Gateway:
                 await self._waits.expire()
                 await self._invocations.expire()
                 await self._attachments.collect()
+                await self._budgets.keep_house()
                 for _ in range(FORGET_ROUNDS):
                     if not await self._store.identities.forget_answers(before_ms):
                         break

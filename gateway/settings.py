@@ -173,6 +173,9 @@ class Settings(BaseSettings):
         for key, named in self._named_agents():
             if named not in ids:
                 raise ValueError(f"{key}: {named!r} is none of the agents ({', '.join(ids)})")
+        budget_names = [budget.name for budget in self.budgets]
+        if len(set(budget_names)) != len(budget_names):
+            raise ValueError("budgets: every name may occur once")
         names = [policy.name for policy in self.policies]
         if len(set(names)) != len(names):
             raise ValueError("policies: every name may occur once")

@@ -96,6 +96,7 @@ from protocol.requests import (
     TokenResult,
 )
 from protocol.scopes import Scope
+from protocol.usage import AgentSwitchParams, AgentSwitchResult, UsageGetParams, UsageGetResult
 from protocol.users import (
     AuthRefreshParams,
     AuthRefreshResult,
@@ -191,6 +192,16 @@ _ROWS: Final = (
     Method("agent.list", NoParams, AgentListResult, Scope.AGENT_READ, "All agents"),
     Method("agent.get", AgentParams, AgentResult, Scope.AGENT_READ, "Read one agent"),
     Method("agent.reload", NoParams, AgentReloadResult, Scope.AGENT_CONTROL, "Read agents and routes again"),
+    Method(
+        "agent.switch",
+        AgentSwitchParams,
+        AgentSwitchResult,
+        Scope.AGENT_SWITCH,
+        "Switch agents off, or on again",
+    ),
+    Method(
+        "usage.get", UsageGetParams, UsageGetResult, Scope.USAGE_READ, "What was used, and how budgets stand"
+    ),
     Method("route.explain", RouteExplainParams, RouteExplainResult, Scope.AGENT_READ, "Who would answer"),
     Method("channel.list", NoParams, ChannelListResult, Scope.CHANNEL_READ, "All channel accounts"),
     Method(

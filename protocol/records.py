@@ -262,6 +262,15 @@ class Route(Record):
     reasons: list[str]
 
 
+class SwitchedOff(Record):
+    """An agent that an operator has switched off, by whom and why; `agent_id` is `*` where all were."""
+
+    agent_id: str
+    by: str
+    at: Instant
+    reason: str
+
+
 class Agent(Record):
     """Somebody who answers.
 
@@ -284,6 +293,7 @@ class Agent(Record):
     concurrent: int | None = None
     workers: int | None = None
     problem: str | None = None
+    switched_off: SwitchedOff | None = None
 
 
 class AgentChanges(Record):

@@ -10,8 +10,19 @@ from dataclasses import replace
 import orjson
 
 from protocol.records import ThreadStatus
-from storage import amendments, approval_votes, audit_log, chat_links, messages, notices, pairings, run_ends
+from storage import (
+    amendments,
+    approval_votes,
+    audit_log,
+    budgets,
+    chat_links,
+    messages,
+    notices,
+    pairings,
+    run_ends,
+)
 from storage.approval_values import Decide
+from storage.budget_values import OverBudget
 from storage.engine import Engine, Reader, Transaction
 from storage.queries import Queries
 from storage.values import (
@@ -168,6 +179,14 @@ def _accept(
         return _refuse(tx, account, delivery, "the conversation is too long", told, now_ms)
     if thread is not None and messages.is_full(tx, thread, delivery.message):
         return _refuse(tx, account, delivery, "the conversation is busy", delivery.busy, now_ms)
+    found = messages.obstacle(tx, delivery.act, delivery.message, thread)
+    if isinstance(found, OverBudget):
+        budgets.exceed(tx, now_ms, account["org_id"], found, thread_id)
+        told = delivery.over_budget.get(found.counter.budget, Telling())
+        return _refuse(tx, account, delivery, "a budget is used up", told, now_ms)
+    if found is not None:
+        told = delivery.switched_off.get(found["agent_id"], Telling())
+        return _refuse(tx, account, delivery, "the agent is switched off", told, now_ms)
     answer = orjson.loads(
         bytes(messages.accept(tx, delivery.act, replace(delivery.message, thread_id=thread_id)))
     )

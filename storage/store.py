@@ -10,6 +10,7 @@ from storage.audit_chain import Break, Link, Sealed, verify
 from storage.audit_log import AuditLog
 from storage.audit_ports import Sealer
 from storage.blobs import Blobs
+from storage.budgets import Budgets
 from storage.chat_links import ChatLinks
 from storage.deliveries import DeliveryRecords
 from storage.devices import Devices
@@ -25,7 +26,9 @@ from storage.outbox import Outbox
 from storage.pairings import Pairings
 from storage.queries import Queries
 from storage.runs import Runs
+from storage.switches import Switches
 from storage.threads import Threads
+from storage.usage_days import UsageDays
 from storage.users import Users, ensure_organizations
 from storage.values import DEFAULT_ORG
 from storage.vault import Vaults
@@ -64,6 +67,9 @@ class Store:
         self.users = Users(engine)
         self.audit = AuditLog(engine)
         self.vault = Vaults(engine)
+        self.budgets = Budgets(engine)
+        self.usage = UsageDays(engine)
+        self.switches = Switches(engine)
 
     @classmethod
     async def open(

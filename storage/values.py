@@ -3,6 +3,7 @@
 No behaviour. What may be asked with them is in `ports.py`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -30,7 +31,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Who does something, from where, when. Becomes the actor of events and of the audit entry."""
+    """Who does something, from where, when. Becomes the actor of events and of the audit entry.
+
+    `token_id` is the token that was used, None for none: what is asked for with it is on its account, too.
+    """
 
     org_id: str
     actor: Actor
@@ -216,7 +220,8 @@ class ClaimedRun:
     `reply_id` is the id of the answer's message, the same in every attempt; `partial` is what the journal
     holds of it. `files` came with the message, `answer_files` were given by earlier attempts. `is_taken_back`: the
     message was deleted meanwhile, so there is nothing to begin with again. `message_ref` is the platform's id of
-    the message it answers, None when that did not come from the room where the thread lives.
+    the message it answers, None when that did not come from the room where the thread lives. With a `refusal` it ends
+    at once.
     """
 
     id: str
@@ -239,6 +244,15 @@ class ClaimedRun:
     message_ref: str | None = None
     files: "tuple[BlobRow, ...]" = ()
     answer_files: "tuple[BlobRow, ...]" = ()
+    refusal: "Refusal | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a claimed run may not be answered: a budget is used up, its agent is off. `kind` is that of its error."""
+
+    kind: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,6 +393,8 @@ class Delivered:
     refused: Telling = Telling()
     busy: Telling = Telling()
     too_long: Telling | None = None
+    over_budget: Mapping[str, Telling] = field(default_factory=dict)
+    switched_off: Mapping[str, Telling] = field(default_factory=dict)
     offer: PairingOffer | None = None
     notice_interval_ms: int = 0
     decide: Decide | None = None

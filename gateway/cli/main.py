@@ -49,6 +49,8 @@ ENTRIES: Final = (
     _Entry("approvals", LOOK, "approvals", "app"),
     _Entry("blobs", LOOK, "blobs", "app"),
     _Entry("agents", LOOK, "agents", "app"),
+    _Entry("usage", LOOK, "usage", "usage"),
+    _Entry("budgets", LOOK, "usage", "budgets"),
     _Entry("route", LOOK, "routes", "app"),
     _Entry("deliveries", LOOK, "deliveries", "app"),
     _Entry("channels", LOOK, "channels", "channels"),

@@ -41,7 +41,8 @@ class Caller:
 
     def act(self, now_ms: int, claim: Claim | None = None) -> Act:
         """An act of this caller."""
-        return Act(self.bearer.org_id, self.bearer.actor, self.via, now_ms, claim)
+        bearer = self.bearer
+        return Act(bearer.org_id, bearer.actor, self.via, now_ms, claim, token_id=bearer.token_id)
 
 
 class Authenticator:

@@ -31,6 +31,7 @@ from gateway.rules.pace import Pace
 from gateway.rules.routing import Arrival
 from gateway.services import notices
 from gateway.services.approvals import NOT_COUNTED
+from gateway.services.budgets import Obstacles
 from gateway.services.composing import TAKEN_BACK, Composer
 from gateway.services.linking import Links, typed_code
 from gateway.services.notices import RoomNotices
@@ -92,6 +93,7 @@ class Intake:
         decisions: Decisions,
         stops: Stops,
         org_id: str,
+        obstacles: Obstacles = Obstacles(),  # noqa: B008 - a value
     ) -> None:
         self._org_id = org_id
         self._adapter = adapter
@@ -102,6 +104,7 @@ class Intake:
         self._pace = pace
         self._decisions = decisions
         self._stops = stops
+        self._obstacles = obstacles
         self._notices = RoomNotices(adapter, clock)
         self._links = Links(self._notices, clock)
 
@@ -256,6 +259,8 @@ class Intake:
             refused=Telling(says=_to_command(said, not_yet)),
             busy=self._told(said, notices.BUSY if is_paced else notices.TOO_FAST),
             too_long=self._told(said, notices.TOO_LONG),
+            over_budget=self._all_told(said, self._obstacles.over_budget()),
+            switched_off=self._all_told(said, self._obstacles.switched_off()),
             offer=self._offer(said) if is_offered else None,
             notice_interval_ms=NOTICE_INTERVAL_MS,
         )
@@ -316,6 +321,9 @@ class Intake:
         if said.message_ref is None:
             return Telling(says=text)
         return Telling(notice=self._notices.of(text, said.room))
+
+    def _all_told(self, said: Inbound, texts: Mapping[str, str]) -> dict[str, Telling]:
+        return {name: self._told(said, text) for name, text in texts.items()}
 
     def _person(self, sender: Sender) -> Actor:
         return Actor(id=f"{self._adapter.kind}:{sender.id}", kind=ActorKind.PERSON, name=sender.name)

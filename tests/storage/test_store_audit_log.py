@@ -12,7 +12,7 @@ from store_stage import CHAT, OTHER_ORG, Scene, cancelled, failed, interrupted, 
 from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind
 from protocol.records import ActorKind, Role
-from storage import approval_ports, audit_log, audit_ports, identity_ports, ports, run_ports
+from storage import approval_ports, audit_log, audit_ports, budget_ports, identity_ports, ports, run_ports
 from storage.audit_chain import leaf_hash
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
@@ -31,11 +31,13 @@ READS = {
     "identities.authenticate", "identities.list_tokens", "audit.page",
     "pairings.page", "pairings.place", "vault.get", "vault.keys", "links.principal_of",
     "identities.find_token", "users.organizations", "users.get", "users.page",
-    "outbox.gaps", "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
+    "outbox.gaps", "budgets.states", "budgets.notices", "usage.groups", "switches.all", "switches.unfinished",
+    "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
 }  # fmt: skip
 PLURAL = {
     "thread": "threads", "run": "runs", "identity": "identities", "approval": "approvals", "pairing": "pairings",
     "delivery": "deliveries", "blob": "blobs", "handover": "handovers", "link": "links", "user": "users",
+    "budget": "budgets", "switch": "switches",
 }  # fmt: skip
 """Repositories whose name is not their port's."""
 BOOKKEEPING = {
@@ -44,6 +46,7 @@ BOOKKEEPING = {
     "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers", "blobs.begin", "blobs.keep",
     "blobs.settle", "blobs.fail", "blobs.postpone", "blobs.collect", "blobs.discard", "blobs.sweep",
     "vault.put", "vault.delete", "approvals.show", "identities.note_used", "links.forget_codes",
+    "budgets.recover", "budgets.tell", "budgets.forget", "usage.set_tags",
 }  # fmt: skip
 """What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry."""
 
@@ -105,6 +108,8 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "pairings.reject": lambda: scene.store.pairings.reject(act, PairingKey(pairing)),
         "identities.create_token": lambda: scene.store.identities.create_token(act, scene.token()),
         "identities.revoke_token": lambda: scene.store.identities.revoke_token(act, token.id),
+        "switches.off": lambda: scene.store.switches.off(act, "demo", "it errs", cancelled(), {}),
+        "switches.on": lambda: scene.store.switches.on(act, "demo"),
         "audit.record": lambda: scene.store.audit.record(act, "login", {}, "failure", {"why": "x"}),
     }
     return calls[name]
@@ -158,6 +163,8 @@ AUDITED = {
     "links.begin": ["link.begin"],
     "links.finish": ["user.link"],
     "audit.record": ["login"],
+    "switches.off": ["run.cancelled", "agent.switch"],
+    "switches.on": ["agent.switch"],
     "audit.reveal": ["audit.reveal"],
     "deliveries.decide": ["delivery.retry"],
 }
@@ -166,7 +173,7 @@ AUDITED = {
 def test_every_port_method_is_a_read_bookkeeping_or_audited() -> None:
     """A new method belongs to one of the three; none is forgotten."""
     names = set()
-    modules = (ports, run_ports, approval_ports, identity_ports, audit_ports)
+    modules = (ports, run_ports, approval_ports, budget_ports, identity_ports, audit_ports)
     values = {name: value for module in modules for name, value in vars(module).items()}
     for protocol in (value for name, value in values.items() if name.endswith("Store")):
         single = protocol.__name__.removesuffix("Store").lower()

@@ -108,6 +108,7 @@ from threadgate_client.records import (
     Usage,
 )
 from threadgate_client.replies import ReplyStream
+from threadgate_client.spending import Budget, Switched, SwitchedOff, UsageGroup
 from threadgate_client.streams import Events, Inbox, Subscription
 from threadgate_client.users import Access, ChatLink, LinkProgress, User
 from threadgate_client.version import VERSION as __version__
@@ -125,6 +126,7 @@ __all__ = [
     "AuditEntry",
     "Blob",
     "BlobPart",
+    "Budget",
     "BudgetExceeded",
     "Busy",
     "Channel",
@@ -213,6 +215,8 @@ __all__ = [
     "StepFailed",
     "Subscription",
     "SubscriptionReset",
+    "Switched",
+    "SwitchedOff",
     "TextPart",
     "TextUpdate",
     "Thread",
@@ -223,6 +227,7 @@ __all__ = [
     "Unavailable",
     "UnknownPart",
     "Usage",
+    "UsageGroup",
     "User",
     "Vote",
     "__version__",

@@ -26,6 +26,7 @@ from threadgate_client.methods import (
     Runs,
     Threads,
     Tokens,
+    Usages,
 )
 from threadgate_client.records import Part, TextPart, part_to_json
 from threadgate_client.replies import ReplyStream
@@ -65,6 +66,7 @@ class Client:
         self.threads = Threads(self._engine)
         self.runs = Runs(self._engine)
         self.agents = Agents(self._engine)
+        self.usage = Usages(self._engine)
         self.approvals = Approvals(self._engine)
         self.blobs = Blobs(self._engine, ssl_context)
         self.routes = Routes(self._engine)

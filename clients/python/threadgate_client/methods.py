@@ -16,6 +16,7 @@ from threadgate_client.journals import Replay, RunFindings, RunStep
 from threadgate_client.listings import HistoryListing, Listing
 from threadgate_client.networks import Channel, Delivery
 from threadgate_client.records import Actor, AgentInfo, Run, Thread
+from threadgate_client.spending import Budget, Switched, UsageGroup
 
 
 class Threads(Group):
@@ -230,6 +231,46 @@ class Agents(Group):
         """Let the gateway read its agents and routes again. Raises InvalidState when they are not valid."""
         answer = Fields(await self._engine.request("agent.reload", {}), "answer")
         return answer.one("changes", Reloaded.from_json)
+
+    async def switch_off(
+        self, agent_id: str | None, *, reason: str, idempotency_key: str | None = None
+    ) -> Switched:
+        """Stop an agent, with None all of them, at once and until it is switched on again; its runs are ended."""
+        return await self._switch(agent_id, False, reason, idempotency_key)
+
+    async def switch_on(self, agent_id: str | None, *, idempotency_key: str | None = None) -> Switched:
+        """Let an agent answer again, with None all of them."""
+        return await self._switch(agent_id, True, "", idempotency_key)
+
+    async def _switch(self, agent_id: str | None, on: bool, reason: str, key: str | None) -> Switched:
+        params = given({"agent_id": agent_id, "on": on, "reason": reason, "idempotency_key": key})
+        return Switched.from_json(await self._engine.request("agent.switch", params))
+
+
+class Usages(Group):
+    """`usage.*`."""
+
+    def list(
+        self,
+        *,
+        by: Iterable[str] = ("day",),
+        since: str | None = None,
+        until: str | None = None,
+        thread_id: str | None = None,
+        limit: int = limits.PAGE_DEFAULT,
+        cursor: str | None = None,
+    ) -> Listing[UsageGroup]:
+        """Usage of some days (`2026-11-21`), both included; this month unless told.
+
+        `by` are among day, agent, person, room, token, model and one `tag:NAME` of a cost tag.
+        """
+        params = {"from": since, "to": until, "by": [*by], "thread_id": thread_id, "limit": limit}
+        return self._listing("usage.get", "groups", UsageGroup.from_json, cursor, **params)
+
+    async def budgets(self) -> tuple[Budget, ...]:
+        """How budgets stand, fullest first."""
+        result = await self._engine.request("usage.get", {"limit": 1})
+        return Fields(result, "answer").many("budgets", Budget.from_json)
 
 
 class Routes(Group):

@@ -11,6 +11,7 @@ from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
+from gateway.edge.handlers.usage import Budgeting
 from gateway.edge.handlers.users import Administering
 from gateway.edge.handlers.workers import run_step
 
@@ -25,6 +26,7 @@ def table(
     examining: Examining,
     administering: Administering,
     devices: DeviceHandlers,
+    budgeting: Budgeting,
 ) -> Mapping[str, Handler]:
     """Method → handler, all of them; the dispatcher refuses to start when one is missing."""
     return {
@@ -35,6 +37,8 @@ def table(
         "agent.list": operational.agent_list,
         "agent.get": operational.agent_get,
         "agent.reload": operational.agent_reload,
+        "agent.switch": budgeting.agent_switch,
+        "usage.get": budgeting.usage_get,
         "route.explain": operational.route_explain,
         "channel.list": operational.channel_list,
         "channel.status": operational.channel_status,

@@ -40,10 +40,10 @@ class Operational:
         return self._info.model_copy(update={"default_agent_id": self._agents.default_id})
 
     async def agent_list(self, call: Call, params: wire.NoParams) -> Result:
-        return wire.AgentListResult(agents=self._agents.all())
+        return wire.AgentListResult(agents=self._agents.all(call.act.org_id))
 
     async def agent_get(self, call: Call, params: wire.AgentParams) -> Result:
-        return wire.AgentResult(agent=self._agents.get(params.agent_id))
+        return wire.AgentResult(agent=self._agents.get(call.act.org_id, params.agent_id))
 
     async def agent_reload(self, call: Call, params: wire.NoParams) -> Result:
         return wire.AgentReloadResult(changes=await self._reloading.reload(call.act))
@@ -58,7 +58,10 @@ class Operational:
         return wire.ChannelResult(channel=await self._health.status(call.act.org_id, params.channel_id))
 
     async def token_create(self, call: Call, params: wire.TokenCreateParams) -> Result:
-        if params.agent_id is not None and self._agents.get(params.agent_id).kind != "remote":
+        if (
+            params.agent_id is not None
+            and self._agents.get(call.act.org_id, params.agent_id).kind != "remote"
+        ):
             raise invalid_params(
                 [{"path": "agent_id", "message": "Only agents of kind remote are served by processes"}]
             )

@@ -86,6 +86,8 @@ async def cast(stage: Stage, wire: Wire) -> dict[str, Frame]:
     doomed = (await wire.call("thread.create"))["thread"]["id"]
     return {
         "agent.get": {"agent_id": "demo"},
+        "agent.switch": {"agent_id": "demo", "on": False, "reason": "it errs"},
+        "usage.get": {"by": ["day", "agent", "tag:team"], "limit": 2},
         "thread.get": thread,
         "thread.history": {**thread, "limit": 3, "after_seq": 1},
         "thread.search": {"query": "found"},
