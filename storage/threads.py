@@ -12,7 +12,7 @@ from protocol.frames import RawJson, event_json
 from protocol.instants import to_instant
 from protocol.records import RunState, Thread, ThreadStatus
 from protocol.requests import SearchMatch, ThreadResult
-from storage import approvals, audit_log, blobs, messages, run_ends, thread_rows
+from storage import approval_ends, audit_log, blobs, budgets, messages, run_ends, thread_rows
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.idempotency import once
@@ -86,7 +86,12 @@ class Threads:
         return await self._engine.read(_said, thread_id, upto_seq, limit)
 
     async def accept(self, act: Act, message: NewMessage) -> RawJson:
-        return await self._engine.write(messages.accept, act, message)
+        try:
+            return await self._engine.write(messages.accept, act, message)
+        except budgets.BudgetExceeded as refused:
+            # The refusal undid everything, so it is recorded on its own.
+            await self._engine.write(budgets.record, act, refused.over, message.thread_id)
+            raise
 
 
 def number_cursor(cursor: str | None) -> int:
@@ -142,7 +147,7 @@ def _delete(tx: Transaction, act: Act, thread_id: str) -> RawJson:
         thread = thread_rows.record(row)
         for run in tx.all(_RUNS.unfinished, thread_id=thread_id):
             run_ends.close(tx, run, RunState.CANCELLED, act.at_ms)
-            approvals.cancel_of_run(tx, act, run["id"])
+            approval_ends.cancel_of_run(tx, act, run["id"])
         tx.run(_SQL.unindex_messages, thread_id=thread_id)
         tx.run(_SQL.delete_messages, thread_id=thread_id)
         tx.run(_SQL.delete_events, thread_id=thread_id)
@@ -157,7 +162,7 @@ def _delete(tx: Transaction, act: Act, thread_id: str) -> RawJson:
         offset = tx.next_offset()
         tx.run(_SQL.bury, id=thread_id, head_offset=offset, at=act.at_ms)
         row = tx.one(_SQL.find, org_id=act.org_id, id=thread_id) or row
-        tx.emit(ThreadDeleted(thread_id, row["head_seq"], offset, act.at_ms))
+        tx.emit(ThreadDeleted(act.org_id, thread_id, row["head_seq"], offset, act.at_ms))
         audit_log.append(tx, act, "thread.delete", {"thread_id": thread_id})
         return ThreadResult(thread=thread.model_copy(update={"status": ThreadStatus.DELETED, "title": ""}))
 

@@ -6,8 +6,6 @@ A decision is bound to the exact action (`AgentAsk.subject_hash`) and, by the st
 it was made: approval under others is none under these, since one person may have sufficed. A denial stands under all.
 """
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -15,6 +13,8 @@ from typing import Final
 from gateway.agents.port import AgentAsk, Json
 from gateway.policy_settings import ApprovalTerms
 from gateway.rules.policy import Verdict
+from gateway.rules.visible import fenced as visible_block
+from gateway.rules.visible import pretty
 from protocol.canonical import canonical, digest
 from protocol.limits import KIB, TEXT_CHARS
 from storage.values import Decided
@@ -23,7 +23,6 @@ SHOWN_CHARS: Final = TEXT_CHARS - KIB
 """Of what a person decides about, as it is shown: the rest of a text is for the words around it."""
 TERMS_CHARS: Final = 12
 """Of the digest of terms, in the key of a question: 48 bits tell the few of one run apart."""
-_TICKS: Final = re.compile(r"`{3,}")
 
 
 def asked_under(ask: AgentAsk, verdict: Verdict) -> AgentAsk:
@@ -59,22 +58,8 @@ def denial(what: str, decided: Decided) -> str:
 
 def fenced(value: Json) -> str:
     """A JSON value as a fenced block out of which nothing in it can break, and in which nothing hides."""
-    text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
-    if len(text) > TEXT_CHARS // 2:
-        text = canonical(value)
-    return fenced_text(text, "json")
-
-
-def fenced_text(text: str, language: str = "") -> str:
-    """A text as a fenced block out of which nothing in it can break, and in which nothing hides."""
-    text = "".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text)
-    fence = "`" * max([3, *(len(run) + 1 for run in _TICKS.findall(text))])
-    return f"{fence}{language}\n{text}\n{fence}"
-
-
-def _escaped(char: str) -> str:
-    """As JSON writes it: invisible characters and those that turn the direction of text must be seen."""
-    return json.dumps(char)[1:-1]
+    text = pretty(value)
+    return visible_block(text if len(text) <= TEXT_CHARS // 2 else canonical(value), "json")
 
 
 def _plain(key: str) -> str:

@@ -16,11 +16,12 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from gateway.agent_settings import AgentSettings
 from gateway.policy_settings import ApprovalTerms, ProposedKind, Risk
+from gateway.rules.budget import Expected
 from gateway.rules.policy import NOT_KNOWN, Verdict
 from protocol.canonical import digest
 from protocol.records import Usage
 from storage.run_values import Answered, Steered, StepKind, StepOutcome
-from storage.values import Decided, Said
+from storage.values import DEFAULT_ORG, Decided, Said
 
 Json: TypeAlias = Any
 """Anything that JSON can say. Numbers are finite, keys are texts."""
@@ -135,7 +136,8 @@ class Step:
 
     `key` is the same for the same step in every attempt: `model/1`, `tool/CALL_ID`. `name` is for people: the
     model, the tool. `request` is what is asked, whole. `repeatable`: doing it twice does no harm. `verdict` is what the
-    policies said of it, for the audit log, which has it before the effect.
+    policies said of it, for the audit log, which has it before the effect; `approval_id` is the leave for it, used up
+    by beginning it. `expected` says what it may cost, for budgets; without it a constant is assumed.
     """
 
     key: str
@@ -144,6 +146,8 @@ class Step:
     request: Json
     repeatable: bool = False
     verdict: Verdict | None = None
+    approval_id: str | None = None
+    expected: Callable[[], Expected] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +165,9 @@ class Journal(Protocol):
     async def begin(self, step: Step) -> Recorded | None:
         """Record that `step` begins; None: go and do it. Else it was done before, and this came of it.
 
-        Raises AgentFailure (`journal_mismatch`) when a tool step of that key was about something else, and
-        StaleFence when the run has another owner now.
+        Raises AgentFailure (`journal_mismatch`) when a tool step of that key was about something else,
+        (`approval_required`) when its leave was used already, (`budget_exceeded`) when a budget has no room for what it
+        may cost, and StaleFence when the run has another owner now.
         """
         ...
 
@@ -246,7 +251,7 @@ class RunContext:
     (a program that waits for a permission); all others give an AgentAsk. `guard` is the policies' verdict on what the
     agent wants to do: its kind, name and risk, whether the gateway knows it, and whether the agent's own settings want
     a person asked; whoever executes an act obeys it, at the moment of executing. `recovered`: an earlier attempt was
-    cut off by the end of its process.
+    cut off by the end of its process. `org_id` is the organization of the thread.
     """
 
     run_id: str
@@ -263,6 +268,7 @@ class RunContext:
     now_ms: Callable[[], int]
     guard: Callable[[ProposedKind, str, Risk, bool, bool], Verdict] = allow_as_configured
     recovered: bool = False
+    org_id: str = DEFAULT_ORG
     decisions: tuple[Decided, ...] = ()
     answers: tuple[Answered, ...] = ()
     files: tuple[GivenFile, ...] = ()

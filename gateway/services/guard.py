@@ -14,6 +14,8 @@ import structlog
 from gateway.clock import Clock
 from gateway.policy_settings import ProposedKind, Risk
 from gateway.rules.policy import Policies, Proposed, Verdict, decide
+from protocol.approvals import Approval
+from protocol.records import Origin
 from storage.values import ClaimedRun
 
 log = structlog.get_logger()
@@ -82,6 +84,24 @@ class Guard:
             room=run.origin.room or "",
             person=run.requested_by,
             tainted=not tools_used <= OWN_WORDS,
+        )
+
+    def of_edit(self, approval: Approval, origin: Origin) -> Verdict:
+        """The verdict on what an approval is about, for somebody who edits it: as it was when it was asked, by the
+        policies of now."""
+        return self.judge(
+            Proposed(
+                kind=approval.kind.value,
+                name=approval.name,
+                at=self.now(),
+                agent=approval.agent_id or "",
+                channel=origin.channel or CLIENT,
+                account=origin.account or "",
+                room=origin.room or "",
+                person=approval.requested_by,
+                risk=approval.risk,
+                asks_anyway=True,
+            )
         )
 
     def _note(self, proposed: Proposed, verdict: Verdict) -> None:

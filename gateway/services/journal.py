@@ -14,6 +14,7 @@ import structlog
 from gateway.agents.port import AgentFailure, Json, Recorded, Step
 from gateway.clock import Clock
 from gateway.crash_points import reached
+from gateway.rules import budget
 from gateway.rules import journal as rules
 from gateway.rules.journal import Visit
 from gateway.rules.policy import Verdict
@@ -21,7 +22,9 @@ from gateway.services.patience import until_stored
 from gateway.services.steering import Steering
 from protocol import limits
 from protocol.canonical import canonical, digest, text_digest
+from protocol.errors import Fault
 from protocol.records import Usage
+from storage.budget_values import BudgetOf, OverBudget
 from storage.errors import StoreUnavailable
 from storage.run_ports import JournalStore
 from storage.run_values import NewStep, PolicyNote, Steered, StepEnd, StepOutcome, StepRow
@@ -48,9 +51,12 @@ class RunJournal:
         clock: Clock,
         steering: Steering,
         wishes: Sequence[Steered] = (),
+        *,
+        has_budgets: bool = False,
     ) -> None:
         self.run = run
         self._wishes = wishes
+        self._has_budgets = has_budgets
         self._steering = steering
         self._may_be_steered = False
         """Something may have been said to it before this turn."""
@@ -103,12 +109,26 @@ class RunJournal:
         if (ended := self._ended.get(step.key)) is not None:
             self._visit(step, request_hash, ended, digest(ended.result))
             return ended
-        note = note_of(step.verdict)
-        new = NewStep(step.key, step.kind, step.name, request, request_hash, step.repeatable, note)
-        reached("step.before_open")
-        row = await until_stored(
-            lambda: self._store.open(self.run, new, self._clock.now_ms()), "step", self.run.id
+        new = NewStep(
+            step.key,
+            step.kind,
+            step.name,
+            request,
+            request_hash,
+            step.repeatable,
+            note_of(step.verdict),
+            step.approval_id,
+            self._takes(step),
         )
+        reached("step.before_open")
+        try:
+            row = await until_stored(
+                lambda: self._store.open(self.run, new, self._clock.now_ms()), "step", self.run.id
+            )
+        except Fault as fault:
+            raise AgentFailure(fault.data["kind"], fault.message) from fault
+        if isinstance(row, OverBudget):
+            raise AgentFailure("budget_exceeded", budget.says(row))
         reached("step.opened")
         self._rows[step.key] = row
         if row.outcome is not None:
@@ -117,6 +137,12 @@ class RunJournal:
             return ended
         self._opened[step.key] = (step, request_hash)
         return None
+
+    def _takes(self, step: Step) -> dict[BudgetOf, int]:
+        """What a step may take of budgets; only asking a model, or somebody else's agent, costs something."""
+        if not self._has_budgets or step.kind not in ("model", "prompt"):
+            return {}
+        return budget.reserve(step.expected() if step.expected is not None else None)
 
     async def finish(
         self, key: str, result: Json, *, outcome: StepOutcome = "ok", usage: Usage | None = None

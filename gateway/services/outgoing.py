@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gateway.agents.leave import SHOWN_CHARS, asked_under, decision_on, fenced_text, is_settled
+from gateway.agents.leave import SHOWN_CHARS, asked_under, decision_on, is_settled
 from gateway.agents.port import AgentAsk, AgentFailure
 from gateway.rules.policy import Verdict
+from gateway.rules.visible import fenced
 from gateway.services.guard import Guard
 from storage.run_values import Steered
 from storage.values import BlobRow, ClaimedRun, Decided
@@ -79,8 +80,8 @@ def _ask_for(run: ClaimedRun, said: Said, verdict: Verdict) -> AgentAsk:
     """The question about an answer. It shows all of it, and nothing of it as anything but text."""
     where = run.origin.room or "the conversation"
     files = [{"name": file.name, "sha256": file.sha256} for file in said.files]
-    lines = [f"The agent {run.agent_id} wants to say in {where}:", fenced_text(said.text)]
-    lines += [f"with the file\n\n{fenced_text(file.name)}" for file in said.files]
+    lines = [f"The agent {run.agent_id} wants to say in {where}:", fenced(said.text)]
+    lines += [f"with the file\n\n{fenced(file.name)}" for file in said.files]
     ask = AgentAsk(
         key=KEY,
         title=f"Answer of {run.agent_id}",

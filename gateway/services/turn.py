@@ -63,6 +63,7 @@ class Turns:
         clock: Clock,
         *,
         attempts_max: int,
+        has_budgets: bool = False,
     ) -> None:
         self._journal = journal
         self._agents = agents
@@ -77,6 +78,7 @@ class Turns:
         self._outgoing = outgoing
         self._clock = clock
         self._attempts_max = attempts_max
+        self._has_budgets = has_budgets
 
     async def drive(self, run: ClaimedRun) -> None:
         """Drive a run. Cancelling it leaves the run to whoever cancelled or will take over."""
@@ -89,6 +91,8 @@ class Turns:
     async def _drive(self, run: ClaimedRun) -> None:
         if run.is_taken_back:
             return await self._endings.cancel(run, TAKEN_BACK)
+        if run.refusal is not None:
+            return await self._endings.fail(run, run.refusal.kind, run.refusal.reason, run.partial)
         if run.attempt > self._attempts_max:
             reason = f"it was started {self._attempts_max} times and never finished"
             return await self._endings.fail(run, "gave_up", reason, run.partial)
@@ -109,7 +113,14 @@ class Turns:
         is_withheld = self._outgoing.is_withheld(run)
         shown = "" if is_withheld else run.partial
         stream = self._hub.open_stream(run.thread_id, run.id, run.reply_id, shown)
-        journal = RunJournal(self._journal, run, self._clock, self._steering, wishes(run.decisions))
+        journal = RunJournal(
+            self._journal,
+            run,
+            self._clock,
+            self._steering,
+            wishes(run.decisions),
+            has_budgets=self._has_budgets,
+        )
         live = self._live.open(run)
         speaking = Speaking(
             journal,

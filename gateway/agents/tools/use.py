@@ -25,7 +25,7 @@ from gateway.agents.tools.absent import AbsentTool
 from gateway.agents.tools.arguments import BadArguments, check, parsed
 from gateway.agents.tools.port import Tool, ToolContext
 from gateway.rules.policy import Verdict
-from protocol.canonical import canonical
+from protocol.canonical import canonical, digest
 from protocol.limits import KIB
 from storage.values import Decided
 
@@ -33,6 +33,8 @@ RESULT_CHARS: Final = 64 * KIB
 """Of a result as JSON: about 16,000 tokens, more than any agent reads with profit."""
 ERROR_CHARS: Final = 4 * KIB
 """Of what a tool says when it fails: a long traceback's beginning."""
+DEFINITION_CHARS: Final = 16
+"""Of a hash that tells versions of a tool apart: 64 bits."""
 REFUSED_CHARS: Final = 2 * KIB
 """Of a text that was no arguments, kept in the journal to see what the agent tried."""
 _OUTCOMES: Final = {
@@ -66,7 +68,7 @@ def ask_for(tool: Tool, call_id: str, arguments: Json, verdict: Verdict | None =
         key=key_of(call_id),
         title=f"Use the tool {tool.name}",
         body=f"The agent wants to use `{tool.name}` with exactly these arguments:\n\n{fenced(known)}",
-        subject={"tool": tool.name, "arguments": known},
+        subject={"tool": tool.name, "definition": _definition(tool), "arguments": known},
         kind=tool.kind,
         name=tool.name,
         risk=tool.risk,
@@ -119,12 +121,13 @@ async def use(tool: Tool, call_id: str, arguments: Json, context: RunContext, ti
         if reason is not None:
             raise StepFailed(reason)
         try:
-            return await _in_time(tool, parsed(arguments), ToolContext.of(context), timeout_s)
+            return await _in_time(tool, parsed(arguments), ToolContext.of(context, call_id), timeout_s)
         except StepFailed as failure:
             raise type(failure)(_brief(str(failure))) from failure
 
     is_repeatable = tool.is_repeatable or reason is not None
-    step = Step(key, "tool", tool.name, request, is_repeatable, verdict)
+    approval_id = decided.approval_id if reason is None and decided is not None else None
+    step = Step(key, "tool", tool.name, request, is_repeatable, verdict, approval_id)
     return await perform(context.journal, step, effect)
 
 
@@ -179,6 +182,11 @@ def _obstacle(
         changed = f"The policies changed just now: a person has to decide about {tool.name}."
         raise AgentFailure("policy_changed", changed, passes=True, is_agents_fault=False)
     return "The call needs the approval of a person, and nobody was asked."
+
+
+def _definition(tool: Tool) -> str:
+    """Which version of the tool is meant: one that takes other arguments is not the one that was approved."""
+    return digest(dict(tool.parameters))[:DEFINITION_CHARS]
 
 
 def _edited(text: str, tool: Tool) -> Json:

@@ -249,7 +249,7 @@ def test_an_approval_shows_the_exact_arguments() -> None:
     assert (ask.key, ask.title, ask.subject) == (
         "tool/c1",
         "Use the tool bench",
-        {"tool": "bench", "arguments": {"x": "a"}},
+        {"tool": "bench", "definition": ask.subject["definition"], "arguments": {"x": "a"}},
     )
     assert ask.body == (
         'The agent wants to use `bench` with exactly these arguments:\n\n```json\n{\n  "x": "a"\n}\n```'
