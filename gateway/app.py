@@ -45,6 +45,7 @@ from gateway.rules.admission import Policy
 from gateway.rules.budget import Budgets
 from gateway.rules.pace import Pace
 from gateway.rules.policy import compiled
+from gateway.services.admissions import Admissions
 from gateway.services.agents import AgentsView
 from gateway.services.answer_files import AnswerFiles
 from gateway.services.answering import Answering
@@ -75,6 +76,7 @@ from gateway.services.pairings import Pairings
 from gateway.services.reading import Reading
 from gateway.services.receipts import Receipts
 from gateway.services.redactors import Redactors
+from gateway.services.releases import Releases
 from gateway.services.reloading import Reloading
 from gateway.services.replay import Replays
 from gateway.services.routing import Routing
@@ -98,6 +100,7 @@ from protocol.instants import to_instant
 from protocol.requests import ServerInfoResult
 from storage.errors import StoreUnavailable
 from storage.store import Store
+from storage.values import DEFAULT_ORG, GATEWAY, Act
 
 log = structlog.get_logger()
 
@@ -145,6 +148,11 @@ class Gateway:
         self._device_connections = DeviceConnections()
         self._devices = Devices(store.devices, self._device_connections, clock)
         self._guard = Guard(compiled(settings.policies), clock, self._count_verdict)
+        self._approvals = Approvals(
+            store.approvals, store.threads, self._channels, clock, self._guard.of_edit
+        )
+        self._releases = Releases(self._guard, self._approvals, store.approvals)
+        self._admissions = Admissions(self._guard, self._approvals, store.audit, clock)
         self._invocations = Invocations(
             store.invocations,
             store.devices,
@@ -155,7 +163,9 @@ class Gateway:
         )
         parts = AgentParts(settings.directory, _secret, self._workers, self._invocations)
         self._agents = Agents(settings.agents, settings.default_agent_id, parts)
-        self._routing = Routing(settings.routes, settings.default_agent_id, self._agents)
+        self._routing = Routing(
+            settings.routes, settings.default_agent_id, self._agents, self._releases.state_of
+        )
         composer = self._composer()
         self._hub = Hub(store.threads, store.identity.epoch)
         self._deliveries = Deliveries(store.outbox, self._channels, clock, read_blob=BlobReader(store.blobs))
@@ -163,9 +173,6 @@ class Gateway:
             store.blobs, store.threads, self._channels, clock, limit_bytes=settings.limits.blob_bytes
         )
         self._live = LiveMessages(store.outbox, self._channels, self._deliveries, clock)
-        self._approvals = Approvals(
-            store.approvals, store.threads, self._channels, clock, self._guard.of_edit
-        )
         self._approval_cards = ApprovalCards(store.approvals, self._channels, clock)
         self._approval_times = ApprovalTimes(store.approvals, store.threads, self._channels, clock)
         self._receipts = Receipts(self._channels, self._deliveries.traffic, clock)
@@ -196,6 +203,7 @@ class Gateway:
             self._agents,
             self._routing.replace,
             self._guard.replace,
+            self._releases,
             self._breakers.forget,
             store.audit,
             clock,
@@ -237,6 +245,7 @@ class Gateway:
             self._deliveries.on_commit,
             self._receipts.on_commit,
             self._approval_cards.on_commit,
+            self._releases.on_commit,
             self._approval_times.on_commit,
             self._attachments.on_commit,
             lambda signals: access.on_commit(context, signals),
@@ -255,6 +264,8 @@ class Gateway:
         `on_listening` is called before the first request can be answered: what it publishes is there when
         somebody who waited for the port connects.
         """
+        act = Act(DEFAULT_ORG, GATEWAY, "start", self._clock.now_ms())
+        await self._releases.start(self._settings.agents, act)
         await self._agents.start()
         await self._switches.start()
         await self._budgets.start()
@@ -291,6 +302,7 @@ class Gateway:
         await self._agents.stop()
         await self._approval_times.stop()
         await self._approval_cards.stop()
+        await self._releases.stop()
         await self._invocations.close()
         await self._live.close(DELIVERY_STOP_S)
         await self._receipts.close(RECEIPT_STOP_S)
@@ -369,6 +381,7 @@ class Gateway:
             self._receipts,
             self._steering,
             Outgoing(self._guard),
+            self._releases.state_of,
             clock,
             attempts_max=settings.runs.attempts_max,
             has_budgets=bool(settings.budgets),
@@ -433,6 +446,7 @@ class Gateway:
                     self._breakers.state,
                     self._workers.count,
                     self._switches.of,
+                    self._releases.state_of,
                 ),
                 self._routing,
                 self.reloading,
@@ -443,7 +457,7 @@ class Gateway:
             ),
             Delivering(store.deliveries),
             Subscriptions(self._hub, store.position),
-            Pairing(Pairings(store.pairings, self._channels, clock)),
+            Pairing(Pairings(store.pairings, self._channels, clock, self._admissions)),
             Examining(store.journal, self._run_doctor, self._replays),
             Administering(Users(store.users, store.links, clock), self._authenticator),
             DeviceHandlers(self._devices, self._invocations, presence),
