@@ -8,7 +8,7 @@ from typing import Any
 
 import uvloop
 
-from bench import appends, channels, fanout, floor, idle, kinds, machine, many_runs, sends, turns
+from bench import appends, channels, fanout, floor, idle, kinds, machine, many_runs, policies, sends, turns
 
 RESULTS = Path(__file__).parent / "results" / "results.json"
 BENCHMARKS: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
     "turns": turns.run,
     "kinds": kinds.run,
     "many_runs": many_runs.run,
+    "policies": policies.run,
     "fanout": fanout.run,
     "idle": idle.run,
     "channels": channels.run,

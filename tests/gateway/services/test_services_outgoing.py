@@ -152,7 +152,16 @@ async def test_what_people_want_changed_goes_back_to_an_agent_that_listens(
     assert second["supersedes"] == first["id"]
     await decide(wire)
     answer = await stage.answer_of(thread_id, run_id)
-    assert answer.split() == ["The", "first", "draft.local", "operator", "said", "meanwhile:", "Say", "please."]
+    assert answer.split() == [
+        "The",
+        "first",
+        "draft.local",
+        "operator",
+        "said",
+        "meanwhile:",
+        "Say",
+        "please.",
+    ]
     assert (await wire.call("run.replay", run_id=run_id))["replay"]["verified"]
 
 
