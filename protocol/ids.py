@@ -32,6 +32,8 @@ class IdPrefix(StrEnum):
     PAIRING = "par"
     BLOB = "blb"
     QUESTION = "que"
+    HOLD = "hld"
+    ERASURE = "ers"
 
 
 def make_id(prefix: IdPrefix, now_ms: int, entropy: bytes) -> str:

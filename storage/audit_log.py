@@ -25,8 +25,8 @@ def append(
     *,
     outcome: str = "success",
     detail: dict[str, Any] | None = None,
-) -> None:
-    """Seal one entry behind the last one, in the transaction of what it is about."""
+) -> int:
+    """Seal one entry behind the last one, in the transaction of what it is about; returns its number."""
     last = tx.one(_SQL.last)
     previous = Link(last["seq"], last["hash"]) if last is not None else Link.start(_log_id(tx))
     body, link = seal(
@@ -45,6 +45,7 @@ def append(
     tx.run(
         _SQL.append, seq=link.seq, org_id=act.org_id, at=act.at_ms, action=action, body=body, hash=link.hash
     )
+    return link.seq
 
 
 def _log_id(tx: Reader) -> str:

@@ -11,15 +11,18 @@ from storage.blobs import Blobs
 from storage.chat_links import ChatLinks
 from storage.deliveries import DeliveryRecords
 from storage.engine import Engine, Reader, Row, Transaction
+from storage.erasures import Erasures
 from storage.errors import StoreDamaged
 from storage.files import snapshot
 from storage.handovers import Handovers
 from storage.identities import Identities
 from storage.inbox import Inbox
 from storage.journal import Journal
+from storage.legal_holds import LegalHolds
 from storage.outbox import Outbox
 from storage.pairings import Pairings
 from storage.queries import Queries
+from storage.retention import Retention
 from storage.runs import Runs
 from storage.threads import Threads
 from storage.values import DEFAULT_ORG
@@ -56,6 +59,9 @@ class Store:
         self.links = ChatLinks(engine)
         self.audit = AuditLog(engine)
         self.vault = Vaults(engine)
+        self.holds = LegalHolds(engine)
+        self.retention = Retention(engine)
+        self.erasures = Erasures(engine)
 
     @classmethod
     async def open(cls, directory: Path, *, new_epoch: str, new_log_id: str, now_ms: int) -> "Store":

@@ -1,0 +1,345 @@
+"""The erasure of a person: what they wrote, who they are, and the traces of both; in steps that may be done again.
+
+Threads in which nobody else wrote go as a whole. In the others their messages are taken back as if they had done it
+themselves: events keep number, time and kind or become `redacted`, and their actor an opaque id. Lines of usage keep
+their numbers, audit entries stay as they are (`audit_people.py`, `audit_content.py`).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+
+from protocol.errors import ErrorKind, Fault
+from protocol.frames import RawJson
+from protocol.ids import IdPrefix, has_prefix
+from protocol.privacy import DataEraseResult
+from storage import amendments, audit_log, idempotency, legal_holds, run_ends
+from storage.engine import Engine, Reader, Row, Transaction
+from storage.privacy_values import Going, Subject, Traces
+from storage.queries import Queries
+from storage.texts import from_text, to_text
+from storage.thread_erasure import erase_thread
+from storage.values import Act, Ending, TokenRevoked
+
+_SQL = Queries("erasures")
+_THREADS = Queries("threads")
+_RUNS = Queries("runs")
+_RETENTION = Queries("retention")
+
+NOBODY: Final = "erased"
+"""The name of who was erased."""
+
+
+class Erasures:
+    """`storage.privacy_ports.ErasureStore` on the engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def subject(self, org_id: str, person: str, erasure_id: str) -> Subject:
+        return await self._engine.read(_subject, org_id, person, erasure_id)
+
+    async def last_place(self) -> int:
+        return await self._engine.read(_last_place)
+
+    async def threads(self, org_id: str, subject: Subject, after: int, upto: int) -> list[str]:
+        return await self._engine.read(_threads, org_id, subject, after, upto)
+
+    async def traces(self, org_id: str, subject: Subject, threads: list[str]) -> Traces:
+        return await self._engine.read(_traces, org_id, subject, threads)
+
+    async def count(self, org_id: str, subject: Subject, traces: Traces) -> dict[str, int]:
+        return await self._engine.read(_count, subject, traces)
+
+    async def begin(self, act: Act, subject: Subject, reason: str) -> dict[str, Any] | None:
+        return await self._engine.write(_begin, act, subject, reason)
+
+    async def going(self) -> list[Going]:
+        return await self._engine.read(_going)
+
+    async def erase_thread(self, act: Act, subject: Subject, thread_id: str) -> None:
+        await self._engine.write(_erase_thread, act, subject, thread_id)
+
+    async def erase_in_thread(
+        self, act: Act, subject: Subject, thread_id: str, cancel: Ending, limit: int
+    ) -> bool:
+        return await self._engine.write(_erase_in_thread, act, subject, thread_id, cancel, limit)
+
+    async def erase_person(self, act: Act, subject: Subject) -> None:
+        await self._engine.write(_erase_person, act, subject)
+
+    async def erase_deliveries(self, act: Act, subject: Subject, after: int, limit: int) -> int | None:
+        return await self._engine.write(_erase_deliveries, act, subject, after, limit)
+
+    async def certify(self, act: Act, subject: Subject) -> tuple[int, dict[str, int], int]:
+        return await self._engine.write(_certify, act, subject)
+
+    async def finish(self, act: Act, subject: Subject, certificate: dict[str, Any]) -> RawJson:
+        return await self._engine.write(_finish, act, subject, certificate)
+
+    async def scrub(self, *, is_first: bool) -> bool:
+        return await self._engine.write(_scrub, is_first)
+
+
+# --- who it is about, and what there is ------------------------------------------------------------
+
+
+def _subject(tx: Reader, org_id: str, person: str, erasure_id: str) -> Subject:
+    if not has_prefix(person, IdPrefix.PRINCIPAL):
+        return Subject(person, (person,), erasure_id)
+    if tx.one(_SQL.user, org_id=org_id, id=person) is None:
+        raise Fault(ErrorKind.NOT_FOUND, "There is no such user", hint="user.list shows who there is")
+    links = tx.all(_SQL.links_of_user, org_id=org_id, user_id=person)
+    return Subject(person, (person, *(f"{row['channel']}:{row['sender_id']}" for row in links)), erasure_id)
+
+
+def _ids(subject: Subject) -> str:
+    return orjson.dumps(subject.ids).decode()
+
+
+def _quoted(subject: Subject) -> str:
+    return orjson.dumps([orjson.dumps(one).decode() for one in subject.ids]).decode()
+
+
+def _last_place(tx: Reader) -> int:
+    place: int = tx.value(_SQL.last_place)
+    return place
+
+
+def _threads(tx: Reader, org_id: str, subject: Subject, after: int, upto: int) -> list[str]:
+    rows = tx.all(_SQL.threads_with, org_id=org_id, quoted=_quoted(subject), after=after, upto=upto)
+    return [row["thread_id"] for row in rows]
+
+
+def _traces(tx: Reader, org_id: str, subject: Subject, threads: Sequence[str]) -> Traces:
+    hold_id = legal_holds.of_person(tx, org_id, subject.ids)
+    alone, shared = [], []
+    for thread_id in threads:
+        hold_id = hold_id or legal_holds.of_thread(tx, org_id, thread_id)
+        if hold_id is not None:
+            raise legal_holds.held_fault(hold_id)
+        whose = {"thread_id": thread_id, "ids": _ids(subject)}
+        is_theirs = tx.one(_SQL.wrote_in, **whose) is not None and tx.one(_SQL.others_wrote_in, **whose) is None
+        (alone if is_theirs else shared).append(thread_id)
+    return Traces(tuple(alone), tuple(shared))
+
+
+def _count(tx: Reader, subject: Subject, traces: Traces) -> dict[str, int]:
+    counts: Counter[str] = Counter(threads=len(traces.alone))
+    for thread_id in traces.alone:
+        counts["messages"] += tx.value(_SQL.count_all_messages, thread_id=thread_id)
+        counts["files"] += tx.value(_SQL.count_all_files, thread_id=thread_id)
+    for thread_id in traces.shared:
+        whose = {"thread_id": thread_id, "ids": _ids(subject)}
+        counts["messages"] += tx.value(_SQL.count_messages, **whose)
+        counts["files"] += tx.value(_SQL.count_files, **whose)
+    return dict(counts)
+
+
+# --- the life of an erasure ------------------------------------------------------------------------
+
+
+def _begin(tx: Transaction, act: Act, subject: Subject, reason: str) -> dict[str, Any] | None:
+    answer = idempotency.answered(tx, act)
+    if answer is not None:
+        certificate: dict[str, Any] = orjson.loads(answer)["certificate"]
+        return certificate
+    if (hold_id := legal_holds.of_person(tx, act.org_id, subject.ids)) is not None:
+        raise legal_holds.held_fault(hold_id)
+    tx.run(
+        _SQL.insert,
+        id=subject.erasure_id,
+        org_id=act.org_id,
+        subject=subject.person,
+        reason=reason,
+        requested_by=to_text(act.actor.model_dump(mode="json")),
+        now=act.at_ms,
+    )
+    audit_log.append(tx, act, "data.erase.begin", {"erasure_id": subject.erasure_id})
+    return None
+
+
+def _going(tx: Reader) -> list[Going]:
+    return [
+        Going(
+            row["id"], row["org_id"], row["subject"], row["reason"], row["begun_at"], from_text(row["counts"])
+        )
+        for row in tx.all(_SQL.going)
+    ]
+
+
+def _add(tx: Transaction, subject: Subject, **more: int) -> None:
+    """Count what was erased."""
+    row = tx.one(_SQL.find, id=subject.erasure_id)
+    assert row is not None, "an erasure is begun before anything is erased"
+    counts = Counter(from_text(row["counts"]))
+    counts.update({name: count for name, count in more.items() if count})
+    tx.run(_SQL.count, id=subject.erasure_id, counts=to_text(dict(counts)))
+
+
+def _certify(tx: Transaction, act: Act, subject: Subject) -> tuple[int, dict[str, int], int]:
+    row = tx.one(_SQL.find, id=subject.erasure_id)
+    assert row is not None, "an erasure is begun before it is over"
+    counts: dict[str, int] = from_text(row["counts"])
+    seq = audit_log.append(tx, act, "data.erase", {"erasure_id": subject.erasure_id}, detail={"counts": counts})
+    return seq, counts, row["begun_at"]
+
+
+def _finish(tx: Transaction, act: Act, subject: Subject, certificate: dict[str, Any]) -> RawJson:
+    def effect() -> DataEraseResult:
+        tx.run(
+            _SQL.finish,
+            id=subject.erasure_id,
+            pseudonym=subject.pseudonym,
+            certificate=to_text(certificate),
+            now=act.at_ms,
+        )
+        return DataEraseResult(counts=certificate["counts"], certificate=certificate)
+
+    return idempotency.once(tx, act, effect)
+
+
+# --- threads ---------------------------------------------------------------------------------------
+
+
+def _find(tx: Transaction, act: Act, thread_id: str) -> Row | None:
+    """The thread, unless it is gone already. Raises Fault invalid_state (a legal hold)."""
+    row = tx.one(_THREADS.find, org_id=act.org_id, id=thread_id)
+    if row is None or row["status"] == "deleted":
+        return None
+    if (hold_id := legal_holds.of_thread(tx, act.org_id, thread_id)) is not None:
+        raise legal_holds.held_fault(hold_id)
+    tx.run(_SQL.secure)
+    return row
+
+
+def _erase_thread(tx: Transaction, act: Act, subject: Subject, thread_id: str) -> None:
+    row = _find(tx, act, thread_id)
+    if row is None:
+        return
+    _add(
+        tx,
+        subject,
+        threads=1,
+        messages=tx.value(_SQL.count_all_messages, thread_id=thread_id),
+        files=tx.value(_SQL.count_all_files, thread_id=thread_id),
+    )
+    erase_thread(tx, act, row)
+    _rename_in(tx, subject, thread_id)
+    tx.run(_SQL.empty_outbox, thread_id=thread_id, pseudonym=subject.pseudonym)
+    tx.run(_SQL.blank_origin, thread_id=thread_id)
+    tx.run(_RETENTION.forget_runs, thread_id=thread_id)
+    audit_log.append(tx, act, "thread.delete", {"thread_id": thread_id})
+
+
+def _erase_in_thread(
+    tx: Transaction, act: Act, subject: Subject, thread_id: str, cancel: Ending, limit: int
+) -> bool:
+    if _find(tx, act, thread_id) is None:
+        return False
+    whose = {"thread_id": thread_id, "ids": _ids(subject)}
+    if messages := tx.all(_SQL.live_messages, **whose, limit=limit):
+        files: int = tx.value(_SQL.count_files, **whose)
+        for message in messages:
+            _take_back(tx, act, message, cancel)
+        _add(tx, subject, messages=len(messages), files=files - tx.value(_SQL.count_files, **whose))
+        return True
+    traces = tx.all(_SQL.traces_in, thread_id=thread_id, quoted=_quoted(subject), limit=limit)
+    for event in traces:
+        _make_opaque(tx, subject, event)
+    if traces:
+        _add(tx, subject, events=len(traces))
+        return True
+    journals = tx.run(_SQL.forget_journals, thread_id=thread_id)
+    tx.run(_SQL.unlink_messages, thread_id=thread_id)
+    _rename_in(tx, subject, thread_id)
+    _add(tx, subject, steps=journals)
+    return False
+
+
+def _take_back(tx: Transaction, act: Act, message: Row, cancel: Ending) -> None:
+    """As if its author had deleted it; a run that answers it at this moment does so no more."""
+    for run in tx.all(_RUNS.unfinished, thread_id=message["thread_id"]):
+        if run["message_id"] == message["id"]:
+            run_ends.end(tx, act, run, cancel)
+    amendments.take_back(tx, act, message, cancel)
+
+
+def _make_opaque(tx: Transaction, subject: Subject, event: Row) -> None:
+    actor = _without(subject, from_text(event["actor"]))
+    data = _without(subject, from_text(event["data"]))
+    tx.run(
+        _SQL.rewrite_event, log_offset=event["log_offset"], actor=to_text(actor), data=to_text(data)
+    )
+
+
+def _without(subject: Subject, value: Any) -> Any:
+    """A JSON value in which the person is nobody."""
+    match value:
+        case dict() if value.get("id") in subject.ids:
+            return {**value, "id": subject.pseudonym, "name": NOBODY}
+        case dict():
+            return {name: _without(subject, one) for name, one in value.items()}
+        case list():
+            return [_without(subject, one) for one in value]
+        case str() if value in subject.ids:
+            return subject.pseudonym
+    return value
+
+
+def _rename_in(tx: Transaction, subject: Subject, thread_id: str) -> None:
+    whose = {"thread_id": thread_id, "ids": _ids(subject)}
+    named = {**whose, "pseudonym": subject.pseudonym}
+    tx.run(_SQL.rename_assignee, **named)
+    tx.run(_SQL.empty_approvals, **named)
+    tx.run(_SQL.rename_deciders, **named)
+    tx.run(_SQL.empty_answers, **named)
+    tx.run(_SQL.forget_steers, **whose)
+    tx.run(_SQL.empty_deliveries, **whose)
+    tx.run(_SQL.rename_runs, **named)
+
+
+# --- the person ------------------------------------------------------------------------------------
+
+
+def _erase_person(tx: Transaction, act: Act, subject: Subject) -> None:
+    tx.run(_SQL.secure)
+    whose = {"org_id": act.org_id, "ids": _ids(subject)}
+    for row in tx.all(_SQL.tokens_of, **whose):
+        tx.emit(TokenRevoked(row["id"]))
+    _add(
+        tx,
+        subject,
+        people=tx.run(_SQL.forget_standing, **whose),
+        pairings=tx.run(_SQL.forget_pairings, **whose),
+        links=tx.run(_SQL.forget_links, **whose),
+        tokens=tx.run(_SQL.revoke_tokens, **whose, now=act.at_ms),
+        users=tx.run(_SQL.empty_user, **whose, now=act.at_ms),
+        notices=tx.run(_SQL.forget_notices, **whose, pseudonym=subject.pseudonym),
+    )
+    tx.run(_SQL.forget_link_codes, **whose)
+    tx.run(_SQL.forget_stored_answers, org_id=act.org_id, quoted=_quoted(subject))
+    tx.run(_SQL.rename_holds, **whose, pseudonym=subject.pseudonym)
+    audit_log.append(tx, act, "data.erase.person", {"erasure_id": subject.erasure_id})
+
+
+def _erase_deliveries(tx: Transaction, act: Act, subject: Subject, after: int, limit: int) -> int | None:
+    upto: int | None = tx.value(_SQL.deliveries_after, after=after, limit=limit)
+    if upto is None:
+        return None
+    tx.run(_SQL.secure)
+    whose = {"org_id": act.org_id, "ids": _ids(subject)}
+    _add(tx, subject, deliveries=tx.run(_SQL.forget_deliveries, **whose, after=after, upto=upto))
+    return upto
+
+
+def _scrub(tx: Transaction, is_first: bool) -> bool:
+    tx.run(_SQL.secure)
+    before: int = tx.value(_SQL.changes)
+    tx.run(_SQL.merge_all if is_first else _SQL.merge_more)
+    done = tx.value(_SQL.changes) - before < 2  # nothing was merged any more (FTS5 documentation, 6.8)
+    if done and not is_first:
+        tx.run(_SQL.at_ease)
+    return is_first or not done

@@ -1,0 +1,46 @@
+-- What is older than it may become. What a legal hold covers is sorted out by who asks.
+
+-- name: organizations
+SELECT id FROM organizations ORDER BY id;
+
+-- name: old_threads
+-- In the order of the newest change, which the index knows; never one with work to do.
+SELECT t.id, t.head_offset FROM threads t
+WHERE t.org_id = :org_id AND t.head_offset > :after AND t.status <> 'deleted' AND t.head_at < :before
+  AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.thread_id = t.id AND r.state = 'queued')
+  AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.thread_id = t.id AND r.state IN ('running', 'waiting'))
+ORDER BY t.head_offset LIMIT :limit;
+
+-- name: is_old
+SELECT * FROM threads t
+WHERE t.org_id = :org_id AND t.id = :id AND t.status <> 'deleted' AND t.head_at < :before
+  AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.thread_id = t.id AND r.state = 'queued')
+  AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.thread_id = t.id AND r.state IN ('running', 'waiting'));
+
+-- name: forget_runs
+DELETE FROM runs WHERE thread_id = :thread_id;
+
+-- name: old_files
+SELECT rowid AS place, id, thread_id, sha256 FROM blobs
+WHERE org_id = :org_id AND state = 'stored' AND created_at < :before AND rowid > :after
+ORDER BY +rowid LIMIT :limit;
+
+-- name: drop_file
+UPDATE blobs SET state = 'failed', sha256 = NULL, error = :error WHERE id = :id AND state = 'stored';
+
+-- name: old_journals
+SELECT r.rowid AS place, r.id, r.thread_id FROM runs r
+WHERE r.org_id = :org_id AND r.ended_at IS NOT NULL AND r.ended_at < :before AND r.rowid > :after
+  AND EXISTS (SELECT 1 FROM journal_steps s WHERE s.run_id = r.id)
+ORDER BY +r.rowid LIMIT :limit;
+
+-- name: forget_journal
+DELETE FROM journal_steps WHERE run_id = :run_id;
+
+-- name: old_usage
+SELECT u.rowid AS place, r.thread_id FROM usage u LEFT JOIN runs r ON r.id = u.run_id
+WHERE u.org_id = :org_id AND u.at < :before AND u.rowid > :after
+ORDER BY u.rowid LIMIT :limit;
+
+-- name: forget_usage
+DELETE FROM usage WHERE rowid = :place;
