@@ -72,7 +72,7 @@ from gateway.services.turn import Turns
 from gateway.services.vault import AccountVault, VaultCipher
 from gateway.services.waits import Waits
 from gateway.settings import Settings, channel_settings
-from gateway.vault_key import cipher_beside, cipher_from
+from gateway.vault_key import cipher_from, vault_cipher
 from protocol import limits
 from protocol.events import ServerIdentity
 from protocol.ids import IdPrefix
@@ -247,10 +247,10 @@ class Gateway:
 
     def _vault_cipher(self) -> Callable[[], MultiFernet]:
         """How the vault's cipher is made. Raises SecretUnavailable at once for a configured key that is none."""
-        if self._settings.vault_key is None:
-            return lambda: cipher_beside(self._settings.data_dir)
-        cipher = cipher_from(self._settings.vault_key)
-        return lambda: cipher
+        settings = self._settings
+        if settings.vault_key is not None:
+            cipher_from(settings.vault_key)
+        return lambda: vault_cipher(settings.vault_key, settings.data_dir)
 
     def _vault(self, channel: ChannelSettings, cipher: VaultCipher) -> AccountVault:
         return AccountVault(self._store.vault, cipher, self._clock, channel.kind, channel.account)

@@ -6,6 +6,7 @@ user alone. A copy of the store without it is of no use to a thief, nor a restor
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,16 @@ def cipher_from(setting: SecretStr, environment: Mapping[str, str] = os.environ)
     Raises SecretUnavailable when there is none at the reference, or it is not a key. Reads a file: may block.
     """
     return _cipher(resolve_secret(setting, environment), "vault_key")
+
+
+def vault_cipher(
+    setting: SecretStr | None, directory: Path, environment: Mapping[str, str] = os.environ
+) -> MultiFernet:
+    """The cipher of a gateway: of its configured key, else of the one beside its store. Blocks.
+
+    Raises SecretUnavailable.
+    """
+    return cipher_beside(directory) if setting is None else cipher_from(setting, environment)
 
 
 def cipher_beside(directory: Path) -> MultiFernet:
@@ -51,15 +62,18 @@ def pseudonym_key(directory: Path) -> bytes:
 
 
 def _make(path: Path) -> None:
-    """Write a new key so that a crash leaves a whole key or none, and never two."""
-    fresh = path.with_suffix(".new")
+    """Write a new key so that a crash leaves a whole key or none, and two processes agree on one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".new{os.getpid()}")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(Fernet.generate_key() + b"\n")
         file.flush()
         os.fsync(file.fileno())
-    fresh.rename(path)
+    with suppress(FileExistsError):  # another process was faster: its key counts
+        path.hardlink_to(fresh)
+    fresh.unlink()
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)  # what is sealed with it must not outlive it

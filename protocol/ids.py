@@ -34,6 +34,7 @@ class IdPrefix(StrEnum):
     QUESTION = "que"
     HOLD = "hld"
     ERASURE = "ers"
+    PERSON = "per"
 
 
 def make_id(prefix: IdPrefix, now_ms: int, entropy: bytes) -> str:
