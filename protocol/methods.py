@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from protocol.errors import invalid_params
+from protocol.privacy import DataEraseParams, DataEraseResult, RetentionRunParams, RetentionRunResult
 from protocol.records import Record
 from protocol.requests import (
     AgentListResult,
@@ -192,6 +193,20 @@ _ROWS: Final = (
     Method("pairing.list", PairingListParams, PairingListResult, Scope.PAIRING_READ, "Who asks to be let in"),
     Method("pairing.approve", PairingDecideParams, PairingResult, Scope.PAIRING_APPROVE, "Let somebody in"),
     Method("pairing.reject", PairingDecideParams, PairingResult, Scope.PAIRING_APPROVE, "Shut somebody out"),
+    Method(
+        "data.erase",
+        DataEraseParams,
+        DataEraseResult,
+        Scope.DATA_ERASE,
+        "Erase a person, look before, or put a legal hold on what must be kept",
+    ),
+    Method(
+        "retention.run",
+        RetentionRunParams,
+        RetentionRunResult,
+        Scope.RETENTION_RUN,
+        "Delete what is over its time, or count it",
+    ),
     Method("audit.list", AuditListParams, AuditListResult, Scope.AUDIT_READ, "Page through the audit log"),
 )
 

@@ -74,4 +74,4 @@ class DataEraseResult(Record):
 
     counts: dict[str, int] | None = None
     certificate: dict[str, Any] | None = None
-    holds: list[LegalHold] = []
+    holds: list[LegalHold] = []  # noqa: RUF012 - the model copies it

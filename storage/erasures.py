@@ -15,7 +15,7 @@ from protocol.errors import ErrorKind, Fault
 from protocol.frames import RawJson
 from protocol.ids import IdPrefix, has_prefix
 from protocol.privacy import DataEraseResult
-from storage import amendments, audit_log, idempotency, legal_holds, run_ends
+from storage import amendments, audit_content, audit_log, audit_people, idempotency, legal_holds, run_ends
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.privacy_values import Going, Subject, Traces
 from storage.queries import Queries
@@ -115,13 +115,16 @@ def _threads(tx: Reader, org_id: str, subject: Subject, after: int, upto: int) -
 
 def _traces(tx: Reader, org_id: str, subject: Subject, threads: Sequence[str]) -> Traces:
     hold_id = legal_holds.of_person(tx, org_id, subject.ids)
-    alone, shared = [], []
+    alone: list[str] = []
+    shared: list[str] = []
     for thread_id in threads:
         hold_id = hold_id or legal_holds.of_thread(tx, org_id, thread_id)
         if hold_id is not None:
             raise legal_holds.held_fault(hold_id)
         whose = {"thread_id": thread_id, "ids": _ids(subject)}
-        is_theirs = tx.one(_SQL.wrote_in, **whose) is not None and tx.one(_SQL.others_wrote_in, **whose) is None
+        is_theirs = (
+            tx.one(_SQL.wrote_in, **whose) is not None and tx.one(_SQL.others_wrote_in, **whose) is None
+        )
         (alone if is_theirs else shared).append(thread_id)
     return Traces(tuple(alone), tuple(shared))
 
@@ -157,7 +160,14 @@ def _begin(tx: Transaction, act: Act, subject: Subject, reason: str) -> dict[str
         requested_by=to_text(act.actor.model_dump(mode="json")),
         now=act.at_ms,
     )
-    audit_log.append(tx, act, "data.erase.begin", {"erasure_id": subject.erasure_id})
+    audit_log.append(
+        tx,
+        act,
+        "data.erase.begin",
+        {"erasure_id": subject.erasure_id, "person": legal_holds.opaque(tx, act, subject.person)},
+        content={"reason": reason},
+        about=subject.erasure_id,
+    )
     return None
 
 
@@ -183,7 +193,9 @@ def _certify(tx: Transaction, act: Act, subject: Subject) -> tuple[int, dict[str
     row = tx.one(_SQL.find, id=subject.erasure_id)
     assert row is not None, "an erasure is begun before it is over"
     counts: dict[str, int] = from_text(row["counts"])
-    seq = audit_log.append(tx, act, "data.erase", {"erasure_id": subject.erasure_id}, detail={"counts": counts})
+    seq = audit_log.append(
+        tx, act, "data.erase", {"erasure_id": subject.erasure_id}, detail={"counts": counts}
+    )
     return seq, counts, row["begun_at"]
 
 
@@ -270,9 +282,7 @@ def _take_back(tx: Transaction, act: Act, message: Row, cancel: Ending) -> None:
 def _make_opaque(tx: Transaction, subject: Subject, event: Row) -> None:
     actor = _without(subject, from_text(event["actor"]))
     data = _without(subject, from_text(event["data"]))
-    tx.run(
-        _SQL.rewrite_event, log_offset=event["log_offset"], actor=to_text(actor), data=to_text(data)
-    )
+    tx.run(_SQL.rewrite_event, log_offset=event["log_offset"], actor=to_text(actor), data=to_text(data))
 
 
 def _without(subject: Subject, value: Any) -> Any:
@@ -319,10 +329,22 @@ def _erase_person(tx: Transaction, act: Act, subject: Subject) -> None:
         users=tx.run(_SQL.empty_user, **whose, now=act.at_ms),
         notices=tx.run(_SQL.forget_notices, **whose, pseudonym=subject.pseudonym),
     )
+    _add(tx, subject, audit_content=_forget_in_audit(tx, act.org_id, subject))
     tx.run(_SQL.forget_link_codes, **whose)
     tx.run(_SQL.forget_stored_answers, org_id=act.org_id, quoted=_quoted(subject))
     tx.run(_SQL.rename_holds, **whose, pseudonym=subject.pseudonym)
     audit_log.append(tx, act, "data.erase.person", {"erasure_id": subject.erasure_id})
+
+
+def _forget_in_audit(tx: Transaction, org_id: str, subject: Subject) -> int:
+    """Delete the keys of what entries say about the person, and the one place that says who they are in entries."""
+    pieces = 0
+    for actor_id in subject.ids:
+        opaque = audit_people.known(tx, org_id, actor_id)
+        pieces += audit_content.shred(tx, org_id, opaque or actor_id)
+        if opaque is not None:
+            audit_people.forget(tx, org_id, opaque)
+    return pieces
 
 
 def _erase_deliveries(tx: Transaction, act: Act, subject: Subject, after: int, limit: int) -> int | None:

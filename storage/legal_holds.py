@@ -8,10 +8,11 @@ import orjson
 
 from protocol.errors import ErrorKind, Fault
 from protocol.frames import RawJson
+from protocol.ids import IdPrefix, has_prefix
 from protocol.instants import to_instant
 from protocol.privacy import DataEraseResult, LegalHold
 from protocol.records import Actor
-from storage import audit_log, thread_rows
+from storage import audit_log, audit_people, thread_rows
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.idempotency import once
 from storage.privacy_values import HoldKind
@@ -72,9 +73,7 @@ def _open(tx: Reader, org_id: str) -> list[LegalHold]:
     return [_record(row) for row in tx.all(_SQL.open, org_id=org_id)]
 
 
-def _place(
-    tx: Transaction, act: Act, hold_id: str, kind: HoldKind, subject: str, reason: str
-) -> RawJson:
+def _place(tx: Transaction, act: Act, hold_id: str, kind: HoldKind, subject: str, reason: str) -> RawJson:
     def effect() -> DataEraseResult:
         if kind == "thread":
             thread_rows.find(tx, act.org_id, subject)
@@ -90,7 +89,7 @@ def _place(
                 placed_by=to_text(act.actor.model_dump(mode="json")),
                 now=act.at_ms,
             )
-            audit_log.append(tx, act, "hold.place", {"hold_id": hold_id}, detail={"kind": kind})
+            _tell(tx, act, "hold.place", hold_id, kind, subject, reason)
             row = tx.one(_SQL.find_open, org_id=act.org_id, kind=kind, subject=subject)
         assert row is not None, "it is there now"
         return DataEraseResult(holds=[_record(row)])
@@ -103,14 +102,32 @@ def _release(tx: Transaction, act: Act, kind: HoldKind, subject: str, reason: st
         row = tx.one(_SQL.find_open, org_id=act.org_id, kind=kind, subject=subject)
         if row is None:
             raise Fault(
-                ErrorKind.NOT_FOUND, "No legal hold covers this by itself", hint="threadgate holds list shows all"
+                ErrorKind.NOT_FOUND,
+                "No legal hold covers this by itself",
+                hint="threadgate holds list shows all",
             )
         by = to_text(act.actor.model_dump(mode="json"))
         tx.run(_SQL.release, id=row["id"], released_by=by, now=act.at_ms)
-        audit_log.append(tx, act, "hold.release", {"hold_id": row["id"]}, detail={"kind": kind})
+        _tell(tx, act, "hold.release", row["id"], kind, subject, reason)
         return DataEraseResult(holds=[_record(row).model_copy(update={"released_at": to_instant(act.at_ms)})])
 
     return once(tx, act, effect)
+
+
+def _tell(
+    tx: Transaction, act: Act, action: str, hold_id: str, kind: HoldKind, subject: str, reason: str
+) -> None:
+    of = subject if kind == "thread" else opaque(tx, act, subject)
+    audit_log.append(
+        tx, act, action, {"hold_id": hold_id, kind: of}, content={"reason": reason}, about=hold_id
+    )
+
+
+def opaque(tx: Transaction, act: Act, person: str) -> str:
+    """How entries of the audit log name somebody: users have ids that say nothing."""
+    if has_prefix(person, IdPrefix.PRINCIPAL):
+        return person
+    return audit_people.of_person(tx, act.org_id, person, "", act.at_ms)
 
 
 def _record(row: Row) -> LegalHold:

@@ -1,4 +1,4 @@
-"""What services may ask of the store about retention, legal holds and the erasure of people. Values: `privacy_values.py`.
+"""What services may ask of the store about retention, legal holds and erasure. The values are in `privacy_values.py`.
 
 The rules of `ports.py` hold here, too: each method is one transaction.
 """
@@ -18,15 +18,11 @@ class RetentionStore(Protocol):
         """All organizations."""
         ...
 
-    async def look(
-        self, org_id: str, what: RetentionClass, before_ms: int, after: int, limit: int
-    ) -> Batch:
+    async def look(self, org_id: str, what: RetentionClass, before_ms: int, after: int, limit: int) -> Batch:
         """Count what is older, from a place on (0: the first), at most `limit` rows."""
         ...
 
-    async def delete(
-        self, act: Act, what: RetentionClass, before_ms: int, after: int, limit: int
-    ) -> Batch:
+    async def delete(self, act: Act, what: RetentionClass, before_ms: int, after: int, limit: int) -> Batch:
         """Delete it, in the act's organization; one audit entry when something was."""
         ...
 

@@ -10,7 +10,7 @@ HoldKind = Literal["thread", "person"]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one look, or one transaction, of retention came to. `place` is where the next one goes on; None: that was all."""
+    """What one look, or one transaction, came to. `place` is where the next one goes on; None: that was all."""
 
     due: int
     held: int

@@ -27,14 +27,10 @@ class Retention:
     async def organizations(self) -> list[str]:
         return await self._engine.read(_organizations)
 
-    async def look(
-        self, org_id: str, what: RetentionClass, before_ms: int, after: int, limit: int
-    ) -> Batch:
+    async def look(self, org_id: str, what: RetentionClass, before_ms: int, after: int, limit: int) -> Batch:
         return await self._engine.read(_look, org_id, what, before_ms, after, limit)
 
-    async def delete(
-        self, act: Act, what: RetentionClass, before_ms: int, after: int, limit: int
-    ) -> Batch:
+    async def delete(self, act: Act, what: RetentionClass, before_ms: int, after: int, limit: int) -> Batch:
         return await self._engine.write(_delete, act, what, before_ms, after, limit)
 
 
@@ -48,6 +44,7 @@ class _Old(NamedTuple):
     place: int
     thread_id: str | None
     row: Row
+    is_held: bool = False
 
 
 class _Deleter(Protocol):
@@ -60,9 +57,7 @@ def _look(tx: Reader, org_id: str, what: RetentionClass, before_ms: int, after: 
     return _sorted_out(tx, org_id, _find(tx, org_id, what, before_ms, after, limit), limit)[1]
 
 
-def _delete(
-    tx: Transaction, act: Act, what: RetentionClass, before_ms: int, after: int, limit: int
-) -> Batch:
+def _delete(tx: Transaction, act: Act, what: RetentionClass, before_ms: int, after: int, limit: int) -> Batch:
     found = _find(tx, act.org_id, what, before_ms, after, limit)
     free, batch = _sorted_out(tx, act.org_id, found, limit)
     for old in free:
@@ -86,7 +81,8 @@ def _find(
         case "usage":
             rows = tx.all(_SQL.old_usage, **place)
         case "audit_content":
-            return []
+            found = tx.all(_SQL.old_content, **place)
+            return [_Old(row["place"], None, row, is_held=bool(row["is_held"])) for row in found]
     return [_Old(row["place"], row["thread_id"], row) for row in rows]
 
 
@@ -98,7 +94,7 @@ def _sorted_out(tx: Reader, org_id: str, found: list[_Old], limit: int) -> tuple
         thread_id = old.thread_id
         if thread_id is not None and thread_id not in holds:
             holds[thread_id] = legal_holds.of_thread(tx, org_id, thread_id)
-        if thread_id is None or holds[thread_id] is None:
+        if not old.is_held and (thread_id is None or holds[thread_id] is None):
             free.append(old)
     place = found[-1].place if len(found) == limit else None
     return free, Batch(due=len(free), held=len(found) - len(free), place=place)
@@ -125,7 +121,7 @@ def _delete_usage(tx: Transaction, act: Act, old: _Old, before_ms: int) -> None:
 
 
 def _delete_content(tx: Transaction, act: Act, old: _Old, before_ms: int) -> None:
-    raise NotImplementedError
+    tx.run(_SQL.forget_content, seq=old.place)
 
 
 _DELETERS: Final[dict[RetentionClass, _Deleter]] = {

@@ -4,7 +4,7 @@ The row of the thread stays as its tombstone: followers and clients that come ba
 """
 
 from protocol.records import RunState
-from storage import approvals, blobs, run_ends
+from storage import approvals, audit_content, blobs, run_ends
 from storage.engine import Row, Transaction
 from storage.queries import Queries
 from storage.values import Act, ThreadDeleted
@@ -35,6 +35,7 @@ def erase_thread(tx: Transaction, act: Act, row: Row) -> None:
     tx.run(_CHANNELS.erase_thread, thread_id=thread_id)
     tx.run(_ERASURES.empty_approvals_of_thread, thread_id=thread_id)
     blobs.forget_thread(tx, thread_id)
+    audit_content.shred(tx, act.org_id, thread_id)
     offset = tx.next_offset()
     tx.run(_SQL.bury, id=thread_id, head_offset=offset, at=act.at_ms)
     tx.emit(ThreadDeleted(thread_id, row["head_seq"], offset, act.at_ms))

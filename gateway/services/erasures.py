@@ -90,7 +90,9 @@ class Erasures:
     async def _erase(self, act: Act, person: str, reason: str) -> Result:
         subject = await self._store.subject(act.org_id, person, self._clock.new_id(IdPrefix.ERASURE))
         if act.actor.id in subject.ids:
-            raise invalid_params([{"path": "person", "message": "Nobody erases themselves: ask another owner"}])
+            raise invalid_params(
+                [{"path": "person", "message": "Nobody erases themselves: ask another owner"}]
+            )
         await self._traces(act, subject)  # a hold on anything is found before anything is gone
         if (certificate := await self._store.begin(act, subject, reason)) is not None:
             return DataEraseResult(counts=certificate["counts"], certificate=certificate)

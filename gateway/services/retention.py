@@ -46,7 +46,12 @@ class Retention:
     def samples(self) -> Iterable[Sample]:
         """How much was deleted because its time was over, since the start."""
         for name, count in sorted(self._deleted.items()):
-            yield "threadgate_retention_deleted", "Things deleted when their time was over", count, {"class": name}
+            yield (
+                "threadgate_retention_deleted",
+                "Things deleted when their time was over",
+                count,
+                {"class": name},
+            )
 
     async def keep(self) -> None:
         """Run daily, until cancelled; for all organizations."""

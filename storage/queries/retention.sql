@@ -44,3 +44,16 @@ ORDER BY u.rowid LIMIT :limit;
 
 -- name: forget_usage
 DELETE FROM usage WHERE rowid = :place;
+
+-- name: old_content
+-- What stands behind an entry is kept by a hold on whom, or on the thread, it is about.
+SELECT c.seq AS place, EXISTS (
+  SELECT 1 FROM legal_holds h LEFT JOIN audit_people p ON p.org_id = h.org_id AND p.actor_id = h.subject
+  WHERE h.org_id = k.org_id AND h.released_at IS NULL AND k.subject IN (h.subject, p.id)
+) AS is_held
+FROM audit_content c JOIN audit_keys k ON k.id = c.key_id JOIN audit_entries e ON e.seq = c.seq
+WHERE k.org_id = :org_id AND e.at < :before AND c.seq > :after
+ORDER BY c.seq LIMIT :limit;
+
+-- name: forget_content
+DELETE FROM audit_content WHERE seq = :seq;

@@ -8,6 +8,7 @@ from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.deliveries import Delivering
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
+from gateway.edge.handlers.privacy import Privacy
 from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
 from gateway.edge.handlers.workers import run_step
@@ -21,6 +22,7 @@ def table(
     subscriptions: Subscriptions,
     pairing: Pairing,
     examining: Examining,
+    privacy: Privacy,
 ) -> Mapping[str, Handler]:
     """Method → handler, all of them; the dispatcher refuses to start when one is missing."""
     return {
@@ -67,4 +69,6 @@ def table(
         "pairing.list": pairing.pairing_list,
         "pairing.approve": pairing.pairing_approve,
         "pairing.reject": pairing.pairing_reject,
+        "data.erase": privacy.data_erase,
+        "retention.run": privacy.retention_run,
     }
