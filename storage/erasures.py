@@ -30,6 +30,11 @@ _RETENTION = Queries("retention")
 
 NOBODY: Final = "erased"
 """The name of who was erased."""
+CLASSES: Final = (
+    *("threads", "messages", "files", "events", "steps", "deliveries", "notices"),
+    *("people", "pairings", "links", "users", "tokens", "audit_content"),
+)
+"""What is counted."""
 
 
 class Erasures:
@@ -147,7 +152,7 @@ def _count(tx: Reader, subject: Subject, traces: Traces) -> dict[str, int]:
 def _begin(tx: Transaction, act: Act, subject: Subject, reason: str) -> dict[str, Any] | None:
     answer = idempotency.answered(tx, act)
     if answer is not None:
-        certificate: dict[str, Any] = orjson.loads(answer)["certificate"]
+        certificate: dict[str, Any] = orjson.loads(bytes(answer))["certificate"]
         return certificate
     if (hold_id := legal_holds.of_person(tx, act.org_id, subject.ids)) is not None:
         raise legal_holds.held_fault(hold_id)
@@ -158,6 +163,7 @@ def _begin(tx: Transaction, act: Act, subject: Subject, reason: str) -> dict[str
         subject=subject.person,
         reason=reason,
         requested_by=to_text(act.actor.model_dump(mode="json")),
+        counts=to_text(dict.fromkeys(CLASSES, 0)),
         now=act.at_ms,
     )
     audit_log.append(
@@ -184,9 +190,9 @@ def _add(tx: Transaction, subject: Subject, **more: int) -> None:
     """Count what was erased."""
     row = tx.one(_SQL.find, id=subject.erasure_id)
     assert row is not None, "an erasure is begun before anything is erased"
-    counts = Counter(from_text(row["counts"]))
-    counts.update({name: count for name, count in more.items() if count})
-    tx.run(_SQL.count, id=subject.erasure_id, counts=to_text(dict(counts)))
+    counts = from_text(row["counts"])
+    changed = {name: counts[name] + count for name, count in more.items()}
+    tx.run(_SQL.count, id=subject.erasure_id, counts=to_text(counts | changed))
 
 
 def _certify(tx: Transaction, act: Act, subject: Subject) -> tuple[int, dict[str, int], int]:

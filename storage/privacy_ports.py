@@ -6,7 +6,7 @@ The rules of `ports.py` hold here, too: each method is one transaction.
 from typing import Any, Protocol
 
 from protocol.frames import RawJson
-from protocol.privacy import LegalHold
+from protocol.privacy import LegalHold, RetentionRunResult
 from storage.privacy_values import Batch, Going, HoldKind, RetentionClass, Subject, Traces
 from storage.values import Act, Ending
 
@@ -24,6 +24,14 @@ class RetentionStore(Protocol):
 
     async def delete(self, act: Act, what: RetentionClass, before_ms: int, after: int, limit: int) -> Batch:
         """Delete it, in the act's organization; one audit entry when something was."""
+        ...
+
+    async def answered(self, act: Act) -> RawJson | None:
+        """What the same request was answered before."""
+        ...
+
+    async def finish(self, act: Act, result: RetentionRunResult) -> RawJson:
+        """Record that a run is over; its RetentionRunResult."""
         ...
 
 

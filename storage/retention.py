@@ -6,7 +6,9 @@ What a legal hold covers is passed over and counted. Which classes are bounded, 
 
 from typing import Any, Final, NamedTuple, Protocol
 
-from storage import audit_log, legal_holds
+from protocol.frames import RawJson
+from protocol.privacy import RetentionRunResult
+from storage import audit_log, idempotency, legal_holds
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.privacy_values import Batch, RetentionClass
 from storage.queries import Queries
@@ -32,6 +34,22 @@ class Retention:
 
     async def delete(self, act: Act, what: RetentionClass, before_ms: int, after: int, limit: int) -> Batch:
         return await self._engine.write(_delete, act, what, before_ms, after, limit)
+
+    async def answered(self, act: Act) -> RawJson | None:
+        return await self._engine.read(idempotency.answered, act)
+
+    async def finish(self, act: Act, result: RetentionRunResult) -> RawJson:
+        return await self._engine.write(_finish, act, result)
+
+
+def _finish(tx: Transaction, act: Act, result: RetentionRunResult) -> RawJson:
+    def effect() -> RetentionRunResult:
+        deleted = {one.name: one.deleted for one in result.classes}
+        if not result.dry_run:
+            audit_log.append(tx, act, "retention.run", {}, detail={"deleted": deleted})
+        return result
+
+    return idempotency.once(tx, act, effect)
 
 
 def _organizations(tx: Reader) -> list[str]:

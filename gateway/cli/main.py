@@ -57,6 +57,9 @@ ENTRIES: Final = (
     _Entry("token", CARE, "tokens", "app"),
     _Entry("pairing", CARE, "pairings", "app"),
     _Entry("audit", CARE, "audit", "app"),
+    _Entry("retention", CARE, "retention", "app"),
+    _Entry("erase", CARE, "erase", "app"),
+    _Entry("holds", CARE, "holds", "app"),
 )
 
 

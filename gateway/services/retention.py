@@ -15,6 +15,7 @@ from gateway.clock import Clock
 from gateway.governance_settings import RetentionSettings
 from gateway.metrics import Sample
 from gateway.rules.retention import Bound, plan
+from protocol.frames import RawJson
 from protocol.instants import to_instant
 from protocol.privacy import RetentionFinding, RetentionRunResult
 from storage.errors import StoreUnavailable
@@ -68,15 +69,20 @@ class Retention:
                 log.warning("retention waits for the store", action="retention_failed", error=str(error))
                 wait_s = FIRST_S
 
-    async def run(self, act: Act, *, dry_run: bool) -> RetentionRunResult:
-        """Count, and without `dry_run` delete, what is over its time in the act's organization."""
+    async def run(self, act: Act, *, dry_run: bool) -> RawJson:
+        """Count, and without `dry_run` delete, what is over its time in the act's organization.
+
+        Returns a RetentionRunResult.
+        """
         async with self._lock:
+            if (answer := await self._store.answered(act)) is not None:
+                return answer
             found = [await self._enforce(act, bound, dry_run) for bound in plan(self._settings, act.at_ms)]
         deleted = {one.name: one.deleted for one in found if one.deleted}
         self._deleted.update(deleted)
         if deleted:
             log.info("what was over its time is deleted", action="retention_done", deleted=deleted)
-        return RetentionRunResult(dry_run=dry_run, classes=found)
+        return await self._store.finish(act, RetentionRunResult(dry_run=dry_run, classes=found))
 
     async def _enforce(self, act: Act, bound: Bound, dry_run: bool) -> RetentionFinding:
         due, held = await _all(

@@ -173,7 +173,7 @@ WHERE rowid > :after AND rowid <= :upto AND org_id = :org_id
 
 -- name: insert
 INSERT INTO erasures (id, org_id, subject, reason, requested_by, counts, begun_at)
-VALUES (:id, :org_id, :subject, :reason, :requested_by, '{}', :now);
+VALUES (:id, :org_id, :subject, :reason, :requested_by, :counts, :now);
 
 -- name: find
 SELECT * FROM erasures WHERE id = :id;

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from threadgate_client import limits
 from threadgate_client.answers import Hello, SendResult, ServerInfo
 from threadgate_client.blobs import Blobs
+from threadgate_client.data_methods import Data
 from threadgate_client.engine import Engine, TokenSource
 from threadgate_client.items import Cursor
 from threadgate_client.methods import (
@@ -71,6 +72,7 @@ class Client:
         self.tokens = Tokens(self._engine)
         self.pairings = Pairings(self._engine)
         self.audit = Audit(self._engine)
+        self.data = Data(self._engine)
 
     def __repr__(self) -> str:
         return f"<Client of {self._engine.url}, {'connected' if self.is_connected else 'not connected'}>"

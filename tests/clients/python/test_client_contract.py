@@ -185,6 +185,33 @@ SENT = {
     "queue_position": 0,
 }
 
+ERASED: dict[str, Any] = {
+    "counts": {"messages": 2},
+    "certificate": {"erasure_id": "ers_1", "audit_seq": 7},
+    "holds": [
+        {
+            "id": "hld_1",
+            "kind": "person",
+            "subject": "slack:U1",
+            "reason": "case 12",
+            "placed_by": {"id": "prn_1", "kind": "user", "name": "Ada"},
+            "placed_at": "2026-11-21T09:30:00Z",
+        }
+    ],
+}
+RETAINED: dict[str, Any] = {
+    "dry_run": False,
+    "classes": [
+        {
+            "name": "messages",
+            "days": 30,
+            "cutoff": "2026-11-21T09:30:00Z",
+            "would_delete": 2,
+            "deleted": 1,
+            "held": 1,
+        }
+    ],
+}
 CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "server.info": (lambda client: client.server_info(), SERVER_INFO),
     "thread.create": (lambda client: client.threads.create(title="t", agent_id="demo"), {"thread": THREAD}),
@@ -244,6 +271,8 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "pairing.list": (lambda client: client.pairings.list(state="all"), {"pairings": [PAIRING]}),
     "pairing.approve": (lambda client: client.pairings.approve(code="ABCD-EFGH"), {"pairing": PAIRING}),
     "pairing.reject": (lambda client: client.pairings.reject(pairing_id="par_1"), {"pairing": PAIRING}),
+    "data.erase": (lambda client: client.data.erase("slack:U1", "they asked"), ERASED),
+    "retention.run": (lambda client: client.data.retention(dry_run=False), RETAINED),
     "audit.list": (lambda client: client.audit.list(after_seq=3, action="a"), {"entries": [AUDIT]}),
 }
 OF_AGENTS = {"run.step"}
