@@ -30,6 +30,8 @@ _RETENTION = Queries("retention")
 
 NOBODY: Final = "erased"
 """The name of who was erased."""
+SAID: Final = frozenset({"reason", "title", "text", "answer"})
+"""Members of an event's data in which people say something, besides their messages."""
 CLASSES: Final = (
     *("threads", "messages", "files", "events", "steps", "deliveries", "notices"),
     *("people", "pairings", "links", "users", "tokens", "audit_content"),
@@ -115,7 +117,7 @@ def _last_place(tx: Reader) -> int:
 
 def _threads(tx: Reader, org_id: str, subject: Subject, after: int, upto: int) -> list[str]:
     rows = tx.all(_SQL.threads_with, org_id=org_id, quoted=_quoted(subject), after=after, upto=upto)
-    return [row["thread_id"] for row in rows]
+    return list(dict.fromkeys(row["thread_id"] for row in rows))
 
 
 def _traces(tx: Reader, org_id: str, subject: Subject, threads: Sequence[str]) -> Traces:
@@ -246,7 +248,6 @@ def _erase_thread(tx: Transaction, act: Act, subject: Subject, thread_id: str) -
     )
     erase_thread(tx, act, row)
     _rename_in(tx, subject, thread_id)
-    tx.run(_SQL.empty_outbox, thread_id=thread_id, pseudonym=subject.pseudonym)
     tx.run(_SQL.blank_origin, thread_id=thread_id)
     tx.run(_RETENTION.forget_runs, thread_id=thread_id)
     audit_log.append(tx, act, "thread.delete", {"thread_id": thread_id})
@@ -266,7 +267,7 @@ def _erase_in_thread(
         return True
     traces = tx.all(_SQL.traces_in, thread_id=thread_id, quoted=_quoted(subject), limit=limit)
     for event in traces:
-        _make_opaque(tx, subject, event)
+        _make_opaque(tx, subject, thread_id, event)
     if traces:
         _add(tx, subject, events=len(traces))
         return True
@@ -285,21 +286,34 @@ def _take_back(tx: Transaction, act: Act, message: Row, cancel: Ending) -> None:
     amendments.take_back(tx, act, message, cancel)
 
 
-def _make_opaque(tx: Transaction, subject: Subject, event: Row) -> None:
-    actor = _without(subject, from_text(event["actor"]))
-    data = _without(subject, from_text(event["data"]))
-    tx.run(_SQL.rewrite_event, log_offset=event["log_offset"], actor=to_text(actor), data=to_text(data))
+def _make_opaque(tx: Transaction, subject: Subject, thread_id: str, event: Row) -> None:
+    actor, data = from_text(event["actor"]), from_text(event["data"])
+    is_theirs = actor["id"] in subject.ids
+    if is_theirs and data.get("title"):
+        tx.run(_SQL.untitle, thread_id=thread_id, title=data["title"])
+    tx.run(
+        _SQL.rewrite_event,
+        log_offset=event["log_offset"],
+        actor=to_text(_without(subject, actor)),
+        data=to_text(_without(subject, data, is_theirs=is_theirs)),
+    )
 
 
-def _without(subject: Subject, value: Any) -> Any:
-    """A JSON value in which the person is nobody."""
+def _without(subject: Subject, value: Any, *, is_theirs: bool = False) -> Any:
+    """A JSON value in which the person is nobody, and says nothing in what is theirs."""
     match value:
         case dict() if value.get("id") in subject.ids:
             return {**value, "id": subject.pseudonym, "name": NOBODY}
         case dict():
-            return {name: _without(subject, one) for name, one in value.items()}
+            is_theirs |= any(isinstance(one, dict) and one.get("id") in subject.ids for one in value.values())
+            return {
+                name: ""
+                if is_theirs and name in SAID and one
+                else _without(subject, one, is_theirs=is_theirs)
+                for name, one in value.items()
+            }
         case list():
-            return [_without(subject, one) for one in value]
+            return [_without(subject, one, is_theirs=is_theirs) for one in value]
         case str() if value in subject.ids:
             return subject.pseudonym
     return value
@@ -333,11 +347,9 @@ def _erase_person(tx: Transaction, act: Act, subject: Subject) -> None:
         links=tx.run(_SQL.forget_links, **whose),
         tokens=tx.run(_SQL.revoke_tokens, **whose, now=act.at_ms),
         users=tx.run(_SQL.empty_user, **whose, now=act.at_ms),
-        notices=tx.run(_SQL.forget_notices, **whose, pseudonym=subject.pseudonym),
     )
     _add(tx, subject, audit_content=_forget_in_audit(tx, act.org_id, subject))
     tx.run(_SQL.forget_link_codes, **whose)
-    tx.run(_SQL.forget_stored_answers, org_id=act.org_id, quoted=_quoted(subject))
     tx.run(_SQL.rename_holds, **whose, pseudonym=subject.pseudonym)
     audit_log.append(tx, act, "data.erase.person", {"erasure_id": subject.erasure_id})
 
@@ -354,13 +366,19 @@ def _forget_in_audit(tx: Transaction, org_id: str, subject: Subject) -> int:
 
 
 def _erase_deliveries(tx: Transaction, act: Act, subject: Subject, after: int, limit: int) -> int | None:
-    upto: int | None = tx.value(_SQL.deliveries_after, after=after, limit=limit)
-    if upto is None:
+    if after >= tx.value(_SQL.last_rows):
         return None
     tx.run(_SQL.secure)
-    whose = {"org_id": act.org_id, "ids": _ids(subject)}
-    _add(tx, subject, deliveries=tx.run(_SQL.forget_deliveries, **whose, after=after, upto=upto))
-    return upto
+    rows = {"org_id": act.org_id, "after": after, "upto": after + limit}
+    ids = _ids(subject)
+    _add(
+        tx,
+        subject,
+        deliveries=tx.run(_SQL.forget_deliveries, **rows, ids=ids),
+        notices=tx.run(_SQL.forget_notices, **rows, ids=ids, pseudonym=subject.pseudonym),
+    )
+    tx.run(_SQL.forget_stored_answers, **rows, quoted=_quoted(subject))
+    return after + limit
 
 
 def _scrub(tx: Transaction, is_first: bool) -> bool:

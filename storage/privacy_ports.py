@@ -3,11 +3,12 @@
 The rules of `ports.py` hold here, too: each method is one transaction.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from protocol.frames import RawJson
 from protocol.privacy import LegalHold, RetentionRunResult
-from storage.privacy_values import Batch, Going, HoldKind, RetentionClass, Subject, Traces
+from storage.privacy_values import Batch, Going, HoldKind, Key, RetentionClass, Subject, Traces
 from storage.values import Act, Ending
 
 
@@ -19,11 +20,14 @@ class RetentionStore(Protocol):
         ...
 
     async def look(self, org_id: str, what: RetentionClass, before_ms: int, after: int, limit: int) -> Batch:
-        """Count what is older, from a place on (0: the first), at most `limit` rows."""
+        """The next things that are older, from a place on (0: the first), at most `limit`."""
         ...
 
-    async def delete(self, act: Act, what: RetentionClass, before_ms: int, after: int, limit: int) -> Batch:
-        """Delete it, in the act's organization; one audit entry when something was."""
+    async def delete(self, act: Act, what: RetentionClass, before_ms: int, keys: Sequence[Key]) -> int:
+        """Delete those of them that are still older, not held and not in use, in the act's organization.
+
+        Returns how many; one audit entry when there were any.
+        """
         ...
 
     async def answered(self, act: Act) -> RawJson | None:
@@ -106,7 +110,10 @@ class ErasureStore(Protocol):
         ...
 
     async def erase_deliveries(self, act: Act, subject: Subject, after: int, limit: int) -> int | None:
-        """Forget whose the deliveries of chat networks were; where to go on, None when that was all."""
+        """Forget whose deliveries from and to chat networks were, and answers that name them.
+
+        Looks at `limit` rows; returns where to go on, None when that was all.
+        """
         ...
 
     async def certify(self, act: Act, subject: Subject) -> tuple[int, dict[str, int], int]:

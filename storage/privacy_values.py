@@ -8,11 +8,18 @@ RetentionClass = Literal["messages", "files", "journal", "usage", "audit_content
 HoldKind = Literal["thread", "person"]
 
 
+Key = int | str
+"""Names one thing of a class of data."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one look, or one transaction, came to. `place` is where the next one goes on; None: that was all."""
+    """What is over its time, among what one look saw, and how much of that a legal hold keeps.
 
-    due: int
+    `place` is where the next look goes on; None: that was all.
+    """
+
+    due: tuple[Key, ...]
     held: int
     place: int | None
 

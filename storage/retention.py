@@ -4,13 +4,14 @@ What a legal hold covers is passed over and counted. Which classes are bounded, 
 `gateway/rules/retention.py`.
 """
 
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
 
 from protocol.frames import RawJson
 from protocol.privacy import RetentionRunResult
 from storage import audit_log, idempotency, legal_holds
 from storage.engine import Engine, Reader, Row, Transaction
-from storage.privacy_values import Batch, RetentionClass
+from storage.privacy_values import Batch, Key, RetentionClass
 from storage.queries import Queries
 from storage.thread_erasure import erase_thread
 from storage.values import Act, FilesDropped
@@ -32,8 +33,8 @@ class Retention:
     async def look(self, org_id: str, what: RetentionClass, before_ms: int, after: int, limit: int) -> Batch:
         return await self._engine.read(_look, org_id, what, before_ms, after, limit)
 
-    async def delete(self, act: Act, what: RetentionClass, before_ms: int, after: int, limit: int) -> Batch:
-        return await self._engine.write(_delete, act, what, before_ms, after, limit)
+    async def delete(self, act: Act, what: RetentionClass, before_ms: int, keys: Sequence[Key]) -> int:
+        return await self._engine.write(_delete, act, what, before_ms, keys)
 
     async def answered(self, act: Act) -> RawJson | None:
         return await self._engine.read(idempotency.answered, act)
@@ -56,92 +57,82 @@ def _organizations(tx: Reader) -> list[str]:
     return [row["id"] for row in tx.all(_SQL.organizations)]
 
 
-class _Old(NamedTuple):
-    """A row whose time is over: its place in the order, and the thread whose hold covers it."""
+# --- finding, on a reader: it may look at many rows --------------------------------------------------
 
-    place: int
-    thread_id: str | None
-    row: Row
-    is_held: bool = False
+
+def _look(tx: Reader, org_id: str, what: RetentionClass, before_ms: int, after: int, limit: int) -> Batch:
+    place: dict[str, Any] = {"org_id": org_id, "before": before_ms, "after": after, "limit": limit}
+    found = tx.all(_FINDERS[what], **place)
+    key = "id" if what in ("messages", "files", "journal") else "place"
+    due = tuple(row[key] for row in found if not _is_held(tx, org_id, what, row))
+    end = found[-1]["place"] if len(found) == limit else None
+    return Batch(due, len(found) - len(due), end)
+
+
+def _is_held(tx: Reader, org_id: str, what: RetentionClass, row: Row) -> bool:
+    if what == "audit_content":
+        return bool(row["is_held"])
+    thread_id = row["id"] if what == "messages" else row["thread_id"]
+    return thread_id is not None and legal_holds.of_thread(tx, org_id, thread_id) is not None
+
+
+# --- deleting: looked at once more, in the transaction ---------------------------------------------
+
+
+def _delete(tx: Transaction, act: Act, what: RetentionClass, before_ms: int, keys: Sequence[Key]) -> int:
+    count = 0
+    for key in keys:
+        rows = tx.all(_CHECKS[what], org_id=act.org_id, key=key, before=before_ms)
+        if rows and not any(_is_held(tx, act.org_id, what, row) for row in rows):
+            _DELETERS[what](tx, act, key, rows[0])
+            count += 1
+    if count:
+        audit_log.append(tx, act, "retention.delete", {"class": what}, detail={"count": count})
+    return count
 
 
 class _Deleter(Protocol):
-    def __call__(self, tx: Transaction, act: Act, old: _Old, before_ms: int) -> None:
+    def __call__(self, tx: Transaction, act: Act, key: Key, row: Row) -> None:
         """Delete it."""
         ...
 
 
-def _look(tx: Reader, org_id: str, what: RetentionClass, before_ms: int, after: int, limit: int) -> Batch:
-    return _sorted_out(tx, org_id, _find(tx, org_id, what, before_ms, after, limit), limit)[1]
-
-
-def _delete(tx: Transaction, act: Act, what: RetentionClass, before_ms: int, after: int, limit: int) -> Batch:
-    found = _find(tx, act.org_id, what, before_ms, after, limit)
-    free, batch = _sorted_out(tx, act.org_id, found, limit)
-    for old in free:
-        _DELETERS[what](tx, act, old, before_ms)
-    if free:
-        audit_log.append(tx, act, "retention.delete", {"class": what}, detail={"count": len(free)})
-    return batch
-
-
-def _find(
-    tx: Reader, org_id: str, what: RetentionClass, before_ms: int, after: int, limit: int
-) -> list[_Old]:
-    place: dict[str, Any] = {"org_id": org_id, "before": before_ms, "after": after, "limit": limit}
-    match what:
-        case "messages":
-            return [_Old(row["head_offset"], row["id"], row) for row in tx.all(_SQL.old_threads, **place)]
-        case "files":
-            rows = tx.all(_SQL.old_files, **place)
-        case "journal":
-            rows = tx.all(_SQL.old_journals, **place)
-        case "usage":
-            rows = tx.all(_SQL.old_usage, **place)
-        case "audit_content":
-            found = tx.all(_SQL.old_content, **place)
-            return [_Old(row["place"], None, row, is_held=bool(row["is_held"])) for row in found]
-    return [_Old(row["place"], row["thread_id"], row) for row in rows]
-
-
-def _sorted_out(tx: Reader, org_id: str, found: list[_Old], limit: int) -> tuple[list[_Old], Batch]:
-    """What may go, and what the batch came to."""
-    holds: dict[str, str | None] = {}
-    free = []
-    for old in found:
-        thread_id = old.thread_id
-        if thread_id is not None and thread_id not in holds:
-            holds[thread_id] = legal_holds.of_thread(tx, org_id, thread_id)
-        if not old.is_held and (thread_id is None or holds[thread_id] is None):
-            free.append(old)
-    place = found[-1].place if len(found) == limit else None
-    return free, Batch(due=len(free), held=len(found) - len(free), place=place)
-
-
-def _delete_thread(tx: Transaction, act: Act, old: _Old, before_ms: int) -> None:
-    row = tx.one(_SQL.is_old, org_id=act.org_id, id=old.row["id"], before=before_ms)
-    assert row is not None, "it was found in this transaction"
+def _delete_thread(tx: Transaction, act: Act, key: Key, row: Row) -> None:
     erase_thread(tx, act, row)
-    tx.run(_SQL.forget_runs, thread_id=row["id"])
+    tx.run(_SQL.forget_runs, thread_id=key)
 
 
-def _delete_file(tx: Transaction, act: Act, old: _Old, before_ms: int) -> None:
-    tx.run(_SQL.drop_file, id=old.row["id"], error=FILE_GONE)
-    tx.emit(FilesDropped((old.row["sha256"],)))
+def _delete_file(tx: Transaction, act: Act, key: Key, row: Row) -> None:
+    tx.run(_SQL.drop_file, id=key, error=FILE_GONE)
+    tx.emit(FilesDropped((row["sha256"],)))
 
 
-def _delete_journal(tx: Transaction, act: Act, old: _Old, before_ms: int) -> None:
-    tx.run(_SQL.forget_journal, run_id=old.row["id"])
+def _delete_journal(tx: Transaction, act: Act, key: Key, row: Row) -> None:
+    tx.run(_SQL.forget_journal, run_id=key)
 
 
-def _delete_usage(tx: Transaction, act: Act, old: _Old, before_ms: int) -> None:
-    tx.run(_SQL.forget_usage, place=old.place)
+def _delete_usage(tx: Transaction, act: Act, key: Key, row: Row) -> None:
+    tx.run(_SQL.forget_usage, place=key)
 
 
-def _delete_content(tx: Transaction, act: Act, old: _Old, before_ms: int) -> None:
-    tx.run(_SQL.forget_content, seq=old.place)
+def _delete_content(tx: Transaction, act: Act, key: Key, row: Row) -> None:
+    tx.run(_SQL.forget_content, seq=key)
 
 
+_FINDERS: Final[dict[RetentionClass, str]] = {
+    "messages": _SQL.old_threads,
+    "files": _SQL.old_files,
+    "journal": _SQL.old_journals,
+    "usage": _SQL.old_usage,
+    "audit_content": _SQL.old_content,
+}
+_CHECKS: Final[dict[RetentionClass, str]] = {
+    "messages": _SQL.old_thread,
+    "files": _SQL.old_file,
+    "journal": _SQL.old_journal,
+    "usage": _SQL.old_usage_line,
+    "audit_content": _SQL.old_piece,
+}
 _DELETERS: Final[dict[RetentionClass, _Deleter]] = {
     "messages": _delete_thread,
     "files": _delete_file,

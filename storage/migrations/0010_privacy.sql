@@ -1,4 +1,4 @@
--- Legal holds and erasures, and how what is old is found.
+-- Legal holds and erasures.
 
 -- What must be kept although somebody wants it gone: a thread, or a person and with them the threads they wrote in.
 CREATE TABLE legal_holds (
@@ -27,6 +27,3 @@ CREATE TABLE erasures (
   certificate TEXT                  -- JSON, once it is over
 );
 CREATE INDEX erasures_going ON erasures (begun_at) WHERE done_at IS NULL;
-
-CREATE INDEX blobs_by_age ON blobs (org_id, created_at) WHERE state = 'stored';
-CREATE INDEX runs_by_end ON runs (org_id, ended_at) WHERE ended_at IS NOT NULL;

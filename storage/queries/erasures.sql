@@ -17,7 +17,7 @@ SELECT channel, sender_id FROM chat_links WHERE org_id = :org_id AND user_id = :
 SELECT coalesce(max(log_offset), 0) FROM events;
 
 -- name: threads_with
-SELECT DISTINCT thread_id FROM events
+SELECT thread_id FROM events
 WHERE log_offset > :after AND log_offset <= :upto AND org_id = :org_id
   AND EXISTS (SELECT 1 FROM json_each(:quoted) q WHERE instr(actor, q.value) OR instr(data, q.value));
 
@@ -62,6 +62,9 @@ ORDER BY seq LIMIT :limit;
 
 -- name: rewrite_event
 UPDATE events SET actor = :actor, data = :data WHERE log_offset = :log_offset;
+
+-- name: untitle
+UPDATE threads SET title = '' WHERE id = :thread_id AND title = :title;
 
 -- name: unlink_messages
 -- Which message of a chat network ours were.
@@ -117,22 +120,11 @@ WHERE run_id IN (SELECT id FROM runs WHERE thread_id = :thread_id) AND phase IN 
 -- name: blank_origin
 UPDATE threads SET origin = json_object('kind', json_extract(origin, '$.kind')) WHERE id = :thread_id;
 
--- name: empty_outbox
-UPDATE outbox SET content = NULL, recipient = NULL, room = :pseudonym
-WHERE thread_id = :thread_id AND phase IN ('sent', 'failed')
-  OR run_id IN (SELECT id FROM runs WHERE thread_id = :thread_id) AND phase IN ('sent', 'failed');
-
 -- name: forget_standing
 DELETE FROM people WHERE org_id = :org_id AND channel || ':' || sender_id IN (SELECT value FROM json_each(:ids));
 
 -- name: forget_pairings
 DELETE FROM pairings WHERE org_id = :org_id AND channel || ':' || sender_id IN (SELECT value FROM json_each(:ids));
-
--- name: forget_notices
--- Codes and notices in rooms, which belong to no thread.
-UPDATE outbox SET recipient = NULL, content = NULL, room = :pseudonym
-WHERE org_id = :org_id AND thread_id IS NULL AND phase IN ('sent', 'failed')
-  AND channel || ':' || recipient IN (SELECT value FROM json_each(:ids));
 
 -- name: forget_links
 DELETE FROM chat_links
@@ -157,19 +149,32 @@ WHERE org_id = :org_id AND principal_id IN (SELECT value FROM json_each(:ids));
 UPDATE principals SET name = 'erased', disabled_at = coalesce(disabled_at, :now)
 WHERE org_id = :org_id AND id IN (SELECT value FROM json_each(:ids));
 
--- name: forget_stored_answers
-DELETE FROM idempotency
-WHERE org_id = :org_id AND EXISTS (SELECT 1 FROM json_each(:quoted) q WHERE instr(result, q.value));
-
--- name: deliveries_after
-SELECT max(place) FROM (
-  SELECT rowid AS place FROM inbox WHERE rowid > :after ORDER BY rowid LIMIT :limit
+-- name: last_rows
+-- The newest places of what is gone through row by row.
+SELECT max(
+  coalesce((SELECT max(rowid) FROM inbox), 0),
+  coalesce((SELECT max(rowid) FROM outbox), 0),
+  coalesce((SELECT max(number) FROM idempotency), 0)
 );
 
 -- name: forget_deliveries
 UPDATE inbox SET sender_id = NULL, says = NULL
 WHERE rowid > :after AND rowid <= :upto AND org_id = :org_id
   AND channel || ':' || sender_id IN (SELECT value FROM json_each(:ids));
+
+-- name: forget_notices
+-- What they were shown besides a thread's messages, and where a thread was that is gone as a whole.
+UPDATE outbox SET recipient = NULL, content = NULL, room = :pseudonym
+WHERE rowid > :after AND rowid <= :upto AND +org_id = :org_id AND phase IN ('sent', 'failed')
+  AND room NOT LIKE 'erased:%'
+  AND (thread_id IS NULL AND channel || ':' || recipient IN (SELECT value FROM json_each(:ids))
+    OR EXISTS (SELECT 1 FROM threads t WHERE t.id = outbox.thread_id AND t.status = 'deleted'
+      AND json_extract(t.origin, '$.room') IS NULL));
+
+-- name: forget_stored_answers
+DELETE FROM idempotency
+WHERE number > :after AND number <= :upto AND org_id = :org_id
+  AND EXISTS (SELECT 1 FROM json_each(:quoted) q WHERE instr(result, q.value));
 
 -- name: insert
 INSERT INTO erasures (id, org_id, subject, reason, requested_by, counts, begun_at)

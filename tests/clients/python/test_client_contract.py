@@ -195,7 +195,7 @@ ERASED: dict[str, Any] = {
             "subject": "slack:U1",
             "reason": "case 12",
             "placed_by": {"id": "prn_1", "kind": "user", "name": "Ada"},
-            "placed_at": "2026-11-21T09:30:00Z",
+            "placed_at": "2026-11-21T09:30:00.000Z",
         }
     ],
 }
@@ -205,7 +205,7 @@ RETAINED: dict[str, Any] = {
         {
             "name": "messages",
             "days": 30,
-            "cutoff": "2026-11-21T09:30:00Z",
+            "cutoff": "2026-11-21T09:30:00.000Z",
             "would_delete": 2,
             "deleted": 1,
             "held": 1,
