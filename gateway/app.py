@@ -6,7 +6,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from cryptography.fernet import MultiFernet
@@ -31,6 +31,7 @@ from gateway.edge.handlers.deliveries import Delivering
 from gateway.edge.handlers.devices import DeviceHandlers
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
+from gateway.edge.handlers.privacy import Privacy
 from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
 from gateway.edge.handlers.usage import Budgeting
@@ -63,6 +64,7 @@ from gateway.services.denials import Denials
 from gateway.services.device_connections import DeviceConnections
 from gateway.services.devices import Devices
 from gateway.services.endings import Endings
+from gateway.services.erasures import Erasures
 from gateway.services.guard import Guard
 from gateway.services.handovers import Handovers
 from gateway.services.health import ChannelHealth
@@ -77,6 +79,7 @@ from gateway.services.receipts import Receipts
 from gateway.services.redactors import Redactors
 from gateway.services.reloading import Reloading
 from gateway.services.replay import Replays
+from gateway.services.retention import Retention
 from gateway.services.routing import Routing
 from gateway.services.run_doctor import RunDoctor
 from gateway.services.scheduler import Capacity, Scheduler
@@ -177,6 +180,10 @@ class Gateway:
         leases = Leases(clock.new_id(IdPrefix.EPOCH), clock)
         self.redactors = Redactors(settings.privacy, settings.data_dir)
         self._reading = Reading(self.redactors.of if settings.privacy.models else None)
+        self._retention = Retention(store.retention, settings.retention, clock)
+        self._erasures = Erasures(
+            store.erasures, store.holds, store.engine.truncate_log, self._certified, clock
+        )
         self._waits = Waits(store.runs, self._approvals, self._channels, leases, clock)
         self._breakers = AgentBreakers(clock)
         self._steering = Steering()
@@ -273,6 +280,8 @@ class Gateway:
         self._chores = [
             asyncio.create_task(self._keep_house(), name="housekeeping"),
             asyncio.create_task(self._measure_lag(), name="loop lag"),
+            asyncio.create_task(self._retention.keep(), name="retention"),
+            asyncio.create_task(self._erasures.go_on(), name="erasures"),
         ]
 
     async def stop(self) -> None:
@@ -448,6 +457,7 @@ class Gateway:
             Administering(Users(store.users, store.links, clock), self._authenticator),
             DeviceHandlers(self._devices, self._invocations, presence),
             Budgeting(usage, self._switches),
+            Privacy(self._retention, self._erasures),
         )
         return EdgeContext(
             clock=clock,
@@ -475,6 +485,9 @@ class Gateway:
             log.warning(
                 "an adapter did not stop in time", action="adapter_stop_timeout", channel=adapter.kind
             )
+
+    async def _certified(self, certificate: dict[str, Any]) -> dict[str, Any]:
+        return certificate
 
     # --- state --------------------------------------------------------------------------------
 
@@ -507,6 +520,7 @@ class Gateway:
         yield "threadgate_hub_deliveries", "Events and deltas handed to followers", self._hub.deliveries, {}
         yield from self._health.samples()
         yield from self._reading.samples()
+        yield from self._retention.samples()
         yield from self._run_doctor.samples()
         yield from self.reloading.samples()
 

@@ -37,6 +37,7 @@ from protocol.device_requests import (
     PresenceListResult,
 )
 from protocol.errors import invalid_params
+from protocol.privacy import DataEraseParams, DataEraseResult, RetentionRunParams, RetentionRunResult
 from protocol.records import Record
 from protocol.requests import (
     AgentListResult,
@@ -260,6 +261,20 @@ _ROWS: Final = (
         "Have a device do something",
     ),
     Method("presence.list", PresenceListParams, PresenceListResult, Scope.DEVICE_READ, "Who is connected"),
+    Method(
+        "data.erase",
+        DataEraseParams,
+        DataEraseResult,
+        Scope.DATA_ERASE,
+        "Erase a person, look before, or put a legal hold on what must be kept",
+    ),
+    Method(
+        "retention.run",
+        RetentionRunParams,
+        RetentionRunResult,
+        Scope.RETENTION_RUN,
+        "Delete what is over its time, or count it",
+    ),
     Method("audit.list", AuditListParams, AuditListResult, Scope.AUDIT_READ, "Page through the audit log"),
 )
 

@@ -15,6 +15,7 @@ from storage.chat_links import ChatLinks
 from storage.deliveries import DeliveryRecords
 from storage.devices import Devices
 from storage.engine import Engine, Reader, Row, Transaction
+from storage.erasures import Erasures
 from storage.errors import StoreDamaged
 from storage.files import snapshot
 from storage.handovers import Handovers
@@ -22,9 +23,11 @@ from storage.identities import Identities
 from storage.inbox import Inbox
 from storage.invocations import Invocations
 from storage.journal import Journal
+from storage.legal_holds import LegalHolds
 from storage.outbox import Outbox
 from storage.pairings import Pairings
 from storage.queries import Queries
+from storage.retention import Retention
 from storage.runs import Runs
 from storage.switches import Switches
 from storage.threads import Threads
@@ -70,6 +73,9 @@ class Store:
         self.budgets = Budgets(engine)
         self.usage = UsageDays(engine)
         self.switches = Switches(engine)
+        self.holds = LegalHolds(engine)
+        self.retention = Retention(engine)
+        self.erasures = Erasures(engine)
 
     @classmethod
     async def open(

@@ -61,6 +61,9 @@ ENTRIES: Final = (
     _Entry("pairing", CARE, "pairings", "app"),
     _Entry("policy", CARE, "policies", "app"),
     _Entry("audit", CARE, "audit", "app"),
+    _Entry("retention", CARE, "retention", "app"),
+    _Entry("erase", CARE, "erase", "app"),
+    _Entry("holds", CARE, "holds", "app"),
 )
 
 

@@ -11,8 +11,18 @@ from store_stage import CHAT, OTHER_ORG, Scene, cancelled, failed, interrupted, 
 
 from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind
+from protocol.privacy import RetentionRunResult
 from protocol.records import ActorKind, Role
-from storage import approval_ports, audit_log, audit_ports, budget_ports, identity_ports, ports, run_ports
+from storage import (
+    approval_ports,
+    audit_log,
+    audit_ports,
+    budget_ports,
+    identity_ports,
+    ports,
+    privacy_ports,
+    run_ports,
+)
 from storage.audit_chain import leaf_hash
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
@@ -31,13 +41,15 @@ READS = {
     "identities.authenticate", "identities.list_tokens", "audit.page",
     "pairings.page", "pairings.place", "vault.get", "vault.keys", "links.principal_of",
     "identities.find_token", "users.organizations", "users.get", "users.page",
+    "holds.open", "retention.organizations", "retention.look", "retention.answered", "erasures.subject",
+    "erasures.last_place", "erasures.threads", "erasures.traces", "erasures.count", "erasures.going",
     "outbox.gaps", "budgets.states", "budgets.notices", "usage.groups", "switches.all", "switches.unfinished",
     "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
 }  # fmt: skip
 PLURAL = {
     "thread": "threads", "run": "runs", "identity": "identities", "approval": "approvals", "pairing": "pairings",
     "delivery": "deliveries", "blob": "blobs", "handover": "handovers", "link": "links", "user": "users",
-    "budget": "budgets", "switch": "switches",
+    "budget": "budgets", "switch": "switches", "hold": "holds", "erasure": "erasures",
 }  # fmt: skip
 """Repositories whose name is not their port's."""
 BOOKKEEPING = {
@@ -47,8 +59,10 @@ BOOKKEEPING = {
     "blobs.settle", "blobs.fail", "blobs.postpone", "blobs.collect", "blobs.discard", "blobs.sweep",
     "vault.put", "vault.delete", "approvals.show", "identities.note_used", "links.forget_codes",
     "budgets.recover", "budgets.tell", "budgets.forget", "usage.set_tags",
+    "erasures.erase_in_thread", "erasures.erase_deliveries", "erasures.scrub", "erasures.finish",
 }  # fmt: skip
-"""What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry."""
+"""What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry. Steps of an
+erasure are between the entries of its beginning and of its end."""
 
 
 async def act_on(scene: Scene, name: str) -> Callable:
@@ -80,6 +94,8 @@ async def act_on(scene: Scene, name: str) -> Callable:
         return lambda: scene.store.audit.reveal(act, [newest])
     if name.startswith(("users", "links")):
         return await act_on_users(scene, name)
+    if name.startswith(("holds", "retention", "erasures")):
+        return await privacy_act_on(scene, name, run.thread_id)
     calls = {
         "threads.create": lambda: threads.create(act, scene.new_thread()),
         "threads.update": lambda: threads.update(act, run.thread_id, "Title", None),
@@ -131,7 +147,44 @@ async def act_on_users(scene: Scene, name: str) -> Callable:
     return lambda: links.finish(act, "CCCC-DDDD")
 
 
+async def privacy_act_on(scene: Scene, name: str, thread_id: str) -> Callable:
+    """The stage set for one act of retention, holds or erasure."""
+    act, holds, retention, erasures = (
+        scene.act(),
+        scene.store.holds,
+        scene.store.retention,
+        scene.store.erasures,
+    )
+    if name == "holds.release":
+        await holds.place(scene.act(), "hld_1", "thread", thread_id, "case")
+    subject = await erasures.subject(DEFAULT_ORG, "slack:U1", "ers_1")
+    if name in ("erasures.erase_thread", "erasures.erase_person", "erasures.certify"):
+        await erasures.begin(scene.act(), subject, "they asked")
+    empty = (await scene.store.threads.create(scene.act(), scene.new_thread()), scene.now_ms)[1]
+    done = RetentionRunResult(dry_run=False, classes=[])
+    old = (await retention.look(DEFAULT_ORG, "messages", empty + 1, 0, 10)).due
+    calls = {
+        "holds.place": lambda: holds.place(act, "hld_1", "thread", thread_id, "case"),
+        "holds.release": lambda: holds.release(act, "thread", thread_id, "closed"),
+        "retention.delete": lambda: retention.delete(act, "messages", empty + 1, old),
+        "retention.finish": lambda: retention.finish(act, done),
+        "erasures.begin": lambda: erasures.begin(act, subject, "they asked"),
+        "erasures.erase_thread": lambda: erasures.erase_thread(act, subject, thread_id),
+        "erasures.erase_person": lambda: erasures.erase_person(act, subject),
+        "erasures.certify": lambda: erasures.certify(act, subject),
+    }
+    return calls[name]
+
+
 AUDITED = {
+    "holds.place": ["hold.place"],
+    "holds.release": ["hold.release"],
+    "retention.delete": ["retention.delete"],
+    "retention.finish": ["retention.run"],
+    "erasures.begin": ["data.erase.begin"],
+    "erasures.erase_thread": ["thread.delete"],
+    "erasures.erase_person": ["data.erase.person"],
+    "erasures.certify": ["data.erase"],
     "threads.create": ["thread.create"],
     "threads.update": ["thread.update"],
     "threads.archive": ["thread.archive"],
@@ -173,7 +226,7 @@ AUDITED = {
 def test_every_port_method_is_a_read_bookkeeping_or_audited() -> None:
     """A new method belongs to one of the three; none is forgotten."""
     names = set()
-    modules = (ports, run_ports, approval_ports, budget_ports, identity_ports, audit_ports)
+    modules = (ports, run_ports, approval_ports, budget_ports, identity_ports, audit_ports, privacy_ports)
     values = {name: value for module in modules for name, value in vars(module).items()}
     for protocol in (value for name, value in values.items() if name.endswith("Store")):
         single = protocol.__name__.removesuffix("Store").lower()

@@ -40,6 +40,11 @@ SCANS_ALLOWED = {
     ("runs", "threads_with_queued"): "reads the index of queued runs",
     ("threads", "unlink"): "when a thread is deleted: one row per conversation of a chat network",
     ("audit", "last"): "reads one row from the end",
+    ("erasures", "forget_link_codes"): "codes are few, and erasures are",
+    ("erasures", "going"): "reads the index of erasures that are not over, at start",
+    ("erasures", "rename_holds"): "legal holds are few, and erasures are",
+    ("holds", "of_thread"): "reads the legal holds on people, which are few",
+    ("retention", "organizations"): "organizations are few",
 }
 """Statements that may read a table from one end to the other, and why that is no harm."""
 SORTS_ALLOWED = {
@@ -50,6 +55,7 @@ SORTS_ALLOWED = {
     ("usage", "groups"),
     ("usage", "groups_of_thread"),
     ("channels", "counts"),
+    ("holds", "open"),
     ("channels", "next_in_room"),
     ("channels", "page_of_owed"),
     ("channels", "page_of_thread"),
@@ -65,6 +71,9 @@ WHOLE_TABLE = {
     ("budgets", "leaked"),
     ("budgets", "sum_up"),
     ("budgets", "switches"),
+    ("erasures", "forget_link_codes"),
+    ("erasures", "rename_holds"),
+    ("holds", "of_thread"),
 }
 """The only ones that read every row there is; the others above stop early or read a small partial index."""
 

@@ -9,6 +9,7 @@ from gateway.edge.handlers.deliveries import Delivering
 from gateway.edge.handlers.devices import DeviceHandlers
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
+from gateway.edge.handlers.privacy import Privacy
 from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
 from gateway.edge.handlers.usage import Budgeting
@@ -27,6 +28,7 @@ def table(
     administering: Administering,
     devices: DeviceHandlers,
     budgeting: Budgeting,
+    privacy: Privacy,
 ) -> Mapping[str, Handler]:
     """Method → handler, all of them; the dispatcher refuses to start when one is missing."""
     return {
@@ -85,4 +87,6 @@ def table(
         "pairing.list": pairing.pairing_list,
         "pairing.approve": pairing.pairing_approve,
         "pairing.reject": pairing.pairing_reject,
+        "data.erase": privacy.data_erase,
+        "retention.run": privacy.retention_run,
     }

@@ -118,6 +118,8 @@ async def cast(stage: Stage, wire: Wire) -> dict[str, Frame]:
         "delivery.retry": await fail_a_delivery(stage, "dlv_1"),
         "delivery.settle": await fail_a_delivery(stage, "dlv_2"),
         "token.create": {"role": "viewer", "name": "new"},
+        "data.erase": {"action": "hold", "person": "slack:U1", "reason": "case 12"},
+        "retention.run": {"dry_run": False},
         "token.revoke": {"token_id": token["id"]},
         "user.save": {"name": "Grace", "role": "viewer"},
         "user.link": {},
