@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from store_stage import CHAT, OTHER_ORG, ROOM, USAGE, Scene, cancelled, refused
+from store_stage import OTHER_ORG, ROOM, USAGE, Scene, cancelled, refused
 
 from protocol.errors import ErrorKind
 from protocol.records import Actor, ActorKind
@@ -11,7 +11,7 @@ from storage.audit_content import ADDRESS
 from storage.engine import Reader, Transaction
 from storage.privacy_values import RetentionClass, Subject
 from storage.store import verify_audit
-from storage.values import DEFAULT_ORG, Act, FilesDropped, ThreadDeleted
+from storage.values import DEFAULT_ORG, Act, Decide, FilesDropped, ThreadDeleted
 
 EVE = Actor(id="telegram:7", kind=ActorKind.PERSON, name="Eve Adamczyk")
 BOB = Actor(id="telegram:8", kind=ActorKind.PERSON, name="Bob")
@@ -80,19 +80,13 @@ async def shared_thread(scene: Scene) -> str:
     run = await scene.claim(thread_id)
     approval = scene.approval()
     await scene.wait(run, [approval], [scene.question("Who?")])
-    await scene.store.approvals.decide(by(scene, EVE), _approve(approval.id))
+    await scene.store.approvals.decide(by(scene, EVE), Decide(approval.id, True, f"{WORDS} says yes"))
     await said_by(scene, EVE, f"{WORDS} is my answer")
     resumed = await scene.resume(run)
     assert resumed is not None
     await scene.answer(resumed, "an answer for Bob")
     await scene.store.handovers.assign(by(scene, EVE), thread_id, EVE, None, None)
     return thread_id
-
-
-def _approve(approval_id: str):
-    from storage.values import Decide
-
-    return Decide(approval_id, True, f"{WORDS} says yes")
 
 
 async def test_everything_that_says_who_they_are_is_gone_and_the_others_words_are_not(scene: Scene) -> None:
@@ -116,8 +110,13 @@ async def test_their_words_are_not_in_the_bytes_of_the_database_either(scene: Sc
     for number in range(40):
         await said_by(scene, EVE, f"{WORDS} {number} " + "z" * 300)
     await erase(scene)
-    found = b"".join(path.read_bytes() for path in Path(scene.directory).glob("threadgate.db*"))
+    found = bytes_in(scene.directory)
     assert WORDS.encode() not in found and EVE.name.encode() not in found
+
+
+def bytes_in(directory: Path) -> bytes:
+    """The database and its log, as they are on the disk."""
+    return b"".join(path.read_bytes() for path in directory.glob("threadgate.db*"))
 
 
 async def test_the_audit_log_holds_and_content_about_them_opens_no_more(scene: Scene, tmp_path: Path) -> None:
