@@ -1,6 +1,5 @@
 """governance.md §2.2, §3.5 in the store: what is over its time, what a legal hold keeps, what an erasure leaves."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -113,10 +112,13 @@ async def test_their_words_are_not_in_the_bytes_of_the_database_either(scene: Sc
     for number in range(40):
         await said_by(scene, EVE, f"{WORDS} {number} " + "z" * 300)
     await erase(scene)
-    found = await asyncio.to_thread(
-        lambda: b"".join(path.read_bytes() for path in Path(scene.directory).glob("threadgate.db*"))
-    )
+    found = bytes_in(scene.directory)
     assert WORDS.encode() not in found and EVE.name.encode() not in found
+
+
+def bytes_in(directory: Path) -> bytes:
+    """The database and its log, as they are on the disk."""
+    return b"".join(path.read_bytes() for path in directory.glob("threadgate.db*"))
 
 
 async def test_the_audit_log_holds_and_content_about_them_opens_no_more(scene: Scene, tmp_path: Path) -> None:
