@@ -18,7 +18,11 @@ from tests.chaos.decision_life import SAID
 
 ENDS = {"approval.decide", "approval.expire", "approval.cancel"}
 STATE_OF = {"approve": "approved", "deny": "denied", "request_changes": "changes_requested"}
-SAYS = {"Approved.": "approved", "Denied.": "denied", "The agent is told what should be different.": "changes_requested"}
+SAYS = {
+    "Approved.": "approved",
+    "Denied.": "denied",
+    "The agent is told what should be different.": "changes_requested",
+}
 
 
 @dataclass(slots=True)

@@ -47,7 +47,9 @@ async def run(histories: int, seed: int, place: Path, broken: str = "no") -> Rep
     began, kills, lives = time.monotonic(), 0, 0
     while _count(place) < histories:
         lives += 1
-        kills += await _one_life(place, lives, min(LIFE_HISTORIES, histories), rng, broken, may_die=broken == "no")
+        kills += await _one_life(
+            place, lives, min(LIFE_HISTORIES, histories), rng, broken, may_die=broken == "no"
+        )
     await _one_life(place, lives + 1, 0, rng, broken, may_die=False)
     return Report(judge(place), kills, lives + 1, time.monotonic() - began)
 
