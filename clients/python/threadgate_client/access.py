@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from threadgate_client.devices import DeviceRequest
 from threadgate_client.fields import Fields
 from threadgate_client.records import Actor
 
@@ -79,6 +78,36 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceRequest:
+    """What a device asks for that wants to be paired. All but the key's `fingerprint` and the address is its own word.
+
+    `is_widening`: it is paired already and asks for more. `commands` are names and their risks.
+    """
+
+    device_id: str
+    fingerprint: str
+    platform: str
+    address: str
+    commands: tuple[tuple[str, str], ...]
+    scopes: tuple[str, ...]
+    is_widening: bool
+
+    @classmethod
+    def from_json(cls, value: object) -> "DeviceRequest":
+        """Read the wire's form. Raises ProtocolViolation."""
+        wire = Fields(value, "device request")
+        return cls(
+            device_id=wire.text("device_id"),
+            fingerprint=wire.text("fingerprint"),
+            platform=wire.text("platform", ""),
+            address=wire.text("address", ""),
+            commands=wire.many("commands", _outline),
+            scopes=wire.many("scopes", str),
+            is_widening=wire.flag("is_widening"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Pairing:
     """Somebody who asked to be let in. `subject` is identity, `name` is their own word; `state` is pending,
     approved, rejected, expired, or a newer one."""
@@ -143,3 +172,8 @@ class AuditEntry:
             hash=wire.text("hash"),
             body=wire.text("body"),
         )
+
+
+def _outline(value: object) -> tuple[str, str]:
+    wire = Fields(value, "command")
+    return wire.text("name"), wire.text("risk", "medium")
