@@ -15,7 +15,7 @@ An `Agent` is the other side: a process that answers (`agent.py`). A `Device` do
 Everything public is named here; modules are an implementation detail, but for `errors`, which shows the tree.
 """
 
-from threadgate_client.access import AuditEntry, Pairing, Token
+from threadgate_client.access import AuditEntry, DeviceRequest, Pairing, Token
 from threadgate_client.agent import Agent
 from threadgate_client.agent_run import AgentRun, Decision, PastFile, PastMessage
 from threadgate_client.answers import (
@@ -41,7 +41,6 @@ from threadgate_client.device_keys import KeyUnusable
 from threadgate_client.devices import (
     DeviceCommand,
     DeviceInfo,
-    DeviceRequest,
     Invocation,
     Presence,
     Present,
