@@ -310,7 +310,7 @@ class Session:
         self._flush()
         if params.role == "agent" and caller.bearer.agent_id is not None:
             self._worker = WorkerLink(connection_id, params, self._queue, self.close)
-            self._worker.join(self._context.workers, caller.bearer.agent_id)
+            self._worker.join(self._context.workers, caller.bearer.org_id, caller.bearer.agent_id)
         for opening in openings:
             if isinstance(opening, Opening):
                 opening.begin()

@@ -239,6 +239,7 @@ class Answering:
             decisions=run.decisions,
             answers=run.answers,
             files=self._files.given(run),
+            org_id=run.org_id,
         )
 
     def _search(self, agent: AgentAdapter, run: ClaimedRun) -> Callable[[str, int], Any]:

@@ -158,6 +158,7 @@ class Replays:
             decisions=run.decisions,
             answers=run.answers,
             files=self._files.given(run),
+            org_id=run.org_id,
         )
         return context
 
