@@ -6,6 +6,7 @@ from pathlib import Path
 from protocol.instants import to_instant
 from storage.approvals import Approvals
 from storage.audit_chain import Break, Link, Sealed, verify
+from storage.audit_checkpoints import Checkpoints
 from storage.audit_log import AuditLog
 from storage.audit_ports import Sealer
 from storage.blobs import Blobs
@@ -56,6 +57,7 @@ class Store:
         self.identities = Identities(engine)
         self.links = ChatLinks(engine)
         self.audit = AuditLog(engine)
+        self.checkpoints = Checkpoints(engine)
         self.vault = Vaults(engine)
 
     @classmethod

@@ -1,7 +1,8 @@
 -- The audit log, version 2: epochs, the Merkle tree over the entries, who the people in it are, and content behind its
 -- commitments under keys that can be deleted.
 
-ALTER TABLE store ADD COLUMN audit_epoch INTEGER NOT NULL DEFAULT 1;  -- raised when the log goes on behind a restored store
+ALTER TABLE store ADD COLUMN audit_epoch INTEGER NOT NULL DEFAULT 1;      -- raised when the log goes on behind a restored store
+ALTER TABLE store ADD COLUMN audit_tree_size INTEGER NOT NULL DEFAULT 0;  -- how many entries audit_nodes are over
 
 -- Complete subtrees: node (level, at) is the RFC 6962 hash over the 2^level leaves from leaf at * 2^level, counted from 0.
 -- Level 0 is audit_entries.hash. Written for all entries below the newest checkpoint; made of the entries, so it can be
