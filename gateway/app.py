@@ -57,7 +57,9 @@ from gateway.services.intake import Intake
 from gateway.services.leases import Leases
 from gateway.services.live import LiveMessages
 from gateway.services.pairings import Pairings
+from gateway.services.reading import Reading
 from gateway.services.receipts import Receipts
+from gateway.services.redactors import Redactors
 from gateway.services.reloading import Reloading
 from gateway.services.replay import Replays
 from gateway.services.routing import Routing
@@ -136,6 +138,8 @@ class Gateway:
         self._receipts = Receipts(self._channels, self._deliveries.traffic, clock)
         self._health = ChannelHealth(self._channels, store.outbox, self._deliveries.traffic, clock)
         leases = Leases(clock.new_id(IdPrefix.EPOCH), clock)
+        self.redactors = Redactors(settings.privacy, settings.data_dir)
+        self._reading = Reading(self.redactors.of if settings.privacy.models else None)
         self._waits = Waits(store.runs, self._approvals, self._channels, leases, clock)
         self._breakers = AgentBreakers(clock)
         self._steering = Steering()
@@ -269,9 +273,15 @@ class Gateway:
         sizes = settings.limits
         files = AnswerFiles(store.blobs, clock, limit_bytes=sizes.blob_bytes, files_max=sizes.attachments)
         self._answering = Answering(
-            store.runs, store.threads, files, self._waits, clock, timeout_s=settings.runs.turn_timeout_s
+            store.runs,
+            store.threads,
+            files,
+            self._waits,
+            clock,
+            self._reading,
+            timeout_s=settings.runs.turn_timeout_s,
         )
-        self._replays = Replays(store.runs, store.journal, store.threads, self._agents, files)
+        self._replays = Replays(store.runs, store.journal, store.threads, self._agents, files, self._reading)
         turns = Turns(
             store.journal,
             self._agents,
@@ -398,6 +408,7 @@ class Gateway:
         yield "threadgate_turns_active", "Threads whose run is being driven", self._scheduler.active, {}
         yield "threadgate_hub_deliveries", "Events and deltas handed to followers", self._hub.deliveries, {}
         yield from self._health.samples()
+        yield from self._reading.samples()
         yield from self._run_doctor.samples()
         yield from self.reloading.samples()
 

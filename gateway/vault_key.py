@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from channels.secrets import SecretUnavailable, resolve_secret
 
 KEY_NAME: Final = "vault.key"
+PSEUDONYM_KEY_NAME: Final = "privacy.key"
 _MADE_WITH: Final = (
     'python -c "import secrets, base64; print(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())"'
 )
@@ -48,6 +49,16 @@ def cipher_beside(directory: Path) -> MultiFernet:
     if not path.exists():
         _make(path)
     return _cipher(resolve_secret(SecretStr(f"file:{path.absolute()}")), str(path))
+
+
+def pseudonym_key(directory: Path) -> bytes:
+    """What pseudonyms of personal data are made with (`privacy.mode = "hash"`): a file in the data directory, made when
+    there is none. Without it they cannot be made again. Blocks. Raises SecretUnavailable.
+    """
+    path = directory / PSEUDONYM_KEY_NAME
+    if not path.exists():
+        _make(path)
+    return resolve_secret(SecretStr(f"file:{path.absolute()}")).encode()
 
 
 def _make(path: Path) -> None:
