@@ -16,7 +16,7 @@ from channels.messages import HealthState
 from channels.port import Adapter
 from channels.registry import ChannelSettings, create_adapter
 from channels.secrets import SecretUnavailable, resolve_secret
-from gateway import crash_points
+from gateway import audit_key, checkpoint_file, crash_points
 from gateway.agents.parts import AgentParts
 from gateway.agents.port import AgentFailure
 from gateway.agents.registry import Agents
@@ -26,6 +26,7 @@ from gateway.edge import handlers, websocket
 from gateway.edge.authentication import Authenticator
 from gateway.edge.dispatch import Dispatcher
 from gateway.edge.handlers.approvals import Deciding
+from gateway.edge.handlers.audits import Auditing
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.deliveries import Delivering
 from gateway.edge.handlers.operations import Operational
@@ -44,6 +45,7 @@ from gateway.services.answer_files import AnswerFiles
 from gateway.services.answering import Answering
 from gateway.services.approvals import Approvals, Buttons
 from gateway.services.attachments import Attachments
+from gateway.services.audit_checkpoints import Checkpointing, CheckpointPace
 from gateway.services.blobs import BlobReader, Uploads
 from gateway.services.breakers import AgentBreakers
 from gateway.services.channels import AccountPolicy, Channels
@@ -156,6 +158,7 @@ class Gateway:
         self.reloading = Reloading(
             settings, self._agents, self._routing.replace, self._breakers.forget, store.audit, clock
         )
+        self._checkpoints = self._make_checkpoints()
         self._intakes = [(adapter, self._intake(channel, adapter, composer)) for channel, adapter in adapters]
         context = self._edge(identity, composer, local_secret)
         self._server = Server(context, settings, self._missing)
@@ -188,6 +191,7 @@ class Gateway:
             self._deliveries.on_commit,
             self._receipts.on_commit,
             self._attachments.on_commit,
+            self._checkpoints.on_commit,
             lambda signals: websocket.on_commit(context, signals),
         ):
             engine.add_hook(hook)
@@ -204,6 +208,7 @@ class Gateway:
         `on_listening` is called before the first request can be answered: what it publishes is there when
         somebody who waited for the port connects.
         """
+        await self._checkpoints.start()
         await self._agents.start()
         await self._deliveries.start()
         await self._scheduler.start()
@@ -242,6 +247,7 @@ class Gateway:
         await asyncio.gather(*self._chores, return_exceptions=True)
         await self._hub.close()
         await self._server.stop()
+        await self._checkpoints.stop()
 
     # --- parts --------------------------------------------------------------------------------
 
@@ -267,6 +273,18 @@ class Gateway:
         buttons = Buttons(self._approvals, adapter, frozenset(channel.approvers))
         stops = Stops(self._store.inbox, self._store.threads, self._hub, composer)
         return Intake(adapter, self._store.inbox, composer, self._clock, policy, pace, buttons, stops)
+
+    def _make_checkpoints(self) -> Checkpointing:
+        settings, audit = self._settings, self._settings.audit
+        key = audit_key.load(audit_key.path_of(audit.signing_key, settings.data_dir))
+        return Checkpointing(
+            self._store.checkpoints,
+            key,
+            audit.origin or key.signer.verifier.name,
+            checkpoint_file.beside(settings.data_dir),
+            CheckpointPace(audit.checkpoint_entries, audit.checkpoint_s),
+            self._clock,
+        )
 
     def _make_scheduler(self, leases: Leases, composer: Composer) -> Scheduler:
         store, clock, settings = self._store, self._clock, self._settings
@@ -354,6 +372,7 @@ class Gateway:
             Subscriptions(self._hub, store.position),
             Pairing(Pairings(store.pairings, self._channels, clock)),
             Examining(store.journal, self._run_doctor, self._replays),
+            Auditing(self._checkpoints),
         )
         return EdgeContext(
             clock=clock,
@@ -407,6 +426,12 @@ class Gateway:
         yield "threadgate_store_naps", "Times the busy loop let the store's threads run", stats.naps, {}
         yield "threadgate_turns_active", "Threads whose run is being driven", self._scheduler.active, {}
         yield "threadgate_hub_deliveries", "Events and deltas handed to followers", self._hub.deliveries, {}
+        yield (
+            "threadgate_audit_unsealed",
+            "Audit entries under no checkpoint yet",
+            self._checkpoints.unsealed,
+            {},
+        )
         yield from self._health.samples()
         yield from self._reading.samples()
         yield from self._run_doctor.samples()

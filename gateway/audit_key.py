@@ -46,7 +46,9 @@ def load(path: Path) -> AuditKey:
     try:
         mode, lines = path.stat().st_mode, path.read_text("ascii").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise SecretUnavailable(f"{path}, the key that signs the audit log, cannot be read: {error}") from error
+        raise SecretUnavailable(
+            f"{path}, the key that signs the audit log, cannot be read: {error}"
+        ) from error
     if mode & _OTHERS:
         raise SecretUnavailable(f"{path} can be read by others: chmod 600 {path}")
     try:

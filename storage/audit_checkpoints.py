@@ -8,7 +8,16 @@ from typing import Final
 
 from protocol.errors import ErrorKind, Fault
 from storage import audit_log
-from storage.audit_tree import Frontier, Node, completed_by, consistency, inclusion, node_hash, nodes_of, range_hash
+from storage.audit_tree import (
+    Frontier,
+    Node,
+    completed_by,
+    consistency,
+    inclusion,
+    node_hash,
+    nodes_of,
+    range_hash,
+)
 from storage.audit_values import AuditHead, CheckpointMade, EntryPath, KeyRotation, NewEpoch
 from storage.engine import Engine, Reader, Transaction
 from storage.errors import StoreDamaged
@@ -135,4 +144,6 @@ def _rotate_key(tx: Transaction, act: Act, rotation: KeyRotation) -> None:
     if rotation.signature is not None:
         detail["signature"] = rotation.signature
     reason = None if rotation.signature is not None else "lost"
-    audit_log.append(tx, act, ROTATED, {"key": rotation.new_vkey.split("+", 2)[1]}, reason=reason, detail=detail)
+    audit_log.append(
+        tx, act, ROTATED, {"key": rotation.new_vkey.split("+", 2)[1]}, reason=reason, detail=detail
+    )

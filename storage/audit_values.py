@@ -46,7 +46,7 @@ class NewEpoch:
 
 @dataclass(frozen=True, slots=True)
 class KeyRotation:
-    """Another key signs from now on: `signature` is the old key's over `audit_notes.rotation_text`, unless it is lost."""
+    """Another key signs from now on. `signature` is the old key's over `audit_notes.rotation_text`; None: lost."""
 
     old_vkey: str
     new_vkey: str

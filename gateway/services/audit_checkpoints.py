@@ -1,6 +1,6 @@
 """Checkpoints of the audit log: when one is made, what is checked before it is signed, and where it goes.
 
-One is made after so many entries, so long after the first entry that is under none, at shutdown, and when somebody asks.
+One is made after so many entries, so long after the first that is under none, at shutdown, and when somebody asks.
 Before the key signs, the last published note is looked up: a log must not sign what contradicts it. A store that came
 back from a backup does; `reconcile` sees that at start and begins a new epoch, which says so.
 """
@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from gateway import audit_key, checkpoint_file
+from gateway import checkpoint_file
 from gateway.audit_key import AuditKey
 from gateway.clock import Clock
 from protocol.errors import ErrorKind, Fault
@@ -36,7 +36,7 @@ STOP_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class CheckpointPace:
     """When a checkpoint is due: so many entries, or so many seconds after the first of them."""
 
     entries: int
@@ -61,7 +61,7 @@ class Checkpointing:
     """Makes and publishes checkpoints, and proofs under them."""
 
     def __init__(
-        self, store: CheckpointStore, key: AuditKey, base: str, path: Path, pace: Pace, clock: Clock
+        self, store: CheckpointStore, key: AuditKey, base: str, path: Path, pace: CheckpointPace, clock: Clock
     ) -> None:
         self._store = store
         self._key = key
@@ -86,7 +86,8 @@ class Checkpointing:
         """Seal what an earlier process left, and go on from there."""
         self._newest = (await self._store.head()).size
         self._task = asyncio.create_task(self._work(), name="audit checkpoints")
-        self._due.set()
+        if self._newest:
+            self._due.set()
 
     async def stop(self) -> None:
         """Make the last checkpoint and end. What does not succeed now, the next start makes."""
@@ -99,7 +100,8 @@ class Checkpointing:
             self._timer.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_S):
-                await self._attempt()
+                if self.unsealed:
+                    await self._attempt()
 
     def on_commit(self, signals: Sequence[object]) -> None:
         """Count new entries."""
@@ -151,7 +153,9 @@ class Checkpointing:
         except (StoreError, OSError) as error:
             log.warning("no checkpoint now", action="audit_checkpoint_failed", error=str(error))
         except Contradiction as error:
-            log.critical("the audit log contradicts its checkpoints", action="audit_contradiction", error=str(error))
+            log.critical(
+                "the audit log contradicts its checkpoints", action="audit_contradiction", error=str(error)
+            )
         else:
             return True
         return False
@@ -225,17 +229,3 @@ async def reconcile(store: CheckpointStore, key: AuditKey, path: Path, clock: Cl
         sealed=known.size,
     )
     return new.store_epoch
-
-
-def load_key(path: Path, base: str) -> AuditKey:
-    """The key that signs, made at the first start. Blocks. Raises SecretUnavailable and OSError."""
-    if path.exists():
-        return audit_key.load(path)
-    key = audit_key.make(path, base)
-    log.info(
-        "a key that signs checkpoints of the audit log was made; keep its public half elsewhere",
-        action="audit_key_made",
-        vkey=key.signer.verifier.vkey(),
-        path=str(path),
-    )
-    return key

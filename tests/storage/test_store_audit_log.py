@@ -13,6 +13,7 @@ from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind
 from storage import audit_log, audit_ports, identity_ports, ports, run_ports
 from storage.audit_chain import leaf_hash
+from storage.audit_values import KeyRotation, NewEpoch
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
 from storage.store import DEFAULT_ORG, verify_audit
@@ -26,12 +27,13 @@ READS = {
     "approvals.get", "approvals.page",
     "inbox.cursors", "inbox.find_thread", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
+    "checkpoints.head", "checkpoints.root", "checkpoints.latest", "checkpoints.path", "checkpoints.consistency",
     "pairings.page", "pairings.place", "vault.get", "vault.keys", "links.principal_of",
     "outbox.gaps", "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
 }  # fmt: skip
 PLURAL = {
     "thread": "threads", "run": "runs", "identity": "identities", "approval": "approvals", "pairing": "pairings",
-    "delivery": "deliveries", "blob": "blobs", "handover": "handovers", "link": "links",
+    "delivery": "deliveries", "blob": "blobs", "handover": "handovers", "checkpoint": "checkpoints", "link": "links",
 }  # fmt: skip
 """Repositories whose name is not their port's."""
 BOOKKEEPING = {
@@ -39,7 +41,7 @@ BOOKKEEPING = {
     "journal.open", "journal.close", "journal.allow_repeat", "journal.take_steers", "outbox.open_live",
     "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers", "blobs.begin", "blobs.keep",
     "blobs.settle", "blobs.fail", "blobs.postpone", "blobs.collect", "blobs.discard", "blobs.sweep",
-    "vault.put", "vault.delete",
+    "vault.put", "vault.delete", "checkpoints.grow", "checkpoints.add",
 }  # fmt: skip
 """What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry."""
 
@@ -95,6 +97,12 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "pairings.reject": lambda: scene.store.pairings.reject(act, PairingKey(pairing)),
         "identities.create_token": lambda: scene.store.identities.create_token(act, scene.token()),
         "identities.revoke_token": lambda: scene.store.identities.revoke_token(act, token.id),
+        "checkpoints.begin_epoch": lambda: scene.store.checkpoints.begin_epoch(
+            act, NewEpoch(2, "epo_2", "behind", "log", 7, "00")
+        ),
+        "checkpoints.rotate_key": lambda: scene.store.checkpoints.rotate_key(
+            act, KeyRotation("log+01+a", "log+02+b", "sig")
+        ),
         "audit.record": lambda: scene.store.audit.record(act, "login", {}, "failure", {"why": "x"}),
     }
     return calls[name]
@@ -126,6 +134,8 @@ AUDITED = {
     "identities.revoke_token": ["token.revoke"],
     "audit.record": ["login"],
     "audit.reveal": ["audit.reveal"],
+    "checkpoints.begin_epoch": ["audit.epoch"],
+    "checkpoints.rotate_key": ["key.rotated"],
     "deliveries.decide": ["delivery.retry"],
 }
 
