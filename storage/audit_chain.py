@@ -71,14 +71,15 @@ def verify(entries: Iterable[Sealed], start: Link) -> tuple[Link, Break | None]:
     """Follow the chain from `start`; return the last good place and the first break, if any."""
     place = start
     for entry in entries:
-        found = _check(entry, place)
-        if found is not None:
+        found = check(entry, place)
+        if isinstance(found, Break):
             return place, found
         place = Link(entry.seq, entry.hash)
     return place, None
 
 
-def _check(entry: Sealed, place: Link) -> Break | None:
+def check(entry: Sealed, place: Link) -> dict[str, Any] | Break:
+    """What the entry behind a place says, or why it is not the one that was sealed there."""
     expected = place.seq + 1
     if entry.seq != expected:
         return Break(expected, f"entry {expected} is missing: the next one stored is {entry.seq}")
@@ -100,4 +101,4 @@ def _check(entry: Sealed, place: Link) -> Break | None:
         return Break(
             entry.seq, f"entry {entry.seq} does not follow entry {place.seq}: its `prev` is another hash"
         )
-    return None
+    return fields

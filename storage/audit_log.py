@@ -11,7 +11,6 @@ from protocol.instants import to_instant
 from protocol.records import Actor, AuditEntry
 from storage import audit_content, audit_people
 from storage.audit_chain import Link, seal
-from storage.audit_content import ADDRESS, CONTENT
 from storage.audit_entry import fields
 from storage.audit_values import AuditAppended, Revealed
 from storage.engine import Engine, Reader, Row, Transaction
@@ -86,12 +85,12 @@ def _seal(
     actor = {"id": audit_people.opaque(tx, act.org_id, act.actor, act.at_ms), "kind": act.actor.kind.value}
     if act.token_id is not None:
         actor["token_id"] = act.token_id
-
-    def committed(part: str, value: object, whose: str) -> str | None:
-        if value is None:
-            return None
-        return audit_content.keep(tx, act.org_id, previous.seq + 1, part, whose, value, act.at_ms)
-
+    committed = address = None
+    if content is not None:
+        whose = about or actor["id"]
+        committed = audit_content.keep(tx, act.org_id, previous.seq + 1, whose, content, act.at_ms)
+    if act.address is not None:
+        address = audit_content.keep_address(tx, act.org_id, actor["id"], act.address, act.at_ms)
     entry = fields(
         log_id=log_id,
         epoch=last["audit_epoch"],
@@ -102,8 +101,8 @@ def _seal(
         action=action,
         outcome=outcome,
         subject=subject,
-        content=committed(CONTENT, content, about or actor["id"]),
-        address=committed(ADDRESS, act.address, actor["id"]),
+        content=committed,
+        address=address,
         **said,
     )
     body, link = seal(previous, entry)
