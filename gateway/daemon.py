@@ -70,20 +70,37 @@ async def open_store(settings: Settings, clock: Clock) -> Store:
 
     Raises StoreError, SecretUnavailable and OSError.
     """
-    cipher = await asyncio.to_thread(vault_cipher, settings.vault_key, settings.data_dir)
-    store = await Store.open(
-        settings.data_dir,
-        new_epoch=clock.new_id(IdPrefix.EPOCH),
-        new_log_id=clock.new_id(IdPrefix.EPOCH),
-        now_ms=clock.now_ms(),
-        sealer=ContentSealer(cipher),
-    )
+    store = await _open(settings, clock)
     try:
         await audit_start.check(settings, store, clock)
     except BaseException:
         await store.close()
         raise
     return store
+
+
+async def _open(settings: Settings, clock: Clock) -> Store:
+    cipher = await asyncio.to_thread(vault_cipher, settings.vault_key, settings.data_dir)
+    return await Store.open(
+        settings.data_dir,
+        new_epoch=clock.new_id(IdPrefix.EPOCH),
+        new_log_id=clock.new_id(IdPrefix.EPOCH),
+        now_ms=clock.now_ms(),
+        sealer=ContentSealer(cipher),
+    )
+
+
+async def rotate_audit_key(settings: Settings, clock: Clock, *, lost: bool) -> str:
+    """Put another key in place of the one that signs the audit log; the gateway is stopped. Returns the public key.
+
+    Raises StoreError, SecretUnavailable and OSError.
+    """
+    store = await (_open if lost else open_store)(settings, clock)
+    try:
+        act = Act(DEFAULT_ORG, LOCAL_ACTOR, "cli", clock.now_ms())
+        return await audit_start.rotate(settings, store, clock, act, lost=lost)
+    finally:
+        await store.close()
 
 
 async def _first_token(store: Store, clock: Clock) -> str | None:

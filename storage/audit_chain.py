@@ -12,16 +12,16 @@ kept elsewhere.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 VERSION: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A place in the chain: the last entry's number and hash."""
 
     seq: int
@@ -33,14 +33,13 @@ class Link:
         return cls(0, hashlib.sha256(b"threadgate audit log " + log_id.encode()).hexdigest())
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """An entry as stored."""
 
     seq: int
     body: str
     hash: str
-    columns: Mapping[str, object] = field(default_factory=dict)
+    columns: Mapping[str, object] = MappingProxyType({})
     """Fields of the body that are also stored apart, for finding entries; they must say the same."""
 
 

@@ -67,26 +67,35 @@ class Verification:
         self._epoch = 1
         self._at = ""
         self._report = Report(Link.start(log_id), signed=bool(self._keys))
+        self._report.broken = self._compare(0, EMPTY_ROOT)
 
     def run(
         self, entries: Iterable[Sealed | Withheld], progress: Callable[[int], None] = lambda count: None
     ) -> Report:
         """Verify all entries from the first."""
-        report, frontier = self._report, self._frontier
-        report.broken = self._compare(0, EMPTY_ROOT)
-        for entry in entries if report.broken is None else ():
-            found = self._entry(entry)
-            if found is not None:
-                report.broken = found
-                return report
-            report.place = Link(entry.seq, entry.hash)
-            frontier.add(bytes.fromhex(entry.hash))
-            if entry.seq in self._notes:
-                report.broken = self._compare(entry.seq, frontier.root())
-                if report.broken is not None:
-                    return report
+        for entry in entries:
+            if not self.add(entry):
+                break
             if entry.seq % PROGRESS_ENTRIES == 0:
                 progress(entry.seq)
+        return self.finish()
+
+    def add(self, entry: Sealed | Withheld) -> bool:
+        """Verify the next entry; False when the log is broken."""
+        report = self._report
+        if report.broken is None:
+            report.broken = self._entry(entry)
+        if report.broken is not None:
+            return False
+        report.place = Link(entry.seq, entry.hash)
+        self._frontier.add(bytes.fromhex(entry.hash))
+        if entry.seq in self._notes:
+            report.broken = self._compare(entry.seq, self._frontier.root())
+        return report.broken is None
+
+    def finish(self) -> Report:
+        """What was found, when there are no more entries."""
+        report = self._report
         report.epochs = self._epoch
         report.broken = report.broken or self._beyond() or self._unsigned()
         return report
