@@ -16,7 +16,7 @@ from channels.messages import HealthState
 from channels.port import Adapter
 from channels.registry import ChannelSettings, create_adapter
 from channels.secrets import SecretUnavailable, resolve_secret
-from gateway import crash_points
+from gateway import audit_start, crash_points
 from gateway.agents.parts import AgentParts
 from gateway.agents.port import AgentFailure
 from gateway.agents.registry import Agents
@@ -26,6 +26,7 @@ from gateway.edge import access, handlers
 from gateway.edge.authentication import Authenticator
 from gateway.edge.dispatch import Dispatcher
 from gateway.edge.handlers.approvals import Deciding
+from gateway.edge.handlers.audits import Auditing
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.deliveries import Delivering
 from gateway.edge.handlers.devices import DeviceHandlers
@@ -207,6 +208,7 @@ class Gateway:
             store.audit,
             clock,
         )
+        self._checkpoints = audit_start.checkpointing(settings, store, clock)
         self._intakes = [(adapter, self._intake(channel, adapter, composer)) for channel, adapter in adapters]
         self._denials = Denials(store.audit, clock)
         self._authenticator = Authenticator(
@@ -246,6 +248,7 @@ class Gateway:
             self._approval_cards.on_commit,
             self._approval_times.on_commit,
             self._attachments.on_commit,
+            self._checkpoints.on_commit,
             lambda signals: access.on_commit(context, signals),
         ):
             engine.add_hook(hook)
@@ -262,6 +265,7 @@ class Gateway:
         `on_listening` is called before the first request can be answered: what it publishes is there when
         somebody who waited for the port connects.
         """
+        await self._checkpoints.start()
         await self._agents.start()
         await self._switches.start()
         await self._budgets.start()
@@ -311,6 +315,7 @@ class Gateway:
         await self._hub.close()
         await self._server.stop()
         await self._devices.close()
+        await self._checkpoints.stop()
 
     # --- parts --------------------------------------------------------------------------------
 
@@ -458,6 +463,7 @@ class Gateway:
             DeviceHandlers(self._devices, self._invocations, presence),
             Budgeting(usage, self._switches),
             Privacy(self._retention, self._erasures),
+            Auditing(self._checkpoints),
         )
         return EdgeContext(
             clock=clock,
@@ -518,6 +524,12 @@ class Gateway:
         yield "threadgate_store_naps", "Times the busy loop let the store's threads run", stats.naps, {}
         yield "threadgate_turns_active", "Threads whose run is being driven", self._scheduler.active, {}
         yield "threadgate_hub_deliveries", "Events and deltas handed to followers", self._hub.deliveries, {}
+        yield (
+            "threadgate_audit_unsealed",
+            "Audit entries under no checkpoint yet",
+            self._checkpoints.unsealed,
+            {},
+        )
         yield from self._health.samples()
         yield from self._reading.samples()
         yield from self._retention.samples()

@@ -19,6 +19,7 @@ from protocol.approval_requests import (
     ApprovalParams,
     ApprovalResult,
 )
+from protocol.audits import AuditCheckpointResult, AuditProveParams, AuditProveResult
 from protocol.device_requests import (
     DeviceChangeParams,
     DeviceInvokeParams,
@@ -276,6 +277,20 @@ _ROWS: Final = (
         "Delete what is over its time, or count it",
     ),
     Method("audit.list", AuditListParams, AuditListResult, Scope.AUDIT_READ, "Page through the audit log"),
+    Method(
+        "audit.checkpoint",
+        NoParams,
+        AuditCheckpointResult,
+        Scope.AUDIT_READ,
+        "The signed size and root of the audit log",
+    ),
+    Method(
+        "audit.prove",
+        AuditProveParams,
+        AuditProveResult,
+        Scope.AUDIT_READ,
+        "Prove that an entry is in the log",
+    ),
 )
 
 METHODS: Final[Mapping[str, Method]] = MappingProxyType({row.name: row for row in _ROWS})

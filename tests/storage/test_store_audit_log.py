@@ -24,6 +24,7 @@ from storage import (
     run_ports,
 )
 from storage.audit_chain import leaf_hash
+from storage.audit_values import KeyRotation, NewEpoch
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
 from storage.identity_values import NewLinkCode, NewUser, UserChange
@@ -39,6 +40,7 @@ READS = {
     "approvals.is_released", "approvals.next_due_ms", "approvals.to_remind", "approvals.stale_cards",
     "inbox.cursors", "inbox.find_thread", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
+    "checkpoints.head", "checkpoints.root", "checkpoints.latest", "checkpoints.path", "checkpoints.consistency",
     "pairings.page", "pairings.place", "vault.get", "vault.keys", "links.principal_of",
     "identities.find_token", "users.organizations", "users.get", "users.page",
     "holds.open", "retention.organizations", "retention.look", "retention.answered", "erasures.subject",
@@ -49,7 +51,7 @@ READS = {
 PLURAL = {
     "thread": "threads", "run": "runs", "identity": "identities", "approval": "approvals", "pairing": "pairings",
     "delivery": "deliveries", "blob": "blobs", "handover": "handovers", "link": "links", "user": "users",
-    "budget": "budgets", "switch": "switches", "hold": "holds", "erasure": "erasures",
+    "budget": "budgets", "switch": "switches", "hold": "holds", "erasure": "erasures", "checkpoint": "checkpoints",
 }  # fmt: skip
 """Repositories whose name is not their port's."""
 BOOKKEEPING = {
@@ -60,6 +62,7 @@ BOOKKEEPING = {
     "vault.put", "vault.delete", "approvals.show", "identities.note_used", "links.forget_codes",
     "budgets.recover", "budgets.tell", "budgets.forget", "usage.set_tags",
     "erasures.erase_in_thread", "erasures.erase_deliveries", "erasures.scrub", "erasures.finish",
+    "checkpoints.grow", "checkpoints.add",
 }  # fmt: skip
 """What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry. Steps of an
 erasure are between the entries of its beginning and of its end."""
@@ -126,6 +129,12 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "identities.revoke_token": lambda: scene.store.identities.revoke_token(act, token.id),
         "switches.off": lambda: scene.store.switches.off(act, "demo", "it errs", cancelled(), {}),
         "switches.on": lambda: scene.store.switches.on(act, "demo"),
+        "checkpoints.begin_epoch": lambda: scene.store.checkpoints.begin_epoch(
+            act, NewEpoch(2, "epo_2", "behind", "log", 7, "00")
+        ),
+        "checkpoints.rotate_key": lambda: scene.store.checkpoints.rotate_key(
+            act, KeyRotation("log+01+a", "log+02+b", "sig")
+        ),
         "audit.record": lambda: scene.store.audit.record(act, "login", {}, "failure", {"why": "x"}),
     }
     return calls[name]
@@ -219,6 +228,8 @@ AUDITED = {
     "switches.off": ["run.cancelled", "agent.switch"],
     "switches.on": ["agent.switch"],
     "audit.reveal": ["audit.reveal"],
+    "checkpoints.begin_epoch": ["audit.epoch"],
+    "checkpoints.rotate_key": ["key.rotated"],
     "deliveries.decide": ["delivery.retry"],
 }
 

@@ -33,6 +33,7 @@ from threadgate_client.answers import (
     ServerInfo,
 )
 from threadgate_client.approvals import Approval, Edit, Grant, Rules, Vote
+from threadgate_client.audits import AuditCheckpoint, AuditProof
 from threadgate_client.blobs import Blob, Disconnected, Download
 from threadgate_client.client import Client
 from threadgate_client.closing import RetryVerdict
@@ -122,7 +123,9 @@ __all__ = [
     "AgentRun",
     "Approval",
     "ApprovalRequired",
+    "AuditCheckpoint",
     "AuditEntry",
+    "AuditProof",
     "Blob",
     "BlobPart",
     "Budget",

@@ -135,6 +135,7 @@ class AuditEntry:
     detail: Mapping[str, Any]
     hash: str
     body: str
+    reason: str | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "AuditEntry":
@@ -150,6 +151,7 @@ class AuditEntry:
             detail=wire.mapping("detail"),
             hash=wire.text("hash"),
             body=wire.text("body"),
+            reason=wire.maybe_text("reason"),
         )
 
 

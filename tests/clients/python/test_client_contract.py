@@ -313,6 +313,11 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "data.erase": (lambda client: client.data.erase("slack:U1", "they asked"), ERASED),
     "retention.run": (lambda client: client.data.retention(dry_run=False), RETAINED),
     "audit.list": (lambda client: client.audit.list(after_seq=3, action="a"), {"entries": [AUDIT]}),
+    "audit.checkpoint": (
+        lambda client: client.audit.checkpoint(),
+        {"checkpoint": {"note": "o\n3\nr\n\n— k s\n", "size": 3, "root": "00", "at": AUDIT["at"]}},
+    ),
+    "audit.prove": (lambda client: client.audit.prove(3), {"proof": {"seq": 3, "text": "c2sp.org"}}),
 }
 OF_AGENTS = {"run.step"}
 """Of agent processes; test_client_agent.py."""
