@@ -8,12 +8,17 @@ from typing import Any
 
 import uvloop
 
+<<<<<<< HEAD
 from bench import appends, channels, fanout, floor, idle, kinds, machine, many_runs, policies, sends, turns
+=======
+from bench import appends, audit, channels, fanout, floor, idle, kinds, machine, many_runs, sends, turns
+>>>>>>> integ
 
 RESULTS = Path(__file__).parent / "results" / "results.json"
 BENCHMARKS: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
     "floor": floor.run,
     "appends": appends.run,
+    "audit": audit.run,
     "sends": sends.run,
     "turns": turns.run,
     "kinds": kinds.run,

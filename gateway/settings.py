@@ -160,7 +160,7 @@ class Settings(BaseSettings):
     audit: AuditSettings = AuditSettings()
     retention: RetentionSettings = RetentionSettings()
     privacy: PrivacySettings = PrivacySettings()
-    channels: tuple[dict[str, Any], ...] = ()
+    channels: tuple[dict[str, Any], ...] = Field((), repr=False)
     """Chat networks, each with `kind`, `account` and what its kind needs."""
 
     _source: Source | None = PrivateAttr(None)

@@ -34,6 +34,8 @@ class IdPrefix(StrEnum):
     QUESTION = "que"
     GRANT = "grt"
     INVOCATION = "inv"
+    HOLD = "hld"
+    ERASURE = "ers"
     PERSON = "per"
     LINK_CODE = "lnk"
 

@@ -12,6 +12,7 @@ from threadgate_client import limits
 from threadgate_client.answers import Hello, SendResult, ServerInfo
 from threadgate_client.approval_methods import Approvals
 from threadgate_client.blobs import Blobs
+from threadgate_client.data_methods import Data
 from threadgate_client.device_methods import Devices
 from threadgate_client.engine import Engine, TokenSource
 from threadgate_client.groups import given
@@ -77,6 +78,7 @@ class Client:
         self.pairings = Pairings(self._engine)
         self.devices = Devices(self._engine)
         self.audit = Audit(self._engine)
+        self.data = Data(self._engine)
 
     def __repr__(self) -> str:
         return f"<Client of {self._engine.url}, {'connected' if self.is_connected else 'not connected'}>"

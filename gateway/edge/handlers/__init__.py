@@ -4,11 +4,13 @@ from collections.abc import Mapping
 
 from gateway.edge.dispatch import Handler
 from gateway.edge.handlers.approvals import Deciding
+from gateway.edge.handlers.audits import Auditing
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.deliveries import Delivering
 from gateway.edge.handlers.devices import DeviceHandlers
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
+from gateway.edge.handlers.privacy import Privacy
 from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
 from gateway.edge.handlers.usage import Budgeting
@@ -27,6 +29,8 @@ def table(
     administering: Administering,
     devices: DeviceHandlers,
     budgeting: Budgeting,
+    privacy: Privacy,
+    auditing: Auditing,
 ) -> Mapping[str, Handler]:
     """Method → handler, all of them; the dispatcher refuses to start when one is missing."""
     return {
@@ -53,6 +57,8 @@ def table(
         "user.list": administering.user_list,
         "user.save": administering.user_save,
         "user.link": administering.user_link,
+        "audit.checkpoint": auditing.audit_checkpoint,
+        "audit.prove": auditing.audit_prove,
         "thread.create": conversational.thread_create,
         "thread.get": conversational.thread_get,
         "thread.list": conversational.thread_list,
@@ -85,4 +91,6 @@ def table(
         "pairing.list": pairing.pairing_list,
         "pairing.approve": pairing.pairing_approve,
         "pairing.reject": pairing.pairing_reject,
+        "data.erase": privacy.data_erase,
+        "retention.run": privacy.retention_run,
     }

@@ -206,6 +206,33 @@ SENT = {
     "queue_position": 0,
 }
 
+ERASED: dict[str, Any] = {
+    "counts": {"messages": 2},
+    "certificate": {"erasure_id": "ers_1", "audit_seq": 7},
+    "holds": [
+        {
+            "id": "hld_1",
+            "kind": "person",
+            "subject": "slack:U1",
+            "reason": "case 12",
+            "placed_by": {"id": "prn_1", "kind": "user", "name": "Ada"},
+            "placed_at": "2026-11-21T09:30:00.000Z",
+        }
+    ],
+}
+RETAINED: dict[str, Any] = {
+    "dry_run": False,
+    "classes": [
+        {
+            "name": "messages",
+            "days": 30,
+            "cutoff": "2026-11-21T09:30:00.000Z",
+            "would_delete": 2,
+            "deleted": 1,
+            "held": 1,
+        }
+    ],
+}
 CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "server.info": (lambda client: client.server_info(), SERVER_INFO),
     "thread.create": (lambda client: client.threads.create(title="t", agent_id="demo"), {"thread": THREAD}),
@@ -283,7 +310,14 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
         {"user": USER},
     ),
     "user.link": (lambda client: client.users.link("ABCD-EFGH"), {"state": "linked", "link": LINK}),
+    "data.erase": (lambda client: client.data.erase("slack:U1", "they asked"), ERASED),
+    "retention.run": (lambda client: client.data.retention(dry_run=False), RETAINED),
     "audit.list": (lambda client: client.audit.list(after_seq=3, action="a"), {"entries": [AUDIT]}),
+    "audit.checkpoint": (
+        lambda client: client.audit.checkpoint(),
+        {"checkpoint": {"note": "o\n3\nr\n\n— k s\n", "size": 3, "root": "00", "at": AUDIT["at"]}},
+    ),
+    "audit.prove": (lambda client: client.audit.prove(3), {"proof": {"seq": 3, "text": "c2sp.org"}}),
 }
 OF_AGENTS = {"run.step"}
 """Of agent processes; test_client_agent.py."""

@@ -140,4 +140,4 @@ async def test_a_release_survives_kill_between_asking_and_deciding(stage: Releas
     assert [one["id"] for one in await waiting(wire)] == [first["id"]], "the same one still waits"
     await decide(wire)
     await becomes(wire, "released")
-    await until(lambda: not stage.gateway._releases._held.versions)
+    await until(lambda: not stage.gateway.governance.releases._held.versions)
