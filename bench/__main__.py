@@ -8,11 +8,20 @@ from typing import Any
 
 import uvloop
 
-<<<<<<< HEAD
-from bench import appends, channels, fanout, floor, idle, kinds, machine, many_runs, policies, sends, turns
-=======
-from bench import appends, audit, channels, fanout, floor, idle, kinds, machine, many_runs, sends, turns
->>>>>>> integ
+from bench import (
+    appends,
+    audit,
+    channels,
+    fanout,
+    floor,
+    idle,
+    kinds,
+    machine,
+    many_runs,
+    policies,
+    sends,
+    turns,
+)
 
 RESULTS = Path(__file__).parent / "results" / "results.json"
 BENCHMARKS: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
