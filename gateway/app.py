@@ -59,7 +59,9 @@ from gateway.services.intake import Intake
 from gateway.services.leases import Leases
 from gateway.services.live import LiveMessages
 from gateway.services.pairings import Pairings
+from gateway.services.reading import Reading
 from gateway.services.receipts import Receipts
+from gateway.services.redactors import Redactors
 from gateway.services.reloading import Reloading
 from gateway.services.replay import Replays
 from gateway.services.routing import Routing
@@ -73,7 +75,7 @@ from gateway.services.users import Users
 from gateway.services.vault import AccountVault, VaultCipher
 from gateway.services.waits import Waits
 from gateway.settings import Settings, channel_settings, organizations_of
-from gateway.vault_key import cipher_beside, cipher_from
+from gateway.vault_key import cipher_from, vault_cipher
 from protocol import limits
 from protocol.events import ServerIdentity
 from protocol.ids import IdPrefix
@@ -139,6 +141,8 @@ class Gateway:
         self._receipts = Receipts(self._channels, self._deliveries.traffic, clock)
         self._health = ChannelHealth(self._channels, store.outbox, self._deliveries.traffic, clock)
         leases = Leases(clock.new_id(IdPrefix.EPOCH), clock)
+        self.redactors = Redactors(settings.privacy, settings.data_dir)
+        self._reading = Reading(self.redactors.of if settings.privacy.models else None)
         self._waits = Waits(store.runs, self._approvals, self._channels, leases, clock)
         self._breakers = AgentBreakers(clock)
         self._steering = Steering()
@@ -251,10 +255,10 @@ class Gateway:
 
     def _vault_cipher(self) -> Callable[[], MultiFernet]:
         """How the vault's cipher is made. Raises SecretUnavailable at once for a configured key that is none."""
-        if self._settings.vault_key is None:
-            return lambda: cipher_beside(self._settings.data_dir)
-        cipher = cipher_from(self._settings.vault_key)
-        return lambda: cipher
+        settings = self._settings
+        if settings.vault_key is not None:
+            cipher_from(settings.vault_key)
+        return lambda: vault_cipher(settings.vault_key, settings.data_dir)
 
     def _vault(self, channel: ChannelSettings, cipher: VaultCipher) -> AccountVault:
         return AccountVault(
@@ -281,9 +285,15 @@ class Gateway:
         sizes = settings.limits
         files = AnswerFiles(store.blobs, clock, limit_bytes=sizes.blob_bytes, files_max=sizes.attachments)
         self._answering = Answering(
-            store.runs, store.threads, files, self._waits, clock, timeout_s=settings.runs.turn_timeout_s
+            store.runs,
+            store.threads,
+            files,
+            self._waits,
+            clock,
+            self._reading,
+            timeout_s=settings.runs.turn_timeout_s,
         )
-        self._replays = Replays(store.runs, store.journal, store.threads, self._agents, files)
+        self._replays = Replays(store.runs, store.journal, store.threads, self._agents, files, self._reading)
         turns = Turns(
             store.journal,
             self._agents,
@@ -411,6 +421,7 @@ class Gateway:
         yield "threadgate_turns_active", "Threads whose run is being driven", self._scheduler.active, {}
         yield "threadgate_hub_deliveries", "Events and deltas handed to followers", self._hub.deliveries, {}
         yield from self._health.samples()
+        yield from self._reading.samples()
         yield from self._run_doctor.samples()
         yield from self.reloading.samples()
 

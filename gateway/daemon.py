@@ -15,11 +15,13 @@ import structlog
 from gateway import crash_points, runtime_file
 from gateway.app import VERSION, Gateway
 from gateway.clock import Clock
+from gateway.content_keys import ContentSealer
 from gateway.edge.authentication import LOCAL_ACTOR
 from gateway.rules.scopes import ROLE_SCOPES
 from gateway.runtime_file import Runtime
 from gateway.services.tokens import Tokens, new_secret
 from gateway.settings import Settings
+from gateway.vault_key import vault_cipher
 from protocol.ids import IdPrefix
 from protocol.records import ActorKind, Role
 from protocol.requests import TokenCreateParams
@@ -67,12 +69,17 @@ async def serve(settings: Settings, announce: Callable[[str, str | None], None])
 
 
 async def open_store(settings: Settings, clock: Clock) -> Store:
-    """The store of the configured data directory with its organizations, made if need be. Raises StoreError."""
+    """The store of the configured data directory with its organizations, made if need be.
+
+    Raises StoreError and SecretUnavailable.
+    """
+    cipher = await asyncio.to_thread(vault_cipher, settings.vault_key, settings.data_dir)
     store = await Store.open(
         settings.data_dir,
         new_epoch=clock.new_id(IdPrefix.EPOCH),
         new_log_id=clock.new_id(IdPrefix.EPOCH),
         now_ms=clock.now_ms(),
+        sealer=ContentSealer(cipher),
     )
     named = {one.id: one.name for one in settings.organizations}
     if named:

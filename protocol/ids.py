@@ -33,6 +33,7 @@ class IdPrefix(StrEnum):
     BLOB = "blb"
     QUESTION = "que"
     LINK_CODE = "lnk"
+    PERSON = "per"
 
 
 def make_id(prefix: IdPrefix, now_ms: int, entropy: bytes) -> str:

@@ -114,14 +114,22 @@ def _create(tx: Transaction, act: Act, new: NewToken) -> RawJson:
             requests_per_s=new.requests_per_s,
             rotated_from=new.rotates,
         )
-        audit_log.append(tx, act, "token.create", {"token_id": new.id}, detail=_detail(new, name))
+        audit_log.append(
+            tx,
+            act,
+            "token.create",
+            {"token_id": new.id, "principal_id": new.principal_id},
+            detail=_detail(new),
+            content={"name": name},
+            about=new.principal_id,
+        )
         return TokenResult(token=_token(_find(tx, act.org_id, new.id)))
 
     return once(tx, act, effect)
 
 
-def _detail(new: NewToken, name: str) -> dict[str, Any]:
-    detail: dict[str, Any] = {"role": new.role.value, "name": name, "principal_id": new.principal_id}
+def _detail(new: NewToken) -> dict[str, Any]:
+    detail: dict[str, Any] = {"role": new.role.value}
     if new.agent_id is not None:
         detail["agent_id"] = new.agent_id
     if new.rotates is not None:

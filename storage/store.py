@@ -8,6 +8,7 @@ from protocol.instants import to_instant
 from storage.approvals import Approvals
 from storage.audit_chain import Break, Link, Sealed, verify
 from storage.audit_log import AuditLog
+from storage.audit_ports import Sealer
 from storage.blobs import Blobs
 from storage.chat_links import ChatLinks
 from storage.deliveries import DeliveryRecords
@@ -61,9 +62,11 @@ class Store:
         self.vault = Vaults(engine)
 
     @classmethod
-    async def open(cls, directory: Path, *, new_epoch: str, new_log_id: str, now_ms: int) -> "Store":
+    async def open(
+        cls, directory: Path, *, new_epoch: str, new_log_id: str, now_ms: int, sealer: Sealer
+    ) -> "Store":
         """Open the store of a data directory; a new one gets the given ids. Raises StoreError."""
-        engine = await Engine.open(directory)
+        engine = await Engine.open(directory, sealer)
         try:
             identity = await engine.write(_identify, new_epoch, new_log_id, now_ms)
         except BaseException:

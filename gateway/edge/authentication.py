@@ -41,7 +41,9 @@ class Caller:
 
     def act(self, now_ms: int, claim: Claim | None = None) -> Act:
         """An act of this caller."""
-        return Act(self.bearer.org_id, self.bearer.actor, self.via, now_ms, claim)
+        bearer = self.bearer
+        token_id = bearer.token_id if bearer.token_id != LOCAL_TOKEN else None
+        return Act(bearer.org_id, bearer.actor, self.via, now_ms, claim, self.peer, token_id)
 
 
 class Authenticator:

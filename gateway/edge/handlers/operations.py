@@ -9,8 +9,8 @@ from gateway.services.tokens import Tokens
 from protocol import requests as wire
 from protocol.errors import ErrorKind, Fault, invalid_params
 from protocol.frames import Result
+from storage.audit_ports import AuditStore
 from storage.identity_ports import IdentityStore
-from storage.ports import AuditStore
 
 
 class Operational:
