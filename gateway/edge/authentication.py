@@ -108,7 +108,7 @@ class Authenticator:
                 raise CredentialRefused(
                     ErrorKind.UNAUTHORIZED,
                     "There is no such organization",
-                    hint="Name one of the configuration",
+                    hint="There is no such organization: name one of the configuration",
                     reason="organization",
                 )
             return Bearer(LOCAL_TOKEN, org_id or DEFAULT_ORG, LOCAL_ACTOR, Role.OWNER, None)
@@ -126,7 +126,7 @@ def _not_valid(reason: str, bearer: Bearer | None = None) -> CredentialRefused:
     return CredentialRefused(
         ErrorKind.UNAUTHORIZED,
         "The token is not valid" if bearer is None else "The token is not valid from this address",
-        hint="Check that it was copied whole" if bearer is None else "token.list shows its networks",
+        hint="Check that it was copied whole" if bearer is None else "It may be used from its own networks alone; token.list shows them",
         reason=reason,
         org_id=bearer.org_id if bearer is not None else None,
         token_id=bearer.token_id if bearer is not None else None,
