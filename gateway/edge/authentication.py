@@ -123,11 +123,15 @@ class Authenticator:
 
 
 def _not_valid(reason: str, bearer: Bearer | None = None) -> CredentialRefused:
+    """A secret that is none, or (with its bearer) one that comes from elsewhere than it may."""
+    if bearer is None:
+        hint = "Check that it was copied whole"
+        return CredentialRefused(ErrorKind.UNAUTHORIZED, "The token is not valid", hint=hint, reason=reason)
     return CredentialRefused(
         ErrorKind.UNAUTHORIZED,
-        "The token is not valid" if bearer is None else "The token is not valid from this address",
-        hint="Check that it was copied whole" if bearer is None else "It may be used from its own networks alone; token.list shows them",
+        "The token is not valid from this address",
+        hint="It may be used from its own networks alone; token.list shows them",
         reason=reason,
-        org_id=bearer.org_id if bearer is not None else None,
-        token_id=bearer.token_id if bearer is not None else None,
+        org_id=bearer.org_id,
+        token_id=bearer.token_id,
     )
