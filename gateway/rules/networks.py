@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_netw
 from typing import Final
 
 RANGES_REMEMBERED: Final = 4_096
-"""Answers, and parsed sets of ranges, that are kept, those used last: a client asks a thousand times from one address."""
+"""Answers and parsed sets of ranges that are kept, those used last: a client asks again and again from one address."""
 
 
 def canonical_networks(given: Iterable[str]) -> tuple[str, ...]:
