@@ -19,6 +19,7 @@ from bench import (
     kinds,
     machine,
     many_runs,
+    policies,
     sends,
     turns,
 )
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
     "turns": turns.run,
     "kinds": kinds.run,
     "many_runs": many_runs.run,
+    "policies": policies.run,
     "fanout": fanout.run,
     "idle": idle.run,
     "channels": channels.run,

@@ -9,6 +9,7 @@ from gateway.edge.authentication import Authenticator
 from gateway.metrics import Metrics
 from gateway.rules.budget import Budgets
 from gateway.rules.policy import compiled
+from gateway.services.admissions import Admissions
 from gateway.services.approval_cards import ApprovalCards
 from gateway.services.approval_times import ApprovalTimes
 from gateway.services.approvals import Approvals
@@ -23,6 +24,7 @@ from gateway.services.guard import Guard
 from gateway.services.invocations import Invocations
 from gateway.services.reading import Reading
 from gateway.services.redactors import Redactors
+from gateway.services.releases import Releases
 from gateway.services.retention import Retention
 from gateway.settings import Settings, organizations_of
 from storage.store import Store
@@ -34,6 +36,8 @@ class Governance:
 
     guard: Guard
     approvals: Approvals
+    releases: Releases
+    admissions: Admissions
     approval_cards: ApprovalCards
     approval_times: ApprovalTimes
     device_connections: DeviceConnections
@@ -58,6 +62,7 @@ def governance(
         metrics.policy_verdicts.labels(effect, rule).inc()
 
     guard = Guard(compiled(settings.policies), clock, count)
+    approvals = Approvals(store.approvals, store.threads, channels, clock, guard.of_edit)
     connections = DeviceConnections()
     budgets = Budgets(settings.budgets) if settings.budgets else None
     store.engine.budgets = budgets
@@ -65,7 +70,9 @@ def governance(
     redactors = Redactors(settings.privacy, settings.data_dir)
     return Governance(
         guard=guard,
-        approvals=Approvals(store.approvals, store.threads, channels, clock, guard.of_edit),
+        approvals=approvals,
+        releases=Releases(guard, approvals, store.approvals),
+        admissions=Admissions(guard, approvals, store.audit, clock),
         approval_cards=ApprovalCards(store.approvals, channels, clock),
         approval_times=ApprovalTimes(store.approvals, store.threads, channels, clock),
         device_connections=connections,

@@ -41,7 +41,7 @@ READS = {
     "inbox.cursors", "inbox.find_thread", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
     "checkpoints.head", "checkpoints.root", "checkpoints.latest", "checkpoints.path", "checkpoints.consistency",
-    "pairings.page", "pairings.place", "vault.get", "vault.keys", "links.principal_of",
+    "pairings.page", "pairings.place", "pairings.find", "vault.get", "vault.keys", "links.principal_of",
     "identities.find_token", "users.organizations", "users.get", "users.page",
     "holds.open", "retention.organizations", "retention.look", "retention.answered", "erasures.subject",
     "erasures.last_place", "erasures.threads", "erasures.traces", "erasures.count", "erasures.going",
