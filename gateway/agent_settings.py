@@ -125,6 +125,9 @@ class ToolSettings(AgentSettings):
     """For `http_fetch`."""
     mcp: tuple[McpSettings, ...] = ()
     """Servers whose tools it may use too."""
+    devices: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = ()
+    """Paired devices whose commands it may use, by name, `*` for any characters; they are called
+    `device.NAME.COMMAND`."""
 
 
 OwnTool = Annotated[str, Field(min_length=1, max_length=128)]

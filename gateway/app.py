@@ -28,11 +28,13 @@ from gateway.edge.dispatch import Dispatcher
 from gateway.edge.handlers.approvals import Deciding
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.deliveries import Delivering
+from gateway.edge.handlers.devices import DeviceHandlers
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
 from gateway.edge.hooks import Hooks
+from gateway.edge.presence import Presence
 from gateway.edge.server import Server
 from gateway.edge.websocket import EdgeContext, connection_limits
 from gateway.hub.hub import Hub
@@ -53,17 +55,22 @@ from gateway.services.channels import AccountPolicy, Channels
 from gateway.services.composing import Composer
 from gateway.services.conversations import Conversations
 from gateway.services.delivery import Deliveries
+from gateway.services.device_connections import DeviceConnections
+from gateway.services.devices import Devices
 from gateway.services.endings import Endings
 from gateway.services.guard import Guard
 from gateway.services.handovers import Handovers
 from gateway.services.health import ChannelHealth
 from gateway.services.intake import Intake
+from gateway.services.invocations import Invocations
 from gateway.services.leases import Leases
 from gateway.services.live import LiveMessages
+from gateway.services.pairing_leave import PairingLeave
 from gateway.services.pairings import Pairings
 from gateway.services.reading import Reading
 from gateway.services.receipts import Receipts
 from gateway.services.redactors import Redactors
+from gateway.services.releases import Releases
 from gateway.services.reloading import Reloading
 from gateway.services.replay import Replays
 from gateway.services.routing import Routing
@@ -127,8 +134,19 @@ class Gateway:
             (of.kind, of.account): AccountPolicy(of.on_unknown, of.receipts) for of, _ in adapters
         }
         self._channels = Channels([adapter for _, adapter in adapters], policies)
+        self._guard = Guard(compiled(settings.policies), clock, self._count_verdict)
         self._workers = WorkerPool()
-        parts = AgentParts(settings.directory, _secret, self._workers)
+        self._device_connections = DeviceConnections()
+        self._devices = Devices(store.devices, self._device_connections, clock)
+        self._invocations = Invocations(
+            store.invocations,
+            store.devices,
+            self._device_connections,
+            store.audit,
+            clock,
+            self._guard.judge,
+        )
+        parts = AgentParts(settings.directory, _secret, self._workers, self._invocations)
         self._agents = Agents(settings.agents, settings.default_agent_id, parts)
         self._routing = Routing(settings.routes, settings.default_agent_id, self._agents)
         composer = self._composer()
@@ -138,10 +156,11 @@ class Gateway:
             store.blobs, store.threads, self._channels, clock, limit_bytes=settings.limits.blob_bytes
         )
         self._live = LiveMessages(store.outbox, self._channels, self._deliveries, clock)
-        self._guard = Guard(compiled(settings.policies), clock, self._count_verdict)
         self._approvals = Approvals(
             store.approvals, store.threads, self._channels, clock, self._guard.of_edit
         )
+        self._pairing_leave = PairingLeave(self._approvals, self._guard)
+        self._releases = Releases(store.approvals, self._approvals, self._agents, self._guard, clock)
         self._approval_cards = ApprovalCards(store.approvals, self._channels, clock)
         self._approval_times = ApprovalTimes(store.approvals, store.threads, self._channels, clock)
         self._receipts = Receipts(self._channels, self._deliveries.traffic, clock)
@@ -202,6 +221,7 @@ class Gateway:
             self._scheduler.on_commit,
             self._deliveries.on_commit,
             self._receipts.on_commit,
+            self._releases.on_commit,
             self._approval_cards.on_commit,
             self._approval_times.on_commit,
             self._attachments.on_commit,
@@ -225,6 +245,7 @@ class Gateway:
         await self._deliveries.start()
         await self._scheduler.start()
         await self._attachments.start()
+        await self._releases.start()
         await self._approval_cards.start()
         await self._approval_times.start()
         await self._server.start()
@@ -252,8 +273,10 @@ class Gateway:
         await self._attachments.stop()
         await self._scheduler.stop(self._settings.runs.shutdown_s)
         await self._agents.stop()
+        await self._releases.stop()
         await self._approval_times.stop()
         await self._approval_cards.stop()
+        await self._invocations.close()
         await self._live.close(DELIVERY_STOP_S)
         await self._receipts.close(RECEIPT_STOP_S)
         await self._deliveries.stop(DELIVERY_STOP_S)
@@ -263,6 +286,7 @@ class Gateway:
         await asyncio.gather(*self._chores, return_exceptions=True)
         await self._hub.close()
         await self._server.stop()
+        await self._devices.close()
 
     # --- parts --------------------------------------------------------------------------------
 
@@ -316,6 +340,7 @@ class Gateway:
             self._receipts,
             self._steering,
             clock,
+            self._releases.held_back,
             attempts_max=settings.runs.attempts_max,
         )
         capacity = Capacity(
@@ -362,6 +387,7 @@ class Gateway:
             settings.limits.attachments,
         )
         tokens = Tokens(store.identities, clock)
+        presence = Presence()
         table = handlers.table(
             Conversational(store.threads, store.runs, conversations, handovers, agents),
             Deciding(store.approvals, self._approvals),
@@ -377,8 +403,9 @@ class Gateway:
             ),
             Delivering(store.deliveries),
             Subscriptions(self._hub, store.position),
-            Pairing(Pairings(store.pairings, self._channels, clock)),
+            Pairing(Pairings(store.pairings, self._channels, clock, self._pairing_leave)),
             Examining(store.journal, self._run_doctor, self._replays),
+            DeviceHandlers(self._devices, self._invocations, presence),
         )
         return EdgeContext(
             clock=clock,
@@ -391,6 +418,9 @@ class Gateway:
             uploads=Uploads(store.blobs, clock, limit_bytes=settings.limits.blob_bytes),
             identity=identity,
             compression=settings.compression,
+            devices=self._devices,
+            device_connections=self._device_connections,
+            presence=presence,
             workers=self._workers,
         )
 
@@ -443,6 +473,7 @@ class Gateway:
             before_ms = self._clock.now_ms() - limits.IDEMPOTENCY_TTL_S * 1000
             try:
                 await self._waits.expire()
+                await self._invocations.expire()
                 await self._attachments.collect()
                 for _ in range(FORGET_ROUNDS):
                     if not await self._store.identities.forget_answers(before_ms):

@@ -33,6 +33,7 @@ class IdPrefix(StrEnum):
     BLOB = "blb"
     QUESTION = "que"
     GRANT = "grt"
+    INVOCATION = "inv"
     PERSON = "per"
 
 

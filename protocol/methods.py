@@ -19,6 +19,23 @@ from protocol.approval_requests import (
     ApprovalParams,
     ApprovalResult,
 )
+from protocol.device_requests import (
+    DeviceChangeParams,
+    DeviceInvokeParams,
+    DeviceInvokeResult,
+    DeviceListParams,
+    DeviceListResult,
+    DeviceParams,
+    DeviceRenameParams,
+    DeviceResult,
+    PairingApproveParams,
+    PairingDecideParams,
+    PairingListParams,
+    PairingListResult,
+    PairingResult,
+    PresenceListParams,
+    PresenceListResult,
+)
 from protocol.errors import invalid_params
 from protocol.records import Record
 from protocol.requests import (
@@ -43,10 +60,6 @@ from protocol.requests import (
     Mutation,
     NoParams,
     Page,
-    PairingDecideParams,
-    PairingListParams,
-    PairingListResult,
-    PairingResult,
     RouteExplainParams,
     RouteExplainResult,
     RunCancelParams,
@@ -198,8 +211,24 @@ _ROWS: Final = (
     Method("token.list", Page, TokenListResult, Scope.TOKEN_READ, "Page through tokens"),
     Method("token.revoke", TokenParams, TokenResult, Scope.TOKEN_WRITE, "Revoke a token, at once"),
     Method("pairing.list", PairingListParams, PairingListResult, Scope.PAIRING_READ, "Who asks to be let in"),
-    Method("pairing.approve", PairingDecideParams, PairingResult, Scope.PAIRING_APPROVE, "Let somebody in"),
+    Method("pairing.approve", PairingApproveParams, PairingResult, Scope.PAIRING_APPROVE, "Let somebody in"),
     Method("pairing.reject", PairingDecideParams, PairingResult, Scope.PAIRING_APPROVE, "Shut somebody out"),
+    Method("device.list", DeviceListParams, DeviceListResult, Scope.DEVICE_READ, "Page through devices"),
+    Method("device.get", DeviceParams, DeviceResult, Scope.DEVICE_READ, "Read one device"),
+    Method(
+        "device.revoke", DeviceChangeParams, DeviceResult, Scope.DEVICE_CONTROL, "Shut a device out, at once"
+    ),
+    Method(
+        "device.rename", DeviceRenameParams, DeviceResult, Scope.DEVICE_CONTROL, "Call a device otherwise"
+    ),
+    Method(
+        "device.invoke",
+        DeviceInvokeParams,
+        DeviceInvokeResult,
+        Scope.DEVICE_INVOKE,
+        "Have a device do something",
+    ),
+    Method("presence.list", PresenceListParams, PresenceListResult, Scope.DEVICE_READ, "Who is connected"),
     Method("audit.list", AuditListParams, AuditListResult, Scope.AUDIT_READ, "Page through the audit log"),
 )
 

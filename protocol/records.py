@@ -421,24 +421,6 @@ class PairingState(StrEnum):
     EXPIRED = "expired"
 
 
-class Pairing(Record):
-    """Somebody who asked to be let in. `subject` is who: the immutable id that a chat network gave a person.
-
-    `name` is their own word for themselves and proves nothing; the code they were shown is what tells them apart.
-    """
-
-    id: Id
-    kind: Literal["person", "device"]
-    channel: str | None = None
-    account: str | None = None
-    subject: str
-    name: str
-    state: Annotated[PairingState, LAX]
-    created_at: Instant
-    expires_at: Instant
-    decided_at: Instant | None = None
-
-
 class AuditEntry(Record):
     """One entry of the audit log.
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from protocol import limits
+from protocol.devices import COMMANDS_MAX, AskedScopes, DeviceCommand, DeviceProof, PairingAsked
 from protocol.events import Event, ServerIdentity
 from protocol.records import (
     LAX,
@@ -23,7 +24,6 @@ from protocol.records import (
     Id,
     Instant,
     Offset,
-    Pairing,
     Principal,
     Record,
     Replay,
@@ -76,14 +76,6 @@ class ClientIdentity(Record):
     platform: Annotated[str, Field(max_length=limits.NAME_CHARS)] = ""
 
 
-class DeviceProof(Record):
-    """Ed25519 proof of a device's key (PROTOCOL.md §3)."""
-
-    public_key: Annotated[str, Field(max_length=64)]
-    signed_at: int
-    signature: Annotated[str, Field(max_length=128)]
-
-
 class Credentials(Record):
     """One of: a token, a device's proof, or nothing (only with a console session)."""
 
@@ -102,7 +94,10 @@ class ResumePoint(Record):
 
 
 class HelloParams(Record):
-    """What a client says first. `worker` belongs to the role agent."""
+    """What a client says first. `worker` belongs to the role agent, `commands` and `scopes` to devices.
+
+    `scopes` are what a device wants to have besides what every device may; it gets what whoever approves it chooses.
+    """
 
     minor: int
     client: ClientIdentity
@@ -112,6 +107,8 @@ class HelloParams(Record):
     resume: Annotated[list[ResumePoint], Field(max_length=limits.SUBSCRIPTIONS, default_factory=list)]
     last_close_code: int | None = None
     worker: WorkerOffer | None = None
+    commands: Annotated[list[DeviceCommand], Field(max_length=COMMANDS_MAX, default_factory=list)]
+    scopes: AskedScopes
 
 
 class ConnectionLimits(Record):
@@ -132,7 +129,10 @@ class Resumed(Record):
 
 
 class HelloResult(Record):
-    """The connection as the server sees it. Scopes come from the server's records alone."""
+    """The connection as the server sees it. Scopes come from the server's records alone.
+
+    `pairing` tells a device that asks for more scopes than it has how these can be approved.
+    """
 
     connection_id: str
     principal: Principal
@@ -144,6 +144,7 @@ class HelloResult(Record):
     limits: ConnectionLimits
     auth_expires_at: Instant | None = None
     resumed: list[Resumed]
+    pairing: PairingAsked | None = None
 
 
 # --- server, agents, channels ------------------------------------------------------------
@@ -562,32 +563,6 @@ class TokenListResult(Record):
     """A page of tokens, newest first."""
 
     tokens: list[Token]
-    next_cursor: str | None = None
-
-
-class PairingListParams(Page):
-    """Newest first; without `state` those that wait for a decision."""
-
-    state: Literal["pending", "approved", "rejected", "expired", "all"] = "pending"
-
-
-class PairingDecideParams(Mutation):
-    """Which pairing: by its id, or by the code that was shown to who asks. Exactly one of them."""
-
-    pairing_id: Id | None = None
-    code: Annotated[str, Field(min_length=1, max_length=32)] | None = None
-
-
-class PairingResult(Record):
-    """One pairing."""
-
-    pairing: Pairing
-
-
-class PairingListResult(Record):
-    """A page of pairings."""
-
-    pairings: list[Pairing]
     next_cursor: str | None = None
 
 

@@ -13,15 +13,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from protocol.devices import Pairing
 from protocol.frames import RawJson
 from protocol.records import (
     Delivery,
-    Pairing,
     PairingState,
     Thread,
     Token,
 )
 from protocol.requests import SearchMatch
+from storage.device_values import DeviceGrant
 from storage.values import (
     Act,
     Bearer,
@@ -162,14 +163,19 @@ class PairingStore(Protocol):
         """A page, newest first."""
         ...
 
+    async def find(self, org_id: str, key: PairingKey, now_ms: int) -> Pairing:
+        """One pairing. Raises Fault not_found."""
+        ...
+
     async def place(self, org_id: str, key: PairingKey, now_ms: int) -> PairingPlace | None:
         """Where the person of a pairing asked; None when there is no such pairing."""
         ...
 
-    async def approve(self, act: Act, key: PairingKey, told: Notice | None) -> RawJson:
-        """Let the person in and tell them; approving again changes nothing. Returns a PairingResult.
+    async def approve(self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant) -> RawJson:
+        """Let the person in and tell them, or a device with what it is given; again changes nothing.
 
-        Raises Fault: not_found, expired.
+        Returns a PairingResult. Raises Fault: not_found, expired; of a device invalid_params, invalid_state and
+        conflict, too.
         """
         ...
 

@@ -11,12 +11,14 @@ from storage.audit_ports import Sealer
 from storage.blobs import Blobs
 from storage.chat_links import ChatLinks
 from storage.deliveries import DeliveryRecords
+from storage.devices import Devices
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StoreDamaged
 from storage.files import snapshot
 from storage.handovers import Handovers
 from storage.identities import Identities
 from storage.inbox import Inbox
+from storage.invocations import Invocations
 from storage.journal import Journal
 from storage.outbox import Outbox
 from storage.pairings import Pairings
@@ -51,6 +53,8 @@ class Store:
         self.outbox = Outbox(engine)
         self.approvals = Approvals(engine)
         self.pairings = Pairings(engine)
+        self.devices = Devices(engine)
+        self.invocations = Invocations(engine)
         self.blobs = Blobs(engine)
         self.deliveries = DeliveryRecords(engine)
         self.identities = Identities(engine)

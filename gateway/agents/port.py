@@ -20,7 +20,7 @@ from gateway.rules.policy import NOT_KNOWN, Verdict
 from protocol.canonical import digest
 from protocol.records import Usage
 from storage.run_values import Answered, Steered, StepKind, StepOutcome
-from storage.values import Decided, Said
+from storage.values import DEFAULT_ORG, Decided, Said
 
 Json: TypeAlias = Any
 """Anything that JSON can say. Numbers are finite, keys are texts."""
@@ -248,7 +248,7 @@ class RunContext:
     (a program that waits for a permission); all others give an AgentAsk. `guard` is the policies' verdict on what the
     agent wants to do: its kind, name and risk, whether the gateway knows it, and whether the agent's own settings want
     a person asked; whoever executes an act obeys it, at the moment of executing. `recovered`: an earlier attempt was
-    cut off by the end of its process.
+    cut off by the end of its process. `org_id` is the organization of the thread.
     """
 
     run_id: str
@@ -265,6 +265,7 @@ class RunContext:
     now_ms: Callable[[], int]
     guard: Callable[[ProposedKind, str, Risk, bool, bool], Verdict] = allow_as_configured
     recovered: bool = False
+    org_id: str = DEFAULT_ORG
     decisions: tuple[Decided, ...] = ()
     answers: tuple[Answered, ...] = ()
     files: tuple[GivenFile, ...] = ()

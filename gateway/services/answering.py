@@ -247,6 +247,7 @@ class Answering:
             now_ms=self._clock.now_ms,
             guard=self._guard.of_run(run, lambda: speaking.journal.tool_names),
             recovered=run.recovered,
+            org_id=run.org_id,
             decisions=run.decisions,
             answers=run.answers,
             files=self._files.given(run),

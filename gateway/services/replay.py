@@ -167,6 +167,7 @@ class Replays:
             journal=journal,
             ask=ask,
             now_ms=lambda: 0,
+            org_id=run.org_id,
             decisions=run.decisions,
             answers=run.answers,
             files=self._files.given(run),

@@ -10,11 +10,13 @@ for the next start to take over. How one attempt goes is in `answering.py`, what
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Final
 
 import structlog
 
+from gateway.agent_settings import AgentSettings
 from gateway.agents.port import AgentAdapter, AgentAsk, AgentFailure, decision_about
 from gateway.agents.registry import Agents
 from gateway.clock import Clock
@@ -59,9 +61,11 @@ class Turns:
         receipts: Receipts,
         steering: Steering,
         clock: Clock,
+        held_back: Callable[[AgentSettings], str | None],
         *,
         attempts_max: int,
     ) -> None:
+        self._held_back = held_back
         self._journal = journal
         self._agents = agents
         self._answering = answering
@@ -94,7 +98,7 @@ class Turns:
                 agent = stack.enter_context(self._agents.use(run.agent_id))
             except Fault as fault:
                 return await self._endings.fail(run, "unknown_agent", fault.message)
-            refusal = _refusal(run, agent)
+            refusal = _refusal(run, agent, self._held_back(agent.settings))
             if refusal is not None:
                 await self._endings.fail(run, refusal.kind, str(refusal))
             elif run.recovered and agent.recovery == "interrupt":
@@ -198,13 +202,15 @@ class Turns:
                     await self._endings.fail(run, failure.kind, str(failure), said, speaking.usage)
 
 
-def _refusal(run: ClaimedRun, agent: AgentAdapter) -> AgentFailure | None:
-    """Why an agent may not answer this."""
+def _refusal(run: ClaimedRun, agent: AgentAdapter, held_back: str | None) -> AgentFailure | None:
+    """Why an agent may not answer this; `held_back` is why it is only a draft, whatever its settings say."""
     name, state = agent.settings.name or agent.settings.id, agent.settings.state
     if state == "suspended":
         return AgentFailure("agent_suspended", f"{name} is suspended")
     if state == "draft" and run.origin.channel is not None:
         return AgentFailure("agent_suspended", f"{name} is not released yet")
+    if held_back is not None and run.origin.channel is not None:
+        return AgentFailure("agent_suspended", f"{name} is not released yet: {held_back}")
     return None
 
 

@@ -27,7 +27,7 @@ READS = {
     "approvals.is_released", "approvals.next_due_ms", "approvals.to_remind", "approvals.stale_cards",
     "inbox.cursors", "inbox.find_thread", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
-    "pairings.page", "pairings.place", "vault.get", "vault.keys", "links.principal_of",
+    "pairings.page", "pairings.find", "pairings.place", "vault.get", "vault.keys", "links.principal_of",
     "outbox.gaps", "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
 }  # fmt: skip
 PLURAL = {

@@ -10,12 +10,12 @@
 
     asyncio.run(main())
 
-An `Agent` is the other side: a process that answers (`agent.py`).
+An `Agent` is the other side: a process that answers (`agent.py`). A `Device` does what it is told (`device.py`).
 
 Everything public is named here; modules are an implementation detail, but for `errors`, which shows the tree.
 """
 
-from threadgate_client.access import AuditEntry, Pairing, Token
+from threadgate_client.access import AuditEntry, DeviceRequest, Pairing, Token
 from threadgate_client.agent import Agent
 from threadgate_client.agent_run import AgentRun, Decision, PastFile, PastMessage
 from threadgate_client.answers import (
@@ -25,6 +25,7 @@ from threadgate_client.answers import (
     Hello,
     HistoryPage,
     Page,
+    PairingAsked,
     Principal,
     Reloaded,
     Route,
@@ -36,12 +37,23 @@ from threadgate_client.approvals import Approval, Edit, Grant, Rules, Vote
 from threadgate_client.blobs import Blob, Disconnected, Download
 from threadgate_client.client import Client
 from threadgate_client.closing import RetryVerdict
+from threadgate_client.device import Device
+from threadgate_client.device_keys import KeyUnusable
+from threadgate_client.devices import (
+    DeviceCommand,
+    DeviceInfo,
+    Invocation,
+    Presence,
+    Present,
+    PresentDevice,
+)
 from threadgate_client.errors import (
     AgentError,
     ApprovalRequired,
     BudgetExceeded,
     Busy,
     ClientClosed,
+    CommandFailed,
     Conflict,
     ConnectionClosed,
     ConnectionRefused,
@@ -116,6 +128,7 @@ __all__ = [
     "ChannelGap",
     "Client",
     "ClientClosed",
+    "CommandFailed",
     "Conflict",
     "ConnectionClosed",
     "ConnectionLimits",
@@ -125,6 +138,10 @@ __all__ = [
     "DeadlineExceeded",
     "Decision",
     "Delivery",
+    "Device",
+    "DeviceCommand",
+    "DeviceInfo",
+    "DeviceRequest",
     "Disconnected",
     "Download",
     "Edit",
@@ -144,7 +161,9 @@ __all__ = [
     "InvalidParams",
     "InvalidRequest",
     "InvalidState",
+    "Invocation",
     "Item",
+    "KeyUnusable",
     "Lagging",
     "Live",
     "Message",
@@ -153,11 +172,15 @@ __all__ = [
     "Origin",
     "Page",
     "Pairing",
+    "PairingAsked",
     "PairingRequired",
     "Part",
     "PastFile",
     "PastMessage",
     "PolicyDenied",
+    "Presence",
+    "Present",
+    "PresentDevice",
     "Principal",
     "ProtocolViolation",
     "RateLimited",

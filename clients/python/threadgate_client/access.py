@@ -40,6 +40,36 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceRequest:
+    """What a device asks for that wants to be paired. All but the key's `fingerprint` and the address is its own word.
+
+    `is_widening`: it is paired already and asks for more. `commands` are names and their risks.
+    """
+
+    device_id: str
+    fingerprint: str
+    platform: str
+    address: str
+    commands: tuple[tuple[str, str], ...]
+    scopes: tuple[str, ...]
+    is_widening: bool
+
+    @classmethod
+    def from_json(cls, value: object) -> "DeviceRequest":
+        """Read the wire's form. Raises ProtocolViolation."""
+        wire = Fields(value, "device request")
+        return cls(
+            device_id=wire.text("device_id"),
+            fingerprint=wire.text("fingerprint"),
+            platform=wire.text("platform", ""),
+            address=wire.text("address", ""),
+            commands=wire.many("commands", _outline),
+            scopes=wire.many("scopes", str),
+            is_widening=wire.flag("is_widening"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Pairing:
     """Somebody who asked to be let in. `subject` is identity, `name` is their own word; `state` is pending,
     approved, rejected, expired, or a newer one."""
@@ -54,6 +84,7 @@ class Pairing:
     decided_at: datetime | None = None
     channel: str | None = None
     account: str | None = None
+    device: DeviceRequest | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "Pairing":
@@ -70,6 +101,7 @@ class Pairing:
             decided_at=wire.maybe_instant("decided_at"),
             channel=wire.maybe_text("channel"),
             account=wire.maybe_text("account"),
+            device=wire.maybe("device", DeviceRequest.from_json),
         )
 
 
@@ -102,3 +134,8 @@ class AuditEntry:
             hash=wire.text("hash"),
             body=wire.text("body"),
         )
+
+
+def _outline(value: object) -> tuple[str, str]:
+    wire = Fields(value, "command")
+    return wire.text("name"), wire.text("risk", "medium")

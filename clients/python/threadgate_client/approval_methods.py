@@ -5,8 +5,8 @@ from typing import Any
 
 from threadgate_client import limits
 from threadgate_client.approvals import Approval
+from threadgate_client.groups import Group
 from threadgate_client.listings import Listing
-from threadgate_client.methods import Group
 
 
 class Approvals(Group):

@@ -12,7 +12,9 @@ from threadgate_client import limits
 from threadgate_client.answers import Hello, SendResult, ServerInfo
 from threadgate_client.approval_methods import Approvals
 from threadgate_client.blobs import Blobs
+from threadgate_client.device_methods import Devices
 from threadgate_client.engine import Engine, TokenSource
+from threadgate_client.groups import given
 from threadgate_client.items import Cursor
 from threadgate_client.methods import (
     Agents,
@@ -24,7 +26,6 @@ from threadgate_client.methods import (
     Runs,
     Threads,
     Tokens,
-    given,
 )
 from threadgate_client.records import Part, TextPart, part_to_json
 from threadgate_client.replies import ReplyStream
@@ -70,6 +71,7 @@ class Client:
         self.deliveries = Deliveries(self._engine)
         self.tokens = Tokens(self._engine)
         self.pairings = Pairings(self._engine)
+        self.devices = Devices(self._engine)
         self.audit = Audit(self._engine)
 
     def __repr__(self) -> str:

@@ -5,45 +5,17 @@ One line of thought per method: name the params, ask, read the result. All of th
 something takes an `idempotency_key`; without one, each call has its own.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
 
 from threadgate_client import limits
 from threadgate_client.access import AuditEntry, Pairing, Token
-from threadgate_client.answers import CreatedToken, HistoryPage, Page, Reloaded, Route, SearchMatch
-from threadgate_client.engine import Engine
+from threadgate_client.answers import CreatedToken, HistoryPage, Reloaded, Route, SearchMatch
 from threadgate_client.fields import Fields
+from threadgate_client.groups import Group, given
 from threadgate_client.journals import Replay, RunFindings, RunStep
 from threadgate_client.listings import HistoryListing, Listing
 from threadgate_client.networks import Channel, Delivery
 from threadgate_client.records import Actor, AgentInfo, Run, Thread
-
-T = TypeVar("T")
-
-
-class Group:
-    """Methods about one kind of thing."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    async def _one(self, method: str, key: str, read: Callable[[object], T], **params: Any) -> T:
-        return Fields(await self._engine.request(method, given(params)), method).one(key, read)
-
-    def _listing(
-        self,
-        method: str,
-        key: str,
-        read: Callable[[object], T],
-        cursor: str | None,
-        **params: Any,
-    ) -> Listing[T]:
-        async def fetch(at: str | None) -> Page[T]:
-            return Page.from_json(
-                await self._engine.request(method, given({**params, "cursor": at})), key, read
-            )
-
-        return Listing(fetch, cursor)
 
 
 class Threads(Group):
@@ -373,7 +345,7 @@ class Tokens(Group):
 
 
 class Pairings(Group):
-    """`pairing.*`: people who ask to be let in. Name one by `pairing_id`, or by the `code` they were shown."""
+    """`pairing.*`: who asks to be let in. Name one by `pairing_id`, or by the `code` they were shown."""
 
     def list(
         self, *, state: str = "pending", limit: int = limits.PAGE_DEFAULT, cursor: str | None = None
@@ -382,22 +354,32 @@ class Pairings(Group):
         return self._listing("pairing.list", "pairings", Pairing.from_json, cursor, state=state, limit=limit)
 
     async def approve(
-        self, *, pairing_id: str | None = None, code: str | None = None, idempotency_key: str | None = None
+        self,
+        *,
+        pairing_id: str | None = None,
+        code: str | None = None,
+        scopes: Sequence[str] | None = None,
+        name: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Pairing:
-        """Let somebody in; they are told."""
-        return await self._decide("pairing.approve", pairing_id, code, idempotency_key)
+        """Let somebody in; people are told. A device gets these scopes besides the minimum, and this name."""
+        return await self._one(
+            "pairing.approve",
+            "pairing",
+            Pairing.from_json,
+            pairing_id=pairing_id,
+            code=code,
+            scopes=None if scopes is None else [*scopes],
+            name=name,
+            idempotency_key=idempotency_key,
+        )
 
     async def reject(
         self, *, pairing_id: str | None = None, code: str | None = None, idempotency_key: str | None = None
     ) -> Pairing:
-        """Shut somebody out, also who was let in before."""
-        return await self._decide("pairing.reject", pairing_id, code, idempotency_key)
-
-    async def _decide(
-        self, method: str, pairing_id: str | None, code: str | None, idempotency_key: str | None
-    ) -> Pairing:
+        """Shut somebody out, also a person who was let in before."""
         return await self._one(
-            method,
+            "pairing.reject",
             "pairing",
             Pairing.from_json,
             pairing_id=pairing_id,
@@ -427,8 +409,3 @@ class Audit(Group):
             action=action,
             limit=limit,
         )
-
-
-def given(params: dict[str, Any]) -> dict[str, Any]:
-    """The params that have a value: absent and null mean the same, and absent is smaller."""
-    return {name: value for name, value in params.items() if value is not None}

@@ -121,7 +121,7 @@ async def use(tool: Tool, call_id: str, arguments: Json, context: RunContext, ti
         if reason is not None:
             raise StepFailed(reason)
         try:
-            return await _in_time(tool, parsed(arguments), ToolContext.of(context), timeout_s)
+            return await _in_time(tool, parsed(arguments), ToolContext.of(context, call_id), timeout_s)
         except StepFailed as failure:
             raise type(failure)(_brief(str(failure))) from failure
 

@@ -6,6 +6,7 @@ from gateway.edge.dispatch import Handler
 from gateway.edge.handlers.approvals import Deciding
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.deliveries import Delivering
+from gateway.edge.handlers.devices import DeviceHandlers
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
 from gateway.edge.handlers.runs import Examining
@@ -21,6 +22,7 @@ def table(
     subscriptions: Subscriptions,
     pairing: Pairing,
     examining: Examining,
+    devices: DeviceHandlers,
 ) -> Mapping[str, Handler]:
     """Method → handler, all of them; the dispatcher refuses to start when one is missing."""
     return {
@@ -64,6 +66,12 @@ def table(
         "thread.unsubscribe": subscriptions.thread_unsubscribe,
         "inbox.subscribe": subscriptions.inbox_subscribe,
         "inbox.unsubscribe": subscriptions.inbox_unsubscribe,
+        "device.list": devices.device_list,
+        "device.get": devices.device_get,
+        "device.revoke": devices.device_revoke,
+        "device.rename": devices.device_rename,
+        "device.invoke": devices.device_invoke,
+        "presence.list": devices.presence_list,
         "pairing.list": pairing.pairing_list,
         "pairing.approve": pairing.pairing_approve,
         "pairing.reject": pairing.pairing_reject,
