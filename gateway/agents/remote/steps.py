@@ -74,10 +74,11 @@ class Steps:
         if key in self._open:
             raise Fault(ErrorKind.INVALID_STATE, f"The step {params.key} is under way already")
         name = params.name or params.key
-        verdict, reason = self._judge(params, key, name) if params.kind == "tool" else (None, None)
+        leave = self._judge(params, key, name) if params.kind == "tool" else (None, None, None)
+        verdict, reason, approval_id = leave
         is_repeatable = params.repeatable or reason is not None
         recorded = await self._journal.begin(
-            Step(key, params.kind, name, params.request, is_repeatable, verdict)
+            Step(key, params.kind, name, params.request, is_repeatable, verdict, approval_id)
         )
         if recorded is None and reason is not None:
             recorded = await self._journal.finish(key, {"error": reason}, outcome="error")
@@ -86,22 +87,28 @@ class Steps:
         self._open[key] = asyncio.get_running_loop().time() + self._timeout_s, name
         return RunStepResult(is_recorded=False)
 
-    def _judge(self, params: RunStepParams, key: str, name: str) -> tuple[Verdict | None, str | None]:
-        """What the policies say of a tool step, and why it is not done. Raises NeedsLeave."""
+    def _judge(
+        self, params: RunStepParams, key: str, name: str
+    ) -> tuple[Verdict | None, str | None, str | None]:
+        """What the policies say of a tool step, why it is not done, and by which approval it is. Raises NeedsLeave."""
         if self._journal.is_closed(key):
-            return None, None
+            return None, None, None
         verdict = self._context.guard("tool", name, "medium", self._knows(name), False)
         if verdict.effect == "deny":
-            return verdict, f"{name} must not be used here: {verdict.reason}"
+            return verdict, f"{name} must not be used here: {verdict.reason}", None
         ask = _ask_for(params, name, verdict)
         decided = decision_on(ask, self._context.decisions)
         if decided is not None and not decided.approved:
-            return verdict, denial("The call", decided)
+            return verdict, denial("The call", decided), None
         if verdict.effect == "require_approval" and not is_settled(ask, decided):
             if len(ask.body) > SHOWN_CHARS:
-                return verdict, "The request is too large to be shown to the person who must approve it."
+                return (
+                    verdict,
+                    "The request is too large to be shown to the person who must approve it.",
+                    None,
+                )
             raise NeedsLeave(ask)
-        return verdict, None
+        return verdict, None, decided.approval_id if decided is not None else None
 
     async def _finish(self, params: RunStepParams) -> RunStepResult:
         key = _key(params)
