@@ -14,6 +14,7 @@ from protocol import limits
 from protocol.scopes import Scope
 
 AgentId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+TagName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 
@@ -64,6 +65,8 @@ class AgentSettings(Section):
     """Another agent that answers when this one cannot: its retries are used up, or its circuit breaker is open."""
     retry_interrupted: bool = True
     """Whether a run that a restart interrupted is queued again, when the agent cannot continue it."""
+    cost_tags: dict[TagName, Annotated[str, Field(max_length=64)]] = {}
+    """What its costs are told apart by in reports, like `{team = "support"}`; `usage.get` groups by `tag:team`."""
     scopes: tuple[Scope, ...] = ()
     """What it may do in the gateway beyond the thread it answers in: with thread.read its search finds messages of
     every thread, whoever asks."""

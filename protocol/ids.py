@@ -34,7 +34,10 @@ class IdPrefix(StrEnum):
     QUESTION = "que"
     GRANT = "grt"
     INVOCATION = "inv"
+    HOLD = "hld"
+    ERASURE = "ers"
     PERSON = "per"
+    LINK_CODE = "lnk"
 
 
 def make_id(prefix: IdPrefix, now_ms: int, entropy: bytes) -> str:

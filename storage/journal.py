@@ -12,7 +12,8 @@ from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.instants import to_instant
 from protocol.records import Actor, RunStep, Usage
-from storage import audit_log, run_rows, steers
+from storage import audit_log, budgets, run_rows, steers
+from storage.budget_values import OverBudget
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StaleFence
 from storage.event_log import Fact, Tail, append
@@ -39,7 +40,7 @@ class Journal:
     async def checkpoint(self, run_id: str, fence: int, text: str) -> None:
         await self._engine.write(_checkpoint, run_id, fence, text)
 
-    async def open(self, run: ClaimedRun, step: NewStep, now_ms: int) -> StepRow:
+    async def open(self, run: ClaimedRun, step: NewStep, now_ms: int) -> StepRow | OverBudget:
         return await self._engine.write(_open, run, step, now_ms)
 
     async def close(self, run: ClaimedRun, end: StepEnd, now_ms: int) -> None:
@@ -68,9 +69,13 @@ def _checkpoint(tx: Transaction, run_id: str, fence: int, text: str) -> None:
     tx.run(_SQL.checkpoint, run_id=run_id, step=run_rows.REPLY_STEP, partial=text)
 
 
-def _open(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> StepRow:
+def _open(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> StepRow | OverBudget:
     row = run_rows.owned(tx, run.org_id, run.id, run.fence)
     known = tx.one(_SQL.by_key, run_id=run.id, key=new.key)
+    if known is None or known["outcome"] is None:
+        step = known["step"] if known is not None else tx.value(_SQL.last_number, run_id=run.id) + 1
+        if (over := budgets.reserve_step(tx, row, step, new.takes, now_ms)) is not None:
+            return over
     if known is not None:
         is_new = known["attempt"] != row["attempt"] or known["repeatable"] == ONCE_MORE
         if known["outcome"] is None and known["repeatable"] and is_new:
@@ -164,6 +169,7 @@ def _close(tx: Transaction, run: ClaimedRun, end: StepEnd, now_ms: int) -> None:
             return
         raise Fault(ErrorKind.INVALID_STATE, f"The step {end.key} ended before, as {step['outcome']}")
     tx.run(_SQL.close, run_id=run.id, key=end.key, outcome=end.outcome, result=end.result, now=now_ms)
+    budgets.release_step(tx, run.id, step["step"])
     if end.usage is not None:
         model = step["name"] if step["kind"] == "model" else ""
         run_rows.spend(tx, row, step["step"], model, end.usage, now_ms)

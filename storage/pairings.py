@@ -141,13 +141,6 @@ def settle(
         _shut_out(tx, act, row)
 
 
-def _shut_out(tx: Transaction, act: Act, row: Row) -> None:
-    if row["kind"] == "device":
-        device_pairings.reject(tx, act, row)
-    else:
-        _decide(tx, act, row, PairingState.REJECTED, "rejected")
-
-
 def _let_in(tx: Transaction, act: Act, row: Row, told: Notice | None, grant: DeviceGrant) -> None:
     if row["kind"] == "device":
         device_pairings.approve(tx, act, row, grant)
@@ -175,6 +168,13 @@ def _reject(tx: Transaction, act: Act, key: PairingKey) -> RawJson:
         return PairingResult(pairing=_pairing(tx, _again(tx, row), act.at_ms))
 
     return once(tx, act, effect)
+
+
+def _shut_out(tx: Transaction, act: Act, row: Row) -> None:
+    if row["kind"] == "device":
+        device_pairings.reject(tx, act, row)
+    else:
+        _decide(tx, act, row, PairingState.REJECTED, "rejected")
 
 
 def _decide(tx: Transaction, act: Act, row: Row, state: PairingState, standing: Standing) -> None:

@@ -1,5 +1,5 @@
 """What services may ask of the store. The plain values that go in and come out are in `values.py`, and
-what may be asked about runs in `run_ports.py`.
+what may be asked about runs in `run_ports.py`, about principals in `identity_ports.py`.
 
 Every method of every port is one transaction: a coroutine that never blocks the loop, is durable when it
 returns, and has no effect when it raises. Reads see one consistent snapshot. Raising: `Fault` for a refusal
@@ -19,13 +19,11 @@ from protocol.records import (
     Delivery,
     PairingState,
     Thread,
-    Token,
 )
 from protocol.requests import SearchMatch
 from storage.device_values import DeviceGrant
 from storage.values import (
     Act,
-    Bearer,
     BlobRow,
     ClaimedRun,
     Delivered,
@@ -37,7 +35,6 @@ from storage.values import (
     NewFile,
     NewMessage,
     NewThread,
-    NewToken,
     Notice,
     OutboxChanged,
     OutboxRow,
@@ -331,32 +328,6 @@ class BlobStore(Protocol):
     async def sweep(self, before_ms: int) -> int:
         """Delete what crashes left: unfinished files (call it before any is begun), and files older than that
         which no row refers to. Returns how many."""
-        ...
-
-
-class IdentityStore(Protocol):
-    """Tokens and the principals they speak for."""
-
-    async def authenticate(self, secret_hash: str, now_ms: int) -> Bearer:
-        """Whom the secret speaks for. Raises Fault unauthorized (unknown, revoked) or expired."""
-        ...
-
-    async def create_token(self, act: Act, token: NewToken) -> tuple[Token, bool]:
-        """Make a token; False when an identical request made it before (its secret cannot be shown again)."""
-        ...
-
-    async def list_tokens(
-        self, org_id: str, limit: int, cursor: str | None
-    ) -> tuple[list[Token], str | None]:
-        """A page, newest first."""
-        ...
-
-    async def revoke_token(self, act: Act, token_id: str) -> RawJson:
-        """Revoke, at once; revoking again changes nothing. Returns a TokenResult."""
-        ...
-
-    async def forget_answers(self, before_ms: int) -> int:
-        """Drop stored answers older than `before_ms`, a bounded number at once; returns how many."""
         ...
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from protocol.events import EventKind
-from storage import approvals, questions, run_rows
+from storage import approvals, budgets, questions, run_rows
 from storage.engine import Transaction
 from storage.event_log import Fact, Tail, append
 from storage.queries import Queries
@@ -38,6 +38,7 @@ def wait(
     for question in wanted:
         questions.ask(tx, act, row, question)
     reason = "approval" if asked else "input"
+    budgets.release_step(tx, run.id, budgets.PLACE)
     tx.run(_RUNS.park, id=run.id, state=move.target.value, waiting_for=reason)
     data: dict[str, Any] = {"reason": reason}
     if wanted:

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from gateway.agent_settings import AgentSettings
 from gateway.policy_settings import ApprovalTerms, ProposedKind, Risk
+from gateway.rules.budget import Expected
 from gateway.rules.policy import NOT_KNOWN, Verdict
 from protocol.canonical import digest
 from protocol.records import Usage
@@ -136,7 +137,7 @@ class Step:
     `key` is the same for the same step in every attempt: `model/1`, `tool/CALL_ID`. `name` is for people: the
     model, the tool. `request` is what is asked, whole. `repeatable`: doing it twice does no harm. `verdict` is what the
     policies said of it, for the audit log, which has it before the effect; `approval_id` is the leave for it, used up
-    by beginning it.
+    by beginning it. `expected` says what it may cost, for budgets; without it a constant is assumed.
     """
 
     key: str
@@ -146,6 +147,7 @@ class Step:
     repeatable: bool = False
     verdict: Verdict | None = None
     approval_id: str | None = None
+    expected: Callable[[], Expected] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,8 @@ class Journal(Protocol):
         """Record that `step` begins; None: go and do it. Else it was done before, and this came of it.
 
         Raises AgentFailure (`journal_mismatch`) when a tool step of that key was about something else,
-        (`approval_required`) when its leave was used already, and StaleFence when the run has another owner now.
+        (`approval_required`) when its leave was used already, (`budget_exceeded`) when a budget has no room for what it
+        may cost, and StaleFence when the run has another owner now.
         """
         ...
 
@@ -247,8 +250,8 @@ class RunContext:
     `ask` asks a person while the agent goes on living, for agents that cannot be run again over their steps
     (a program that waits for a permission); all others give an AgentAsk. `guard` is the policies' verdict on what the
     agent wants to do: its kind, name and risk, whether the gateway knows it, and whether the agent's own settings want
-    a person asked; whoever executes an act obeys it, at the moment of executing. `recovered`: an earlier attempt was
-    cut off by the end of its process. `org_id` is the organization of the thread.
+    a person asked; whoever executes an act obeys it, at the moment of executing. `org_id` is the organization whose run
+    it is. `recovered`: an earlier attempt was cut off by the end of its process.
     """
 
     run_id: str

@@ -56,7 +56,7 @@ ASKS_MAX = 32
 
 @dataclass(slots=True)
 class Speaking:
-    """What one turn shows and knows, over all its attempts."""
+    """What one turn shows and knows, over all its attempts. `is_withheld`: nothing of the answer is shown or kept."""
 
     journal: RunJournal
     stream: Stream
@@ -66,12 +66,18 @@ class Speaking:
     files: list[BlobRow]
     usage: Usage = field(default_factory=Usage)
     facts: dict[str, Any] = field(default_factory=dict)
+    is_withheld: bool = False
     _notes: "list[asyncio.Task[None]]" = field(default_factory=list)
 
     @property
     def run(self) -> ClaimedRun:
         """The run as it is owned now."""
         return self.journal.run
+
+    @property
+    def shown(self) -> str:
+        """What may be seen of what the present attempt has said."""
+        return "" if self.is_withheld else self.telling.text
 
     def note(self, runs: RunStore, facts: dict[str, Any]) -> None:
         """Add to the run's record. Nobody waits for it before `settle`: the writer keeps the order."""
@@ -96,7 +102,7 @@ class Speaking:
 
     def show(self, change: More | Instead | None, now: float) -> None:
         """Show followers what is new, and journal it from time to time. Raises StaleFence."""
-        if change is None:
+        if change is None or self.is_withheld:
             return
         if isinstance(change, More):
             self.stream.push(change.text)
@@ -276,7 +282,7 @@ class Answering:
                 try:
                     await speaking.settle()
                     life_s = agent.settings.wait_timeout_s
-                    return await self._waits.hold(speaking.journal, asked, speaking.telling.text, life_s)
+                    return await self._waits.hold(speaking.journal, asked, speaking.shown, life_s)
                 finally:
                     deadlines.go_on()
 

@@ -36,7 +36,7 @@ from protocol.records import Origin, Role
 from storage.approval_ports import ApprovalStore
 from storage.approval_values import Decide, Edited, NewGrant, Terms
 from storage.ports import ThreadStore
-from storage.values import DEFAULT_ORG, Act, ClaimedRun, NewApproval, Notice, Outbound
+from storage.values import Act, ClaimedRun, NewApproval, Notice, Outbound
 
 NOTHING_OPEN: Final = (
     "Nothing that waits for a decision has this code. Look at the card again: what was edited has a new one."
@@ -86,7 +86,8 @@ class Approvals:
             subject_hash=ask.subject_hash,
         )
         new = replace(new, agent_id=run.agent_id, schema=ask.schema, risk=ask.risk, rule=ask.rule)
-        place = self._channels.of(run.origin)
+        # An answer that is asked about is not shown where it would be said.
+        place = self._channels.of(run.origin) if ask.kind != "message" else None
         if place is None:
             return new
         adapter, room = place
@@ -247,7 +248,9 @@ class Approvals:
 
     # --- from a chat --------------------------------------------------------------------------
 
-    async def pressed(self, adapter: Adapter, approvers: frozenset[str], press: Pressed) -> Decide | str:
+    async def pressed(
+        self, org_id: str, adapter: Adapter, approvers: frozenset[str], press: Pressed
+    ) -> Decide | str:
         """What pressing a button decides, or what its sender is told instead. The store has the last word."""
         approval_id, letter, seen = approval_faces.read_button(press.value)
         vote = {
@@ -259,15 +262,17 @@ class Approvals:
             return deciding.NO_LONGER_OPEN
         reason = (press.reason or "").strip()[: limits.REASON_CHARS]
         if vote == "request_changes" and not reason:
-            found = await self._approvals.by_code(DEFAULT_ORG, approval_id)
+            found = await self._approvals.by_code(org_id, approval_id)
             return (
                 SAY_WHAT.format(code=approval_faces.code_of(found[0])) if found else deciding.NO_LONGER_OPEN
             )
         return self._in_chat(adapter, approvers, approval_id, vote, reason, seen)
 
-    async def typed(self, adapter: Adapter, approvers: frozenset[str], typed: deciding.Typed) -> Decide | str:
+    async def typed(
+        self, org_id: str, adapter: Adapter, approvers: frozenset[str], typed: deciding.Typed
+    ) -> Decide | str:
         """The same for words."""
-        found = await self._approvals.by_code(DEFAULT_ORG, typed.code)
+        found = await self._approvals.by_code(org_id, typed.code)
         if len(found) != 1:
             return TWO_OPEN if found else NOTHING_OPEN
         if typed.vote == "request_changes" and not typed.text:
@@ -286,21 +291,24 @@ class Approvals:
 class RoomDecisions:
     """The decisions of one account's rooms, as intake asks about them."""
 
-    def __init__(self, approvals: Approvals, adapter: Adapter, approvers: frozenset[str]) -> None:
+    def __init__(
+        self, approvals: Approvals, org_id: str, adapter: Adapter, approvers: frozenset[str]
+    ) -> None:
+        self._org_id = org_id
         self._approvals = approvals
         self._adapter = adapter
         self._approvers = approvers
 
     async def pressed(self, press: Pressed) -> Decide | str:
         """See `Approvals.pressed`."""
-        return await self._approvals.pressed(self._adapter, self._approvers, press)
+        return await self._approvals.pressed(self._org_id, self._adapter, self._approvers, press)
 
     async def typed(self, said: Inbound) -> Decide | str | None:
         """See `Approvals.typed`; None for a message that decides nothing."""
         typed = deciding.typed(said.text) if not said.attachments else None
-        return (
-            await self._approvals.typed(self._adapter, self._approvers, typed) if typed is not None else None
-        )
+        if typed is None:
+            return None
+        return await self._approvals.typed(self._org_id, self._adapter, self._approvers, typed)
 
 
 def _bounded(text: str, chars: int) -> str:

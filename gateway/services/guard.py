@@ -5,6 +5,7 @@ recorded with the act. What the policies mean is in `gateway/rules/policy.py`.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
@@ -55,28 +56,35 @@ class Guard:
         self._note(proposed, verdict)
         return verdict
 
+    def preview(self, proposed: Proposed) -> Verdict:
+        """The verdict on an act that nobody is about to do: neither counted nor logged."""
+        return decide(self._policies, proposed)
+
     def of_run(self, run: ClaimedRun, tools_used: Callable[[], set[str]]) -> Judge:
-        """The guard of a run. `tools_used` are the names of those it has used so far."""
+        """The guard of a run. `tools_used` gives the names of those it has used so far."""
 
         def judge(kind: ProposedKind, name: str, risk: Risk, is_known: bool, asks_anyway: bool) -> Verdict:
-            return self.judge(
-                Proposed(
-                    kind=kind,
-                    name=name,
-                    at=self.now(),
-                    agent=run.agent_id,
-                    channel=run.origin.channel or CLIENT,
-                    account=run.origin.account or "",
-                    room=run.origin.room or "",
-                    person=run.requested_by,
-                    risk=risk,
-                    is_known=is_known,
-                    asks_anyway=asks_anyway,
-                    tainted=not tools_used() <= OWN_WORDS,
-                )
-            )
+            about = self._of(run, kind, name, tools_used())
+            return self.judge(replace(about, risk=risk, is_known=is_known, asks_anyway=asks_anyway))
 
         return judge
+
+    def message(self, run: ClaimedRun, tools_used: set[str]) -> Proposed:
+        """That the answer of a run is said, after it has used these tools."""
+        return self._of(run, "message", run.origin.room or CLIENT, tools_used)
+
+    def _of(self, run: ClaimedRun, kind: ProposedKind, name: str, tools_used: set[str]) -> Proposed:
+        return Proposed(
+            kind=kind,
+            name=name,
+            at=self.now(),
+            agent=run.agent_id,
+            channel=run.origin.channel or CLIENT,
+            account=run.origin.account or "",
+            room=run.origin.room or "",
+            person=run.requested_by,
+            tainted=not tools_used <= OWN_WORDS,
+        )
 
     def of_edit(self, approval: Approval, origin: Origin) -> Verdict:
         """The verdict on what an approval is about, for somebody who edits it: as it was when it was asked, by the

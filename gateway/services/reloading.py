@@ -185,6 +185,8 @@ class Reloading:
             restart_needed=restart_needed,
         )
         detail = {**result.model_dump(), "settings": sorted(HOT & set(_differences(before, wanted)))}
+        if "policies" in detail["settings"]:
+            detail["policy"] = policies.version
         if any(detail.values()):
             log.info("the configuration was read again", action="config_reloaded", **detail)
             await self._audit.record(act, ACTION, {"id": "configuration"}, "success", detail)

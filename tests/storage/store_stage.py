@@ -39,6 +39,7 @@ from storage.values import (
     Delivered,
     Ending,
     Entry,
+    LinkTyped,
     NewApproval,
     NewFile,
     NewMessage,
@@ -303,6 +304,21 @@ class Scene:
             "room": sender_id,
         }
         return self.delivery("let me in", **{**values, **choices})
+
+    def link(self, code: str, reply: str, sender_id: str = "99") -> Delivered:
+        """Somebody types a code in a direct message; `reply` is the one they would be shown."""
+        typed = LinkTyped(
+            code,
+            reply,
+            "grace",
+            None,
+            self.notice(f"Give back {reply}"),
+            None,
+            self.notice("That is no code"),
+        )
+        return self.delivery(
+            f"/link {code}", key=None, sender_id=sender_id, room=sender_id, ref=None, message=None, link=typed
+        )
 
     async def stranger(self, sender_id: str = "99", code: str = "AAAA-BBBB") -> str:
         """Somebody who was given a code; returns the id of the pairing."""

@@ -26,7 +26,6 @@ from threadgate_client.answers import (
     HistoryPage,
     Page,
     PairingAsked,
-    Principal,
     Reloaded,
     Route,
     SearchMatch,
@@ -34,6 +33,7 @@ from threadgate_client.answers import (
     ServerInfo,
 )
 from threadgate_client.approvals import Approval, Edit, Grant, Rules, Vote
+from threadgate_client.audits import AuditCheckpoint, AuditProof
 from threadgate_client.blobs import Blob, Disconnected, Download
 from threadgate_client.client import Client
 from threadgate_client.closing import RetryVerdict
@@ -98,6 +98,7 @@ from threadgate_client.records import (
     Message,
     Origin,
     Part,
+    Principal,
     Run,
     RunError,
     RunState,
@@ -107,11 +108,14 @@ from threadgate_client.records import (
     Usage,
 )
 from threadgate_client.replies import ReplyStream
+from threadgate_client.spending import Budget, Switched, SwitchedOff, UsageGroup
 from threadgate_client.streams import Events, Inbox, Subscription
+from threadgate_client.users import Access, ChatLink, LinkProgress, User
 from threadgate_client.version import VERSION as __version__
 
 __all__ = [
     "RUN_ENDINGS",
+    "Access",
     "Actor",
     "Agent",
     "AgentError",
@@ -119,13 +123,17 @@ __all__ = [
     "AgentRun",
     "Approval",
     "ApprovalRequired",
+    "AuditCheckpoint",
     "AuditEntry",
+    "AuditProof",
     "Blob",
     "BlobPart",
+    "Budget",
     "BudgetExceeded",
     "Busy",
     "Channel",
     "ChannelGap",
+    "ChatLink",
     "Client",
     "ClientClosed",
     "CommandFailed",
@@ -165,6 +173,7 @@ __all__ = [
     "Item",
     "KeyUnusable",
     "Lagging",
+    "LinkProgress",
     "Live",
     "Message",
     "MethodNotFound",
@@ -208,6 +217,8 @@ __all__ = [
     "StepFailed",
     "Subscription",
     "SubscriptionReset",
+    "Switched",
+    "SwitchedOff",
     "TextPart",
     "TextUpdate",
     "Thread",
@@ -218,6 +229,8 @@ __all__ = [
     "Unavailable",
     "UnknownPart",
     "Usage",
+    "UsageGroup",
+    "User",
     "Vote",
     "__version__",
 ]

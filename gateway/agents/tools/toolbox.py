@@ -109,8 +109,8 @@ class Toolbox:
         """The tools there are now, the commands of devices of this organization among them.
 
         With the journal of a run they are the same ones in each of its attempts, and in a replay. A server that cannot
-        be reached holds nothing up for longer than a start may take, and is named in `missing`. Raises what the journal
-        raises.
+        be reached holds nothing up for longer than a start may take, and is named in `missing`. Raises what the
+        journal raises.
         """
         if not self._servers and self._devices is None:
             return Toolset(dict(self._built_in))
