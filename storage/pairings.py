@@ -41,7 +41,9 @@ class Pairings:
     async def place(self, org_id: str, key: PairingKey, now_ms: int) -> PairingPlace | None:
         return await self._engine.read(_place, org_id, key, now_ms)
 
-    async def approve(self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant) -> RawJson:
+    async def approve(
+        self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant | None = None
+    ) -> RawJson:
         return await self._engine.write(_approve, act, key, told, grant)
 
     async def reject(self, act: Act, key: PairingKey) -> RawJson:
@@ -99,7 +101,9 @@ def _pending_of(tx: Reader, account: dict[str, str], now_ms: int) -> list[Row]:
 # --- decisions -------------------------------------------------------------------------------------
 
 
-def _approve(tx: Transaction, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant) -> RawJson:
+def _approve(
+    tx: Transaction, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant | None = None
+) -> RawJson:
     def effect() -> PairingResult:
         row = _find(tx, act.org_id, key, act.at_ms)
         state = _state(row, act.at_ms)
@@ -107,10 +111,10 @@ def _approve(tx: Transaction, act: Act, key: PairingKey, told: Notice | None, gr
             raise Fault(
                 ErrorKind.EXPIRED, "The code has run out", hint="Ask them to write again: they get a new one"
             )
-        if row["kind"] == "person" and grant != DeviceGrant():
+        if row["kind"] == "person" and grant not in (None, DeviceGrant()):
             raise invalid_params([{"path": "scopes", "message": "Scopes and a name are given to devices"}])
         if state is not PairingState.APPROVED and row["kind"] == "device":
-            device_pairings.approve(tx, act, row, grant)
+            device_pairings.approve(tx, act, row, grant or DeviceGrant())
         elif state is not PairingState.APPROVED:
             _decide(tx, act, row, PairingState.APPROVED, "allowed")
             if told is not None and row["room"] is not None:

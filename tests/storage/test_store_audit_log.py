@@ -11,8 +11,9 @@ from store_stage import CHAT, OTHER_ORG, Scene, cancelled, failed, interrupted, 
 
 from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind
-from storage import audit_log, audit_ports, identity_ports, ports, run_ports
+from storage import audit_log, audit_ports, device_ports, identity_ports, ports, run_ports
 from storage.audit_chain import leaf_hash
+from storage.device_values import InvocationOutcome
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
 from storage.store import DEFAULT_ORG, verify_audit
@@ -26,12 +27,15 @@ READS = {
     "approvals.get", "approvals.page",
     "inbox.cursors", "inbox.find_thread", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
-    "pairings.page", "pairings.place", "vault.get", "vault.keys", "links.principal_of",
+    "pairings.page", "pairings.place", "devices.standing", "devices.active", "devices.known", "devices.get",
+    "devices.page", "invocations.claimed", "invocations.of_device", "invocations.overdue",
+    "vault.get", "vault.keys", "links.principal_of",
     "outbox.gaps", "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
 }  # fmt: skip
 PLURAL = {
     "thread": "threads", "run": "runs", "identity": "identities", "approval": "approvals", "pairing": "pairings",
     "delivery": "deliveries", "blob": "blobs", "handover": "handovers", "link": "links",
+    "device": "devices", "invocation": "invocations",
 }  # fmt: skip
 """Repositories whose name is not their port's."""
 BOOKKEEPING = {
@@ -39,7 +43,7 @@ BOOKKEEPING = {
     "journal.open", "journal.close", "journal.allow_repeat", "journal.take_steers", "outbox.open_live",
     "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers", "blobs.begin", "blobs.keep",
     "blobs.settle", "blobs.fail", "blobs.postpone", "blobs.collect", "blobs.discard", "blobs.sweep",
-    "vault.put", "vault.delete",
+    "vault.put", "vault.delete", "devices.seen", "invocations.send", "invocations.forget",
 }  # fmt: skip
 """What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry."""
 
@@ -54,6 +58,8 @@ async def act_on(scene: Scene, name: str) -> Callable:
     if name == "runs.retry":
         await scene.answer(run)
     pairing = await scene.stranger() if name.startswith("pairings") else ""
+    device = await scene.device() if name.startswith(("devices", "invocations")) else ""
+    invocation = await scene.invocation(device) if name == "invocations.settle" else ""
     if name == "runs.expire_questions":
         await scene.wait(run, questions=[scene.question()])
     act, threads, runs, handovers = scene.act(), scene.store.threads, scene.store.runs, scene.store.handovers
@@ -92,6 +98,15 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "inbox.commit": lambda: scene.receive(scene.delivery("hello"), cursor="5"),
         "inbox.report_gap": lambda: scene.store.inbox.report_gap(act, "telegram", "main", Gap(1, 2, "down")),
         "pairings.approve": lambda: scene.store.pairings.approve(act, PairingKey(pairing), scene.notice()),
+        "devices.ask": lambda: scene.store.devices.ask(act, scene.device_offer()),
+        "devices.revoke": lambda: scene.store.devices.revoke(act, device),
+        "devices.rename": lambda: scene.store.devices.rename(act, device, "attic"),
+        "devices.declare": lambda: scene.store.devices.declare(act, device, [], "thing", "bench"),
+        "devices.rotate": lambda: scene.store.devices.rotate(act, device, "dev_next", "key"),
+        "invocations.request": lambda: scene.store.invocations.request(act, scene.new_invocation(device)),
+        "invocations.settle": lambda: scene.store.invocations.settle(
+            act, invocation, InvocationOutcome("done", {"x": 1})
+        ),
         "pairings.reject": lambda: scene.store.pairings.reject(act, PairingKey(pairing)),
         "identities.create_token": lambda: scene.store.identities.create_token(act, scene.token()),
         "identities.revoke_token": lambda: scene.store.identities.revoke_token(act, token.id),
@@ -121,6 +136,13 @@ AUDITED = {
     "inbox.report_gap": ["channel.gap"],
     "pairings.approve": ["pairing.approve"],
     "pairings.reject": ["pairing.reject"],
+    "devices.ask": ["pairing.request"],
+    "devices.revoke": ["device.revoke"],
+    "devices.rename": ["device.rename"],
+    "devices.declare": ["device.declare"],
+    "devices.rotate": ["device.rotate"],
+    "invocations.request": ["device.invoke"],
+    "invocations.settle": ["device.result"],
     "blobs.upload": ["blob.upload"],
     "identities.create_token": ["token.create"],
     "identities.revoke_token": ["token.revoke"],
@@ -133,7 +155,13 @@ AUDITED = {
 def test_every_port_method_is_a_read_bookkeeping_or_audited() -> None:
     """A new method belongs to one of the three; none is forgotten."""
     names = set()
-    values = {**vars(ports), **vars(run_ports), **vars(identity_ports), **vars(audit_ports)}
+    values = {
+        **vars(ports),
+        **vars(run_ports),
+        **vars(identity_ports),
+        **vars(audit_ports),
+        **vars(device_ports),
+    }
     for protocol in (value for name, value in values.items() if name.endswith("Store")):
         single = protocol.__name__.removesuffix("Store").lower()
         family = PLURAL.get(single, single)
