@@ -15,8 +15,6 @@ from protocol.records import (
     Actor,
     Agent,
     AgentChanges,
-    Approval,
-    ApprovalState,
     AuditEntry,
     Blob,
     Channel,
@@ -500,43 +498,6 @@ class ThreadAssignParams(Mutation):
     note: Annotated[str, Field(max_length=limits.REASON_CHARS)] = ""
 
 
-# --- approvals ---------------------------------------------------------------------------
-
-
-class ApprovalListParams(Page):
-    """Newest first."""
-
-    state: Annotated[ApprovalState, LAX] | None = None
-    thread_id: Id | None = None
-
-
-class ApprovalListResult(Record):
-    """A page of approvals."""
-
-    approvals: list[Approval]
-    next_cursor: str | None = None
-
-
-class ApprovalParams(Record):
-    """Which approval."""
-
-    approval_id: Id
-
-
-class ApprovalDecideParams(Mutation):
-    """The first decision wins; the same decision again is answered alike, another one is `invalid_state`."""
-
-    approval_id: Id
-    decision: Literal["approve", "deny"]
-    reason: Annotated[str, Field(max_length=limits.REASON_CHARS)] = ""
-
-
-class ApprovalResult(Record):
-    """One approval."""
-
-    approval: Approval
-
-
 # --- deliveries --------------------------------------------------------------------------
 
 
@@ -570,13 +531,35 @@ class DeliveryResult(Record):
 # --- tokens, pairings and audit --------------------------------------------------------------------
 
 
-class TokenCreateParams(Mutation):
-    """A new token; without `ttl_s` it does not expire. One of role agent names the agent it answers for."""
+def _never_null(schema: dict[str, Any]) -> None:
+    """What may be left out but not be null: it could not be left out once, and a type of v1 stays."""
+    (kept,) = (one for one in schema.pop("anyOf") if one.get("type") != "null")
+    schema.pop("default", None)
+    schema.update(kept)
 
-    role: Annotated[Role, LAX]
+
+class TokenCreateParams(Mutation):
+    """A new token; without `ttl_s` it does not expire. One of role agent names the agent it answers for.
+
+    It speaks for the principal `user_id`, or for a service account that is made with it. With `rotates` it takes the
+    place of that token, for the same principal: what is not given is as it was there, and the old one is valid for
+    `overlap_s` more. `role` is needed without `rotates`.
+    """
+
+    role: Annotated[Annotated[Role, LAX] | None, Field(json_schema_extra=_never_null)] = None
     name: Annotated[str, Field(max_length=limits.NAME_CHARS)] = ""
     agent_id: Annotated[str, Field(max_length=32)] | None = None
-    ttl_s: Annotated[int, Field(ge=1, le=10 * 365 * 24 * 3600)] | None = None
+    ttl_s: Annotated[int, Field(ge=1, le=limits.TOKEN_TTL_MAX_S)] | None = None
+    user_id: Id | None = None
+    networks: Annotated[
+        list[Annotated[str, Field(max_length=64)]] | None,
+        Field(
+            max_length=limits.TOKEN_NETWORKS, description="CIDR ranges it may come from; anywhere when empty."
+        ),
+    ] = None
+    requests_per_s: Annotated[float, Field(gt=0, le=limits.TOKEN_REQUESTS_PER_S_MAX)] | None = None
+    rotates: Annotated[Id, Field(description="The token whose place it takes.")] | None = None
+    overlap_s: Annotated[int, Field(ge=0, le=limits.TOKEN_OVERLAP_MAX_S)] = limits.TOKEN_OVERLAP_S
 
 
 class TokenCreateResult(Record):

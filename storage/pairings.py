@@ -44,7 +44,7 @@ class Pairings:
     async def approve(
         self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant | None = None
     ) -> RawJson:
-        return await self._engine.write(_approve, act, key, told, grant)
+        return await self._engine.write(_approve, act, key, told, grant or DeviceGrant())
 
     async def reject(self, act: Act, key: PairingKey) -> RawJson:
         return await self._engine.write(_reject, act, key)
@@ -101,9 +101,7 @@ def _pending_of(tx: Reader, account: dict[str, str], now_ms: int) -> list[Row]:
 # --- decisions -------------------------------------------------------------------------------------
 
 
-def _approve(
-    tx: Transaction, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant | None = None
-) -> RawJson:
+def _approve(tx: Transaction, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant) -> RawJson:
     def effect() -> PairingResult:
         row = _find(tx, act.org_id, key, act.at_ms)
         state = _state(row, act.at_ms)
@@ -111,39 +109,60 @@ def _approve(
             raise Fault(
                 ErrorKind.EXPIRED, "The code has run out", hint="Ask them to write again: they get a new one"
             )
-        if row["kind"] == "person" and grant not in (None, DeviceGrant()):
+        if row["kind"] == "person" and grant != DeviceGrant():
             raise invalid_params([{"path": "scopes", "message": "Scopes and a name are given to devices"}])
-        if state is not PairingState.APPROVED and row["kind"] == "device":
-            device_pairings.approve(tx, act, row, grant or DeviceGrant())
-        elif state is not PairingState.APPROVED:
-            _decide(tx, act, row, PairingState.APPROVED, "allowed")
-            if told is not None and row["room"] is not None:
-                notices.owe(
-                    tx,
-                    act.org_id,
-                    row["channel"],
-                    row["account"],
-                    row["room"],
-                    row["topic"],
-                    told,
-                    row["sender_id"],
-                    act.at_ms,
-                )
+        if state is not PairingState.APPROVED:
+            _let_in(tx, act, row, told, grant)
         return PairingResult(pairing=_pairing(tx, _again(tx, row), act.at_ms))
 
     return once(tx, act, effect)
+
+
+def settle(tx: Transaction, act: Act, key: PairingKey, wanted: PairingState, told: Notice | None) -> None:
+    """Do what people decided about a pairing by an approval; one that ran out, or is that already, stays so."""
+    row = _find(tx, act.org_id, key, act.at_ms)
+    if _state(row, act.at_ms) in (PairingState.EXPIRED, wanted):
+        return
+    if wanted is PairingState.APPROVED:
+        _let_in(tx, act, row, told, DeviceGrant())
+    else:
+        _shut_out(tx, act, row)
+
+
+def _let_in(tx: Transaction, act: Act, row: Row, told: Notice | None, grant: DeviceGrant) -> None:
+    if row["kind"] == "device":
+        device_pairings.approve(tx, act, row, grant)
+        return
+    _decide(tx, act, row, PairingState.APPROVED, "allowed")
+    if told is not None and row["room"] is not None:
+        notices.owe(
+            tx,
+            act.org_id,
+            row["channel"],
+            row["account"],
+            row["room"],
+            row["topic"],
+            told,
+            row["sender_id"],
+            act.at_ms,
+        )
 
 
 def _reject(tx: Transaction, act: Act, key: PairingKey) -> RawJson:
     def effect() -> PairingResult:
         row = _find(tx, act.org_id, key, act.at_ms)
-        if row["state"] != PairingState.REJECTED and row["kind"] == "device":
-            device_pairings.reject(tx, act, row)
-        elif row["state"] != PairingState.REJECTED:
-            _decide(tx, act, row, PairingState.REJECTED, "rejected")
+        if row["state"] != PairingState.REJECTED:
+            _shut_out(tx, act, row)
         return PairingResult(pairing=_pairing(tx, _again(tx, row), act.at_ms))
 
     return once(tx, act, effect)
+
+
+def _shut_out(tx: Transaction, act: Act, row: Row) -> None:
+    if row["kind"] == "device":
+        device_pairings.reject(tx, act, row)
+    else:
+        _decide(tx, act, row, PairingState.REJECTED, "rejected")
 
 
 def _decide(tx: Transaction, act: Act, row: Row, state: PairingState, standing: Standing) -> None:

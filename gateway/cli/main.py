@@ -50,15 +50,22 @@ ENTRIES: Final = (
     _Entry("approvals", LOOK, "approvals", "app"),
     _Entry("blobs", LOOK, "blobs", "app"),
     _Entry("agents", LOOK, "agents", "app"),
+    _Entry("usage", LOOK, "usage", "usage"),
+    _Entry("budgets", LOOK, "usage", "budgets"),
     _Entry("route", LOOK, "routes", "app"),
     _Entry("devices", LOOK, "devices", "app"),
     _Entry("deliveries", LOOK, "deliveries", "app"),
     _Entry("channels", LOOK, "channels", "channels"),
     _Entry("doctor", CARE, "doctor", "doctor"),
     _Entry("slack", CARE, "slack", "app"),
+    _Entry("users", CARE, "users", "app"),
     _Entry("token", CARE, "tokens", "app"),
     _Entry("pairing", CARE, "pairings", "app"),
+    _Entry("policy", CARE, "policies", "app"),
     _Entry("audit", CARE, "audit", "app"),
+    _Entry("retention", CARE, "retention", "app"),
+    _Entry("erase", CARE, "erase", "app"),
+    _Entry("holds", CARE, "holds", "app"),
 )
 
 

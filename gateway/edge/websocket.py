@@ -6,8 +6,7 @@ idle connection costs its handler's coroutine and one timer, no task of its own.
 
 import asyncio
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -29,6 +28,7 @@ from gateway.metrics import Metrics
 from gateway.services.blobs import Uploads
 from gateway.services.device_connections import DeviceConnections
 from gateway.services.devices import Admission, Devices
+from gateway.services.usage import UsageView
 from gateway.settings import LimitSettings
 from protocol import limits
 from protocol.connection import (
@@ -40,7 +40,7 @@ from protocol.connection import (
     SendPing,
     SendText,
 )
-from protocol.device_identity import Connected, verified
+from protocol.device_identity import Connected
 from protocol.errors import CloseCode, ErrorKind, Fault
 from protocol.events import Challenge, ServerIdentity
 from protocol.frames import Request
@@ -53,9 +53,8 @@ from protocol.requests import (
     ResumePoint,
 )
 from protocol.scopes import Scope
-from storage.device_values import DeviceChanged
 from storage.errors import StoreUnavailable
-from storage.values import TokenRevoked
+from storage.values import Bearer
 
 log = structlog.get_logger()
 
@@ -66,12 +65,6 @@ FRAME_MARGIN: Final = 64
 NONCE_BYTES: Final = 16
 TIMER_SLACK_S: Final = 0.01
 """Deadlines this close together are served by one timer."""
-
-_DEVICE_CLOSES: Final = {
-    "revoked": (CloseCode.UNAUTHORIZED, "the device was revoked"),
-    "replaced": (CloseCode.UNAUTHORIZED, "the device has another key now"),
-    "access": (CloseCode.ACCESS_CHANGED, "what the device may has changed"),
-}
 
 
 @dataclass(slots=True)
@@ -91,10 +84,19 @@ class EdgeContext:
     devices: Devices
     device_connections: DeviceConnections
     presence: Presence
+    usage: UsageView
     workers: WorkerPool = field(default_factory=WorkerPool)
     sessions: set["Session"] = field(default_factory=set)
-    streams: dict[asyncio.WriteTransport, str] = field(default_factory=dict)
-    """Open event streams and the token each was opened with."""
+    streams: set["EventStream"] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
+class EventStream:
+    """An open stream of server-sent events, and whose credential keeps it open until when."""
+
+    transport: asyncio.WriteTransport
+    bearer: Bearer
+    expires_at_ms: int | None
 
 
 class _Socket(web.WebSocketResponse):
@@ -112,24 +114,6 @@ class _Socket(web.WebSocketResponse):
             self.session.refuse_frame(WSCloseCode(code))
             code = CloseCode.BAD_FRAME
         return await super().close(code=code, message=message, drain=drain)
-
-
-def on_commit(context: EdgeContext, signals: Sequence[object]) -> None:
-    """The store's commit hook: a revoked token ends its connections at once."""
-    for signal in signals:
-        if isinstance(signal, TokenRevoked):
-            context.authenticator.revoked(signal.token_id)
-            for transport, token_id in tuple(context.streams.items()):
-                if token_id == signal.token_id:
-                    transport.close()
-            for session in tuple(context.sessions):
-                if session.token_id == signal.token_id:
-                    session.close(CloseCode.UNAUTHORIZED, "the token was revoked")
-        elif isinstance(signal, DeviceChanged):
-            code, reason = _DEVICE_CLOSES[signal.change]
-            for session in tuple(context.sessions):
-                if session.device_id == signal.device_id:
-                    session.close(code, reason)
 
 
 async def serve(context: EdgeContext, request: web.Request) -> web.StreamResponse:
@@ -168,6 +152,7 @@ class Session:
         "_expiry",
         "_host",
         "_loop",
+        "_peer",
         "_queue",
         "_socket",
         "_tails",
@@ -175,7 +160,6 @@ class Session:
         "_timer",
         "_transport",
         "_worker",
-        "address",
         "connection_id",
         "device_id",
         "nonce",
@@ -186,6 +170,7 @@ class Session:
         self._context = context
         self._socket = socket
         self._transport = request.transport
+        self._peer = request.remote
         self._loop = asyncio.get_running_loop()
         self._queue = SendQueue(request.transport, _encode, self._on_stall)
         self._caller: Caller | None = None
@@ -197,7 +182,6 @@ class Session:
         self.device_id: str | None = None
         """The device whose key this connection has proved, even before it is let in."""
         self.connection_id = context.clock.new_id(IdPrefix.CONNECTION)
-        self.address = request.remote or ""
         self.nonce = secrets.token_urlsafe(NONCE_BYTES)
         self._host = request.headers.get("Host", "")
         now = self._loop.time()
@@ -211,9 +195,9 @@ class Session:
         self._timer = self._loop.call_at(now + limits.HELLO_TIMEOUT_S, self._on_timer)
 
     @property
-    def token_id(self) -> str | None:
-        """The token this connection authenticated with."""
-        return self._caller.bearer.token_id if self._caller is not None else None
+    def bearer(self) -> Bearer | None:
+        """Whose credential keeps this connection open; None before hello."""
+        return self._caller.bearer if self._caller is not None else None
 
     @property
     def is_worker(self) -> bool:
@@ -302,11 +286,13 @@ class Session:
     async def _answer(self, request: Request, before: "asyncio.Task[None] | None") -> None:
         if before is not None:
             await asyncio.wait((before,))
+            if self._connection.phase is Phase.CLOSED:  # what its access was is over, too
+                return
         assert self._caller is not None, "requests come after hello"
         try:
             worker = self._worker.worker if self._worker is not None else None
             reply = await self._context.dispatcher.call(
-                self._caller, request.method, request.params, self._queue, worker
+                self._caller, request.method, request.params, self._queue, worker, self._renew
             )
         except Fault as fault:
             self._connection.fail(request.id, fault)
@@ -327,7 +313,9 @@ class Session:
                 admission = await self._admit(params)
                 caller = caller_of(admission)
             else:
-                caller = await self._context.authenticator.authenticate(params.auth.token, "websocket")
+                caller = await self._context.authenticator.authenticate(
+                    params.auth.token, "websocket", self._peer
+                )
             self._caller = caller  # from here on a revocation finds this connection
             check_role(params, caller, self._context.workers)
             openings = [await self._resume(caller, point) for point in params.resume]
@@ -357,10 +345,10 @@ class Session:
         """The device that proved its key to this connection. Raises Fault."""
         assert params.auth.device is not None, "the caller looked"
         here = Connected(self.nonce, params.role, self._host, self._context.clock.now_ms())
-        proven = verified(params.auth.device, here)
+        proven = await self._context.devices.prove(params.auth.device, here, self._peer)
         # From here on a revocation finds this connection, whatever the store is just asked.
         self.device_id = proven.successor_id or proven.device_id
-        return await self._context.devices.admit(proven, params, self.address)
+        return await self._context.devices.admit(proven, params, self._peer)
 
     def _join(self, params: HelloParams, caller: Caller, admission: Admission | None) -> None:
         """Be there for others: as a principal, as a worker, as a device."""
@@ -370,7 +358,7 @@ class Session:
         self._context.presence.joined(caller.bearer.org_id, principal, self.connection_id, now_ms)
         if params.role == "agent" and caller.bearer.agent_id is not None:
             self._worker = WorkerLink(self.connection_id, params, self._queue, self.close)
-            self._worker.join(self._context.workers, caller.bearer.agent_id)
+            self._worker.join(self._context.workers, caller.bearer.org_id, caller.bearer.agent_id)
         if params.role == "device" and admission is not None:
             self._device = DeviceLink(admission.device, self._queue, self.close)
             self._context.device_connections.join(admission.device.id, self._device)
@@ -401,7 +389,23 @@ class Session:
         except Fault:
             return "gone"
 
+    def _renew(self, caller: Caller) -> None:
+        """From now on this credential keeps the connection open, and says what it may."""
+        self._caller = caller
+        self._arm_expiry(caller)
+        if Scope.THREAD_READ not in caller.scopes:
+            self._context.hub.drop(self._queue)
+
+    def shorten(self, expires_at_ms: int) -> None:
+        """The credential expires earlier than it did."""
+        if self._caller is not None:
+            bearer = replace(self._caller.bearer, expires_at_ms=expires_at_ms)
+            self._renew(replace(self._caller, bearer=bearer))
+
     def _arm_expiry(self, caller: Caller) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
         expires = caller.bearer.expires_at_ms
         if expires is not None:
             left_s = max(0.0, (expires - self._context.clock.now_ms()) / 1000)

@@ -74,6 +74,9 @@ class RecordedJournal:
     ) -> Recorded:
         raise Diverged(f"{key}: it ended a step that is recorded as ended")
 
+    def is_closed(self, key: str) -> bool:
+        return key in self._ended
+
     async def steered(self, key: str) -> tuple[Steered, ...]:
         ended = self._ended.get(key)
         if ended is None:

@@ -51,11 +51,6 @@ def test_there_are_fewer_than_sixty() -> None:
     assert sorted(names) == sorted(METHODS), "a name occurs twice"
 
 
-def test_every_scope_is_needed_somewhere() -> None:
-    of_connections = {Scope.DEVICE_SERVE}  # what a connection of role device holds; no method asks for it
-    assert {method.scope for method in METHODS.values()} == set(Scope) - of_connections
-
-
 def test_params_are_validated_and_unknown_fields_ignored() -> None:
     params = params_of(METHODS["thread.get"], {"thread_id": "thr_1", "later": {"much": 1}})
 

@@ -15,7 +15,7 @@ An `Agent` is the other side: a process that answers (`agent.py`). A `Device` do
 Everything public is named here; modules are an implementation detail, but for `errors`, which shows the tree.
 """
 
-from threadgate_client.access import Approval, AuditEntry, DeviceRequest, Pairing, Token
+from threadgate_client.access import AuditEntry, DeviceRequest, Pairing, Token
 from threadgate_client.agent import Agent
 from threadgate_client.agent_run import AgentRun, Decision, PastFile, PastMessage
 from threadgate_client.answers import (
@@ -26,13 +26,14 @@ from threadgate_client.answers import (
     HistoryPage,
     Page,
     PairingAsked,
-    Principal,
     Reloaded,
     Route,
     SearchMatch,
     SendResult,
     ServerInfo,
 )
+from threadgate_client.approvals import Approval, Edit, Grant, Rules, Vote
+from threadgate_client.audits import AuditCheckpoint, AuditProof
 from threadgate_client.blobs import Blob, Disconnected, Download
 from threadgate_client.client import Client
 from threadgate_client.closing import RetryVerdict
@@ -97,6 +98,7 @@ from threadgate_client.records import (
     Message,
     Origin,
     Part,
+    Principal,
     Run,
     RunError,
     RunState,
@@ -106,11 +108,14 @@ from threadgate_client.records import (
     Usage,
 )
 from threadgate_client.replies import ReplyStream
+from threadgate_client.spending import Budget, Switched, SwitchedOff, UsageGroup
 from threadgate_client.streams import Events, Inbox, Subscription
+from threadgate_client.users import Access, ChatLink, LinkProgress, User
 from threadgate_client.version import VERSION as __version__
 
 __all__ = [
     "RUN_ENDINGS",
+    "Access",
     "Actor",
     "Agent",
     "AgentError",
@@ -118,13 +123,17 @@ __all__ = [
     "AgentRun",
     "Approval",
     "ApprovalRequired",
+    "AuditCheckpoint",
     "AuditEntry",
+    "AuditProof",
     "Blob",
     "BlobPart",
+    "Budget",
     "BudgetExceeded",
     "Busy",
     "Channel",
     "ChannelGap",
+    "ChatLink",
     "Client",
     "ClientClosed",
     "CommandFailed",
@@ -143,11 +152,13 @@ __all__ = [
     "DeviceRequest",
     "Disconnected",
     "Download",
+    "Edit",
     "Event",
     "EventKind",
     "Events",
     "Expired",
     "Forbidden",
+    "Grant",
     "Head",
     "Hello",
     "HistoryPage",
@@ -162,6 +173,7 @@ __all__ = [
     "Item",
     "KeyUnusable",
     "Lagging",
+    "LinkProgress",
     "Live",
     "Message",
     "MethodNotFound",
@@ -188,6 +200,7 @@ __all__ = [
     "Reset",
     "RetryVerdict",
     "Route",
+    "Rules",
     "Run",
     "RunCancelled",
     "RunEnded",
@@ -204,6 +217,8 @@ __all__ = [
     "StepFailed",
     "Subscription",
     "SubscriptionReset",
+    "Switched",
+    "SwitchedOff",
     "TextPart",
     "TextUpdate",
     "Thread",
@@ -214,5 +229,8 @@ __all__ = [
     "Unavailable",
     "UnknownPart",
     "Usage",
+    "UsageGroup",
+    "User",
+    "Vote",
     "__version__",
 ]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from threadgate_client.answers import Principal
 from threadgate_client.fields import Fields
+from threadgate_client.records import Principal
 
 
 @dataclass(frozen=True, slots=True)

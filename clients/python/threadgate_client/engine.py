@@ -135,6 +135,10 @@ class Engine:
         if self._task is None:
             raise ClientClosed("the client is not connected yet: use `async with`, or await connect()")
 
+    def use_token(self, token: str) -> None:
+        """Connect with this token from now on."""
+        self._token = token
+
     @property
     def token(self) -> str | None:
         """The token of the moment."""

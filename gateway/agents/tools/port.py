@@ -5,9 +5,10 @@ How a tool is used (checked, journalled, bounded) is in `use.py`; nobody calls o
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from gateway.agents.port import Found, Json, RunContext
+from gateway.policy_settings import Risk
 from storage.values import DEFAULT_ORG
 
 Schema: TypeAlias = Mapping[str, Any]
@@ -57,6 +58,16 @@ class Tool(Protocol):
     @property
     def requires_approval(self) -> bool:
         """Whether a person decides about every call."""
+        ...
+
+    @property
+    def kind(self) -> Literal["tool", "device"]:
+        """What policies know it as: a tool, or the command of a device."""
+        ...
+
+    @property
+    def risk(self) -> Risk:
+        """How risky it is said to be."""
         ...
 
     async def call(self, arguments: dict[str, Json], context: ToolContext) -> Json:

@@ -9,17 +9,17 @@ from typing import Any, Final
 from gateway.agent_settings import McpSettings, ToolSettings
 from gateway.agents.parts import AgentParts
 from gateway.agents.port import AgentFailure, Journal, Json, Step, StepFailed, perform
+from gateway.agents.tools.absent import AbsentTool
 from gateway.agents.tools.calculator import Calculator
 from gateway.agents.tools.clock import Clock
 from gateway.agents.tools.device_tools import DEVICE, DeviceTools
 from gateway.agents.tools.http_fetch import HttpFetch
-from gateway.agents.tools.port import Schema, Tool, ToolContext, ToolSource
+from gateway.agents.tools.port import Tool, ToolSource
 from gateway.agents.tools.thread_search import ThreadSearch
 from storage.values import DEFAULT_ORG
 
 _MCP: Final = "gateway.agents.tools.mcp_tools"
 """Imported when an agent has MCP servers, and not before: the package behind it takes a second."""
-_ANYTHING: Final[Schema] = {"type": "object"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +48,6 @@ class Toolset(Mapping[str, Tool]):
         return AbsentTool(
             name, f"There is no tool {name!r}. There are: {', '.join(sorted(self.known)) or 'none'}."
         )
-
-
-class AbsentTool:
-    """`gateway.agents.tools.port.Tool` for a name behind which there is none."""
-
-    description: Final = ""
-    parameters: Final = _ANYTHING
-    is_repeatable: Final = True
-    requires_approval: Final = False
-
-    def __init__(self, name: str, reason: str) -> None:
-        self.name = name
-        self._reason = reason
-
-    async def call(self, arguments: dict[str, Json], context: ToolContext) -> Json:
-        raise StepFailed(self._reason)
 
 
 class Toolbox:
@@ -125,8 +109,8 @@ class Toolbox:
         """The tools there are now, the commands of devices of this organization among them.
 
         With the journal of a run they are the same ones in each of its attempts, and in a replay. A server that cannot
-        be reached holds nothing up for longer than a start may take, and is named in `missing`. Raises what the journal
-        raises.
+        be reached holds nothing up for longer than a start may take, and is named in `missing`. Raises what the
+        journal raises.
         """
         if not self._servers and self._devices is None:
             return Toolset(dict(self._built_in))
