@@ -16,6 +16,7 @@ from gateway.services.audit_checkpoints import Checkpointing
 from gateway.services.budgets import BudgetCare
 from gateway.services.channels import Channels
 from gateway.services.denials import Denials
+from gateway.services.device_approvals import DeviceApprovals
 from gateway.services.device_connections import DeviceConnections
 from gateway.services.devices import Devices
 from gateway.services.erasures import Erasures
@@ -58,6 +59,7 @@ def governance(
         metrics.policy_verdicts.labels(effect, rule).inc()
 
     guard = Guard(compiled(settings.policies), clock, count)
+    approvals = Approvals(store.approvals, store.threads, channels, clock, guard.of_edit)
     connections = DeviceConnections()
     budgets = Budgets(settings.budgets) if settings.budgets else None
     store.engine.budgets = budgets
@@ -65,13 +67,19 @@ def governance(
     redactors = Redactors(settings.privacy, settings.data_dir)
     return Governance(
         guard=guard,
-        approvals=Approvals(store.approvals, store.threads, channels, clock, guard.of_edit),
+        approvals=approvals,
         approval_cards=ApprovalCards(store.approvals, channels, clock),
         approval_times=ApprovalTimes(store.approvals, store.threads, channels, clock),
         device_connections=connections,
         devices=Devices(store.devices, connections, denials, clock),
         invocations=Invocations(
-            store.invocations, store.devices, connections, store.audit, clock, guard.judge
+            store.invocations,
+            store.devices,
+            connections,
+            store.audit,
+            DeviceApprovals(approvals, store.approvals),
+            clock,
+            guard.judge,
         ),
         budgets=BudgetCare(store.budgets, store.threads, channels, clock, budgets),
         checkpoints=audit_start.checkpointing(settings, store, clock),

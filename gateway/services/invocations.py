@@ -25,6 +25,7 @@ from gateway.agents.port import Json, OutcomeUnknown, StepFailed
 from gateway.agents.tools.arguments import BadArguments, check, parsed
 from gateway.clock import Clock
 from gateway.rules.policy import Proposed, Verdict
+from gateway.services.device_approvals import DeviceApprovals
 from gateway.services.device_connections import DeviceConnections, DeviceRefused
 from gateway.services.invocation_outcomes import (
     NOT_SENT,
@@ -86,6 +87,7 @@ class Invocations:
         devices: DeviceStore,
         connections: DeviceConnections,
         audit: AuditStore,
+        approvals: DeviceApprovals,
         clock: Clock,
         judge: Judge,
     ) -> None:
@@ -93,6 +95,7 @@ class Invocations:
         self._devices = devices
         self._connections = connections
         self._audit = audit
+        self._approvals = approvals
         self._clock = clock
         self._judge = judge
         self._driving: dict[str, asyncio.Task[InvocationRow]] = {}
@@ -111,48 +114,37 @@ class Invocations:
         """
         device = await self._devices.known(act.org_id, params.device_id)
         command = device.command(params.command)
-        await self._judged(act, device, params.command, command)
+        verdict = await self._judged(act, device, params.command, command)
         assert command is not None, "what was not declared is denied"
         _check_params(command, params.params)
-        # Without a key every request is one of its own.
-        claim = (
-            _claimed(act.org_id, act.claim)
-            if act.claim is not None
-            else self._clock.new_id(IdPrefix.INVOCATION)
-        )
+        claim = await self._leave(act, device, command, params, verdict)
         wanted = _Wanted(device, command.name, params.params, claim, params.timeout_s, params.wait)
         return answered(await self._outcome(act, wanted))
 
-    async def _judged(self, act: Act, device: KnownDevice, name: str, command: DeviceCommand | None) -> None:
-        """Raise Fault unless the policies allow it; a refusal leaves its entry."""
-        proposed = Proposed(
-            kind="device",
-            name=f"{device.name}.{name}",
-            at=datetime.fromtimestamp(act.at_ms / 1000, UTC),
-            channel="client",
-            person=act.actor.id,
-            risk=command.risk if command is not None else "high",
-            is_known=command is not None,
+    async def _judged(
+        self, act: Act, device: KnownDevice, name: str, command: DeviceCommand | None
+    ) -> Verdict:
+        """What the policies say. Raises Fault policy_denied; that leaves its entry."""
+        verdict = self._judge(
+            Proposed(
+                kind="device",
+                name=f"{device.name}.{name}",
+                at=datetime.fromtimestamp(act.at_ms / 1000, UTC),
+                channel="client",
+                person=act.actor.id,
+                risk=command.risk if command is not None else "high",
+                is_known=command is not None,
+            )
         )
-        verdict = self._judge(proposed)
         # What a device did not declare has no schema to check and no risk: no policy makes it callable.
-        if command is not None and verdict.effect in ("allow", "warn"):
-            return
-        subject = {"device_id": device.id}
-        detail = {"command": name, "effect": verdict.effect, "rule": verdict.rule}
-        await self._audit.record(act, "device.invoke", subject, "failure", detail)
+        if command is not None and verdict.effect != "deny":
+            return verdict
+        await self._refuse(act, device, name, verdict)
         if command is None:
             raise Fault(
                 ErrorKind.POLICY_DENIED,
                 f"The device {device.name} has declared no command {name}",
                 hint="device.get shows what it can do",
-            )
-        if verdict.effect == "require_approval":
-            raise Fault(
-                ErrorKind.APPROVAL_REQUIRED,
-                verdict.reason or "Somebody else must allow this command",
-                hint="Let an agent ask for it: its approval is decided by people; a direct call cannot wait for one",
-                rule=verdict.rule,
             )
         raise Fault(
             ErrorKind.POLICY_DENIED,
@@ -160,6 +152,34 @@ class Invocations:
             hint="threadgate policy explain says which",
             rule=verdict.rule,
         )
+
+    async def _leave(
+        self,
+        act: Act,
+        device: KnownDevice,
+        command: DeviceCommand,
+        params: DeviceInvokeParams,
+        verdict: Verdict,
+    ) -> str:
+        """The claim under which it may be done: that of the approval, of the key, or one of its own.
+
+        Raises Fault as `DeviceApprovals.given` does, and approval_required where people have to be asked.
+        """
+        if params.approval_id is not None:
+            return await self._approvals.given(act, params.approval_id, device, command, params.params)
+        if verdict.effect == "require_approval":
+            await self._refuse(act, device, command.name, verdict)
+            raise await self._approvals.ask(act, device, command, params.params, verdict)
+        return (
+            _claimed(act.org_id, act.claim)
+            if act.claim is not None
+            else self._clock.new_id(IdPrefix.INVOCATION)
+        )
+
+    async def _refuse(self, act: Act, device: KnownDevice, name: str, verdict: Verdict) -> None:
+        """What is not done leaves its entry, too."""
+        detail = {"command": name, "effect": verdict.effect, "rule": verdict.rule}
+        await self._audit.record(act, "device.invoke", {"device_id": device.id}, "failure", detail)
 
     # --- for agents ---------------------------------------------------------------------------
 
