@@ -181,6 +181,7 @@ class Gateway:
         )
         yield "threadgate_store_naps", "Times the busy loop let the store's threads run", stats.naps, {}
         yield "threadgate_turns_active", "Threads whose run is being driven", self.runs.scheduler.active, {}
+        yield "threadgate_devices_connected", "Devices here", len(self.governance.device_connections), {}
         yield "threadgate_hub_deliveries", "Events and deltas handed to followers", self._hub.deliveries, {}
         yield (
             "threadgate_audit_unsealed",

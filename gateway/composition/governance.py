@@ -17,6 +17,7 @@ from gateway.services.audit_checkpoints import Checkpointing
 from gateway.services.budgets import BudgetCare
 from gateway.services.channels import Channels
 from gateway.services.denials import Denials
+from gateway.services.device_approvals import DeviceApprovals
 from gateway.services.device_connections import DeviceConnections
 from gateway.services.devices import Devices
 from gateway.services.erasures import Erasures
@@ -76,9 +77,15 @@ def governance(
         approval_cards=ApprovalCards(store.approvals, channels, clock),
         approval_times=ApprovalTimes(store.approvals, store.threads, channels, clock),
         device_connections=connections,
-        devices=Devices(store.devices, connections, clock),
+        devices=Devices(store.devices, connections, denials, clock),
         invocations=Invocations(
-            store.invocations, store.devices, connections, store.audit, clock, guard.judge
+            store.invocations,
+            store.devices,
+            connections,
+            store.audit,
+            DeviceApprovals(approvals, store.approvals),
+            clock,
+            guard.judge,
         ),
         budgets=BudgetCare(store.budgets, store.threads, channels, clock, budgets),
         checkpoints=audit_start.checkpointing(settings, store, clock),
