@@ -8,7 +8,7 @@ from typing import Any
 
 import uvloop
 
-from bench import appends, channels, fanout, floor, idle, kinds, machine, many_runs, sends, turns
+from bench import appends, budgets, channels, fanout, floor, idle, kinds, machine, many_runs, sends, turns
 
 RESULTS = Path(__file__).parent / "results" / "results.json"
 BENCHMARKS: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
     "fanout": fanout.run,
     "idle": idle.run,
     "channels": channels.run,
+    "budgets": budgets.run,
 }
 
 
