@@ -128,6 +128,13 @@ class ToolSettings(AgentSettings):
     """For `http_fetch`."""
     mcp: tuple[McpSettings, ...] = ()
     """Servers whose tools it may use too."""
+    devices: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = ()
+    """Paired devices whose commands it may use, by name, `*` for any characters; they are called
+    `device.NAME.COMMAND`."""
+
+
+OwnTool = Annotated[str, Field(min_length=1, max_length=128)]
+"""A name of a tool that an agent brings along; `*` stands for any characters."""
 
 
 class ScriptSettings(ToolSettings):
@@ -206,6 +213,9 @@ class AcpSettings(AgentSettings):
     """Open files of each of its processes."""
     output_bytes: Annotated[int, Field(ge=limits.KIB)] = 16 * limits.MIB
     """The most it may send in one run; one line of it may have a quarter of that."""
+    own_tools: tuple[OwnTool, ...] = ("*",)
+    """Which kinds of tools of its own are known here (`read`, `edit`, `execute` …), `*` for any characters; what is not
+    known is denied, unless a policy allows it by its whole name."""
 
 
 class RemoteSettings(AgentSettings):
@@ -220,6 +230,9 @@ class RemoteSettings(AgentSettings):
     """Messages of the thread that are sent along."""
     output_bytes: Annotated[int, Field(ge=limits.KIB)] = 16 * limits.MIB
     """The most that one attempt may send altogether."""
+    own_tools: tuple[OwnTool, ...] = ("*",)
+    """Which tools that it brings along are known here, `*` for any characters; what is not known is denied, unless a
+    policy allows it by its whole name."""
 
 
 class HttpSettings(AgentSettings):

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, Literal
 
+from protocol.approvals import Approval
 from protocol.records import (
     Actor,
-    Approval,
     Id,
     Instant,
     Message,

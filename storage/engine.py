@@ -18,7 +18,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,11 +82,13 @@ class Reader:
 class Transaction(Reader):
     """One write, inside its savepoint. What it emits is handed to the hooks if and only if it commits."""
 
-    __slots__ = ("_engine", "has_written", "signals")
+    __slots__ = ("_engine", "has_written", "hints", "signals")
 
     def __init__(self, connection: sqlite3.Connection, engine: "Engine") -> None:
         super().__init__(connection, engine.sealer)
         self._engine = engine
+        self.hints = engine.hints
+        """What earlier transactions found out, also those that were undone: to be checked before it is believed."""
         self.signals: list[object] = []
         self.has_written = False
 
@@ -149,6 +151,7 @@ class Engine:
         self, directory: Path, loop: asyncio.AbstractEventLoop, sealer: Sealer | None = None
     ) -> None:
         self.sealer = sealer
+        self.hints: dict[Hashable, str] = {}
         self.path = directory / DATABASE_NAME
         self.stats = EngineStats()
         self.writable = True
@@ -167,6 +170,7 @@ class Engine:
         self._used_s = 0.0
         self._progress = threading.Event()
         self._closed = False
+        self._is_log_full = False
         self._threads: list[threading.Thread] = []
 
     @classmethod
@@ -213,6 +217,14 @@ class Engine:
         """Run `act` on a consistent snapshot. Raises what `act` raised or StoreUnavailable."""
         self.stats.reads += 1
         return await self._submit(self._reads, act, args, kwargs)
+
+    async def truncate_log(self) -> None:
+        """Empty the write-ahead log into the database after the next commit without readers of older states.
+
+        What was deleted stands in the log, too, until then. Returns after the first try.
+        """
+        self._is_log_full = True
+        await self.write(_nothing)
 
     async def close(self) -> None:
         """Finish what waits, close the readers, then the writer. Later calls raise StoreUnavailable."""
@@ -322,6 +334,8 @@ class Engine:
                     break
                 group.append(call)
             failure = self._commit_group(connection, group)
+            if self._is_log_full and failure is None:
+                self._is_log_full = not _is_truncated(connection)
             self._progress.set()
             self._post(self._finish_group, group, failure)
             if stop:
@@ -393,3 +407,15 @@ class Engine:
             self._progress.set()
             self._post(self._finish, call)
         connection.close()
+
+
+def _nothing(tx: Transaction) -> None:
+    """A write that writes nothing."""
+
+
+def _is_truncated(connection: sqlite3.Connection) -> bool:
+    """Move the log into the database and empty it, unless somebody still reads what is in it."""
+    with suppress(sqlite3.Error):
+        is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not is_busy
+    return False

@@ -10,14 +10,14 @@ from protocol.canonical import digest
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.records import Origin, Run, RunState
-from storage import blobs, budgets, questions, run_rows, switches, thread_rows
+from storage import approval_rows, blobs, budgets, questions, run_rows, switches, thread_rows
 from storage.budget_values import HeldUp
 from storage.engine import Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.queries import Queries
 from storage.run_values import AgentFull
 from storage.texts import from_text, to_text
-from storage.values import GATEWAY, Act, ClaimedRun, Decided, Move, Refusal
+from storage.values import GATEWAY, Act, ClaimedRun, Move, Refusal
 
 _SQL = Queries("runs")
 _JOURNAL = Queries("journal")
@@ -188,24 +188,15 @@ def _claimed(tx: Reader, row: Row, *, recovered: bool) -> ClaimedRun:
         origin=origin,
         recovered=recovered,
         requested_by=row["requested_by"],
-        decisions=tuple(_decided(approval) for approval in tx.all(_APPROVALS.of_run, run_id=row["id"])),
+        decisions=tuple(
+            approval_rows.decided(approval) for approval in tx.all(_APPROVALS.of_run, run_id=row["id"])
+        ),
         answers=questions.settled_of_run(tx, row["id"]),
         is_taken_back=message["deleted_at"] is not None,
         message_ref=_message_ref(tx, row["message_id"], origin),
         files=blobs.of_message(tx, row["message_id"]),
         answer_files=blobs.of_message(tx, reply_id),
         refusal=Refusal(**from_text(row["refusal"])) if row["refusal"] else None,
-    )
-
-
-def _decided(approval: Row) -> Decided:
-    return Decided(
-        approval["id"],
-        approval["state"] == "approved",
-        approval["reason"] or "",
-        from_text(approval["decided_by"])["name"] if approval["decided_by"] else "",
-        approval["key"],
-        approval["subject_hash"],
     )
 
 

@@ -21,8 +21,22 @@ not to do it again."""
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyNote:
+    """What policies said of a step, for the audit log: `rule` determined the effect, `warned_by` only warned.
+
+    `version` tells which policies these were.
+    """
+
+    effect: str
+    rule: str
+    version: str
+    warned_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class NewStep:
-    """A step to open. `request` is JSON text, canonical; `request_hash` its SHA-256. `takes` is what it may take of
+    """A step to open. `request` is JSON text, canonical; `request_hash` its SHA-256. `policy` is what the audit log is
+    told of it, None for nothing; `approval_id` is the leave for it, which is used up. `takes` is what it may take of
     budgets, reserved until it is closed."""
 
     key: str
@@ -31,6 +45,8 @@ class NewStep:
     request: str
     request_hash: str
     is_repeatable: bool
+    policy: PolicyNote | None = None
+    approval_id: str | None = None
     takes: Mapping[BudgetOf, int] = field(default_factory=dict)
 
 

@@ -1,6 +1,6 @@
 """Waiting: a run is parked as data with everything it asks for at once, and nobody owns it until all is settled.
 
-How approvals are decided is in `approvals.py`, how questions are answered in `questions.py`.
+How approvals are asked is in `approvals.py`, how questions are answered in `questions.py`.
 """
 
 from collections.abc import Sequence
@@ -46,3 +46,5 @@ def wait(
     thread = tx.one(_THREADS.find, org_id=run.org_id, id=run.thread_id)
     assert thread is not None, "a run belongs to a thread"
     append(tx, Tail.of(thread), now_ms, [Fact(EventKind.RUN_WAITING, data, act.actor, run.id)])
+    if not wanted:
+        run_rows.tell_ready(tx, run.thread_id, run.id)  # grants may have decided all of it

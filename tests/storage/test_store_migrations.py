@@ -139,7 +139,7 @@ def test_runs_from_before_keep_their_journal_and_their_cost(connection: sqlite3.
     assert rows("SELECT id, messages, assignee FROM threads") == [("thr_1", 2, None), ("thr_2", 0, None)]
     assert rows("SELECT agent_version, waiting_for, facts, journal_hash FROM runs") == [(None,) * 4] * 2
     assert rows("SELECT agent_id FROM tokens") == [(None,)]
-    assert rows("SELECT id, key FROM approvals") == [("apr_1", "")]
+    assert rows("SELECT id, key, kind, revision, shown FROM approvals") == [("apr_1", "", "tool", 1, None)]
 
 
 # --- refusals ---------------------------------------------------------------------------------------

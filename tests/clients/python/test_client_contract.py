@@ -20,6 +20,7 @@ from threadgate_client import (
     AgentInfo,
     AuditEntry,
     Budget,
+    ChatLink,
     Client,
     Event,
     Replay,
@@ -86,6 +87,9 @@ EVENT = {
     },
 }
 TOKEN = {"id": "tok_1", "name": "", "role": "viewer", "created_at": AT}
+LINK = {"channel": "slack", "account": "a", "sender_id": "U1", "name": "ada", "linked_at": AT}
+CHAT_LINK = ChatLink.from_json(LINK)
+USER = {"id": "prn_1", "kind": "user", "name": "Ada", "role": "viewer", "created_at": AT, "links": [LINK]}
 PAIRING = {
     "id": "par_1",
     "kind": "person",
@@ -112,7 +116,7 @@ AUDIT = {
 MATCH = {"thread_id": "thr_1", "title": "", "message_id": "msg_1", "seq": 1, "at": AT, "snippet": "**hi**"}
 APPROVAL = {
     "id": "apr_1",
-    "kind": "action",
+    "kind": "tool",
     "thread_id": "thr_1",
     "run_id": "run_1",
     "title": "Publish",
@@ -202,6 +206,33 @@ SENT = {
     "queue_position": 0,
 }
 
+ERASED: dict[str, Any] = {
+    "counts": {"messages": 2},
+    "certificate": {"erasure_id": "ers_1", "audit_seq": 7},
+    "holds": [
+        {
+            "id": "hld_1",
+            "kind": "person",
+            "subject": "slack:U1",
+            "reason": "case 12",
+            "placed_by": {"id": "prn_1", "kind": "user", "name": "Ada"},
+            "placed_at": "2026-11-21T09:30:00.000Z",
+        }
+    ],
+}
+RETAINED: dict[str, Any] = {
+    "dry_run": False,
+    "classes": [
+        {
+            "name": "messages",
+            "days": 30,
+            "cutoff": "2026-11-21T09:30:00.000Z",
+            "would_delete": 2,
+            "deleted": 1,
+            "held": 1,
+        }
+    ],
+}
 CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "server.info": (lambda client: client.server_info(), SERVER_INFO),
     "thread.create": (lambda client: client.threads.create(title="t", agent_id="demo"), {"thread": THREAD}),
@@ -269,7 +300,24 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "pairing.list": (lambda client: client.pairings.list(state="all"), {"pairings": [PAIRING]}),
     "pairing.approve": (lambda client: client.pairings.approve(code="ABCD-EFGH"), {"pairing": PAIRING}),
     "pairing.reject": (lambda client: client.pairings.reject(pairing_id="par_1"), {"pairing": PAIRING}),
+    "auth.refresh": (
+        lambda client: client.refresh("tg_newer"),
+        {"principal": ACTOR, "scopes": ["self.read"], "auth_expires_at": AT},
+    ),
+    "user.list": (lambda client: client.users.list(kind="user"), {"users": [USER]}),
+    "user.save": (
+        lambda client: client.users.update("prn_1", role="viewer", disabled=True, unlink=CHAT_LINK),
+        {"user": USER},
+    ),
+    "user.link": (lambda client: client.users.link("ABCD-EFGH"), {"state": "linked", "link": LINK}),
+    "data.erase": (lambda client: client.data.erase("slack:U1", "they asked"), ERASED),
+    "retention.run": (lambda client: client.data.retention(dry_run=False), RETAINED),
     "audit.list": (lambda client: client.audit.list(after_seq=3, action="a"), {"entries": [AUDIT]}),
+    "audit.checkpoint": (
+        lambda client: client.audit.checkpoint(),
+        {"checkpoint": {"note": "o\n3\nr\n\n— k s\n", "size": 3, "root": "00", "at": AUDIT["at"]}},
+    ),
+    "audit.prove": (lambda client: client.audit.prove(3), {"proof": {"seq": 3, "text": "c2sp.org"}}),
 }
 OF_AGENTS = {"run.step"}
 """Of agent processes; test_client_agent.py."""
