@@ -12,6 +12,7 @@ from bench import (
     appends,
     audit,
     authorize,
+    budgets,
     channels,
     fanout,
     floor,
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
     "fanout": fanout.run,
     "idle": idle.run,
     "channels": channels.run,
+    "budgets": budgets.run,
 }
 
 

@@ -200,6 +200,7 @@ class Server:
             "WebSocket   /v1/ws            subprotocol threadgate.v1\n"
             "HTTP        POST /v1/{method} with a bearer token\n"
             "files       POST /v1/blobs    GET /v1/blobs/{id}\n"
+            "exports     GET /v1/usage/export\n"
             "schemas     /v1/openapi.json  /v1/asyncapi.json  /v1/schema.json\n"
             "state       /healthz  /readyz  /metrics\n"
         )
