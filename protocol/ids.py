@@ -34,7 +34,10 @@ class IdPrefix(StrEnum):
     QUESTION = "que"
     HOLD = "hld"
     ERASURE = "ers"
+    GRANT = "grt"
+    INVOCATION = "inv"
     PERSON = "per"
+    LINK_CODE = "lnk"
 
 
 def make_id(prefix: IdPrefix, now_ms: int, entropy: bytes) -> str:

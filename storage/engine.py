@@ -26,6 +26,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from storage import migrations
 from storage.audit_ports import Sealer
+from storage.budget_ports import BudgetRules
 from storage.errors import ContentUnreadable, StoreUnavailable
 from storage.files import DATABASE_NAME, connect, lock, refusal_to_open
 
@@ -89,6 +90,11 @@ class Transaction(Reader):
         self.signals: list[object] = []
         self.has_written = False
 
+    @property
+    def budgets(self) -> BudgetRules | None:
+        """What there may be of something; None without any budget."""
+        return self._engine.budgets
+
     def run(self, sql: str, **values: Any) -> int:
         """Execute; return the number of rows changed."""
         self.has_written = True
@@ -146,6 +152,8 @@ class Engine:
         self.path = directory / DATABASE_NAME
         self.stats = EngineStats()
         self.writable = True
+        self.budgets: BudgetRules | None = None
+        """Set once, before anything is written."""
         self.last_offset = 0
         self._loop = loop
         self._lock_file = lock(directory)

@@ -12,7 +12,7 @@ from protocol.frames import RawJson, event_json
 from protocol.instants import to_instant
 from protocol.records import Thread, ThreadStatus
 from protocol.requests import SearchMatch, ThreadResult
-from storage import audit_log, legal_holds, messages, thread_rows
+from storage import audit_log, budgets, legal_holds, messages, thread_rows
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.idempotency import once
@@ -83,7 +83,12 @@ class Threads:
         return await self._engine.read(_said, thread_id, upto_seq, limit)
 
     async def accept(self, act: Act, message: NewMessage) -> RawJson:
-        return await self._engine.write(messages.accept, act, message)
+        try:
+            return await self._engine.write(messages.accept, act, message)
+        except budgets.BudgetExceeded as refused:
+            # The refusal undid everything, so it is recorded on its own.
+            await self._engine.write(budgets.record, act, refused.over, message.thread_id)
+            raise
 
 
 def number_cursor(cursor: str | None) -> int:

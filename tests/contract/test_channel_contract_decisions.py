@@ -47,7 +47,7 @@ async def test_whoever_asked_approves_with_a_button(stage: ContractStage, networ
     lobby = network.room()
     said = network.mention(lobby, ASK)
     card = await card_of(stage, said)
-    assert card.buttons == ("Approve", "Deny")
+    assert card.buttons == ("Approve", "Deny", "Changes")
 
     await network.press(card, "Approve")
 

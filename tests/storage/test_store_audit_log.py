@@ -12,30 +12,44 @@ from store_stage import CHAT, OTHER_ORG, Scene, cancelled, failed, interrupted, 
 from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind
 from protocol.privacy import RetentionRunResult
-from storage import audit_log, audit_ports, identity_ports, ports, privacy_ports, run_ports
+from protocol.records import ActorKind, Role
+from storage import (
+    approval_ports,
+    audit_log,
+    audit_ports,
+    budget_ports,
+    identity_ports,
+    ports,
+    privacy_ports,
+    run_ports,
+)
 from storage.audit_chain import leaf_hash
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
+from storage.identity_values import NewLinkCode, NewUser, UserChange
 from storage.store import DEFAULT_ORG, verify_audit
-from storage.values import Decide, Gap, PairingKey
+from storage.values import Gap, PairingKey
 
 READS = {
     "threads.get", "threads.page", "threads.history", "threads.replay", "threads.search", "threads.heads",
     "threads.said", "runs.get", "runs.page", "runs.waiting_threads", "runs.abandoned",
     "runs.running", "runs.resumable", "runs.count_by_state", "runs.progress", "runs.recorded",
     "journal.steps", "journal.read",
-    "approvals.get", "approvals.page",
+    "approvals.get", "approvals.page", "approvals.page_of_voter", "approvals.editable", "approvals.by_code",
+    "approvals.is_released", "approvals.next_due_ms", "approvals.to_remind", "approvals.stale_cards",
     "inbox.cursors", "inbox.find_thread", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
     "pairings.page", "pairings.place", "vault.get", "vault.keys", "links.principal_of",
     "holds.open", "retention.organizations", "retention.look", "retention.answered", "erasures.subject",
     "erasures.last_place", "erasures.threads", "erasures.traces", "erasures.count", "erasures.going",
-    "outbox.gaps", "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
+    "identities.find_token", "users.organizations", "users.get", "users.page",
+    "outbox.gaps", "budgets.states", "budgets.notices", "usage.groups", "switches.all", "switches.unfinished",
+    "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
 }  # fmt: skip
 PLURAL = {
     "thread": "threads", "run": "runs", "identity": "identities", "approval": "approvals", "pairing": "pairings",
-    "delivery": "deliveries", "blob": "blobs", "handover": "handovers", "link": "links", "hold": "holds",
-    "erasure": "erasures",
+    "delivery": "deliveries", "blob": "blobs", "handover": "handovers", "link": "links", "user": "users",
+    "budget": "budgets", "switch": "switches", "hold": "holds", "erasure": "erasures",
 }  # fmt: skip
 """Repositories whose name is not their port's."""
 BOOKKEEPING = {
@@ -45,6 +59,8 @@ BOOKKEEPING = {
     "blobs.settle", "blobs.fail", "blobs.postpone", "blobs.collect", "blobs.discard", "blobs.sweep",
     "vault.put", "vault.delete", "erasures.erase_in_thread", "erasures.erase_deliveries", "erasures.scrub",
     "erasures.finish",
+    "approvals.show", "identities.note_used", "links.forget_codes",
+    "budgets.recover", "budgets.tell", "budgets.forget", "usage.set_tags",
 }  # fmt: skip
 """What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry. Steps of an
 erasure are between the entries of its beginning and of its end."""
@@ -56,7 +72,8 @@ async def act_on(scene: Scene, name: str) -> Callable:
     token, _ = await scene.store.identities.create_token(scene.act(), scene.token())
     if name == "threads.restore":
         await scene.store.threads.archive(scene.act(), run.thread_id)
-    asked = await scene.ask(run) if name in ("approvals.decide", "approvals.expire") else ""
+    is_asked = name in ("approvals.decide", "approvals.expire", "approvals.escalate", "approvals.remind")
+    asked = await scene.ask(run, escalate_at_ms=scene.now_ms + 5) if is_asked else ""
     if name == "runs.retry":
         await scene.answer(run)
     pairing = await scene.stranger() if name.startswith("pairings") else ""
@@ -78,6 +95,8 @@ async def act_on(scene: Scene, name: str) -> Callable:
         return lambda: scene.store.audit.reveal(act, [newest])
     if name.startswith(("holds", "retention", "erasures")):
         return await privacy_act_on(scene, name, run.thread_id)
+    if name.startswith(("users", "links")):
+        return await act_on_users(scene, name)
     calls = {
         "threads.create": lambda: threads.create(act, scene.new_thread()),
         "threads.update": lambda: threads.update(act, run.thread_id, "Title", None),
@@ -95,7 +114,10 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "handovers.speak": lambda: handovers.speak(
             act, run.thread_id, "msg_said", "run_said", "hello", scene.parts("hello")
         ),
-        "approvals.decide": lambda: scene.store.approvals.decide(act, Decide(asked, True, "")),
+        "approvals.decide": lambda: scene.store.approvals.decide(act, scene.decide(asked)),
+        "approvals.ask": lambda: scene.store.approvals.ask(act, scene.approval()),
+        "approvals.escalate": lambda: scene.store.approvals.escalate(scene.now_ms + 10**6, 10),
+        "approvals.remind": lambda: scene.store.approvals.remind(act.org_id, asked, None, scene.now_ms),
         "approvals.expire": lambda: scene.store.approvals.expire(scene.now_ms + 10**9, 10),
         "inbox.commit": lambda: scene.receive(scene.delivery("hello"), cursor="5"),
         "inbox.report_gap": lambda: scene.store.inbox.report_gap(act, "telegram", "main", Gap(1, 2, "down")),
@@ -103,6 +125,8 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "pairings.reject": lambda: scene.store.pairings.reject(act, PairingKey(pairing)),
         "identities.create_token": lambda: scene.store.identities.create_token(act, scene.token()),
         "identities.revoke_token": lambda: scene.store.identities.revoke_token(act, token.id),
+        "switches.off": lambda: scene.store.switches.off(act, "demo", "it errs", cancelled(), {}),
+        "switches.on": lambda: scene.store.switches.on(act, "demo"),
         "audit.record": lambda: scene.store.audit.record(act, "login", {}, "failure", {"why": "x"}),
     }
     return calls[name]
@@ -137,6 +161,22 @@ async def privacy_act_on(scene: Scene, name: str, thread_id: str) -> Callable:
     return calls[name]
 
 
+async def act_on_users(scene: Scene, name: str) -> Callable:
+    users, links, act = scene.store.users, scene.store.links, scene.act("grace")
+    new = NewUser("prn_grace", ActorKind.USER, "Grace", Role.VIEWER)
+    code = NewLinkCode("lnk_1", "AAAA-BBBB", scene.now_ms + 60_000, 3)
+    if name == "users.create":
+        return lambda: users.create(act, new)
+    await users.create(act, new)
+    if name == "users.save":
+        return lambda: users.save(act, UserChange("prn_grace", Role.VIEWER, is_disabled=True))
+    if name == "links.begin":
+        return lambda: links.begin(act, code)
+    await links.begin(act, code)
+    await scene.receive(scene.link("AAAA-BBBB", "CCCC-DDDD"))
+    return lambda: links.finish(act, "CCCC-DDDD")
+
+
 AUDITED = {
     "holds.place": ["hold.place"],
     "holds.release": ["hold.release"],
@@ -160,7 +200,10 @@ AUDITED = {
     "runs.expire_questions": ["question.expire"],
     "handovers.assign": ["thread.assign"],
     "handovers.speak": ["message.send"],
-    "approvals.decide": ["approval.decide"],
+    "approvals.ask": ["approval.request"],
+    "approvals.decide": ["approval.vote", "approval.decide"],
+    "approvals.escalate": ["approval.escalate"],
+    "approvals.remind": ["approval.remind"],
     "approvals.expire": ["approval.expire"],
     "inbox.commit": ["thread.create", "message.send"],
     "inbox.report_gap": ["channel.gap"],
@@ -169,7 +212,13 @@ AUDITED = {
     "blobs.upload": ["blob.upload"],
     "identities.create_token": ["token.create"],
     "identities.revoke_token": ["token.revoke"],
+    "users.create": ["user.create"],
+    "users.save": ["user.update"],
+    "links.begin": ["link.begin"],
+    "links.finish": ["user.link"],
     "audit.record": ["login"],
+    "switches.off": ["run.cancelled", "agent.switch"],
+    "switches.on": ["agent.switch"],
     "audit.reveal": ["audit.reveal"],
     "deliveries.decide": ["delivery.retry"],
 }
@@ -178,8 +227,8 @@ AUDITED = {
 def test_every_port_method_is_a_read_bookkeeping_or_audited() -> None:
     """A new method belongs to one of the three; none is forgotten."""
     names = set()
-    values = {**vars(ports), **vars(run_ports), **vars(identity_ports), **vars(audit_ports)}
-    values |= vars(privacy_ports)
+    modules = (ports, run_ports, approval_ports, budget_ports, identity_ports, audit_ports, privacy_ports)
+    values = {name: value for module in modules for name, value in vars(module).items()}
     for protocol in (value for name, value in values.items() if name.endswith("Store")):
         single = protocol.__name__.removesuffix("Store").lower()
         family = PLURAL.get(single, single)

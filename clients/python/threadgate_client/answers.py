@@ -236,6 +236,21 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
+class PairingAsked:
+    """What a device asked for and how it is approved: `code` is for whoever does it."""
+
+    pairing_id: str
+    code: str
+    expires_at: datetime
+
+    @classmethod
+    def from_json(cls, value: object) -> "PairingAsked":
+        """Read the wire's form. Raises ProtocolViolation."""
+        wire = Fields(value, "pairing")
+        return cls(wire.text("pairing_id"), wire.text("code"), wire.instant("expires_at"))
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
     """The connection as the gateway sees it."""
 
@@ -249,6 +264,8 @@ class Hello:
     limits: ConnectionLimits
     auth_expires_at: datetime | None
     resumed: tuple[Resumed, ...]
+    pairing: PairingAsked | None = None
+    """How a device gets the scopes that it asked for and does not have."""
 
     @classmethod
     def from_json(cls, value: object) -> "Hello":
@@ -265,6 +282,7 @@ class Hello:
             limits=wire.maybe("limits", ConnectionLimits.from_json) or ConnectionLimits(),
             auth_expires_at=wire.maybe_instant("auth_expires_at"),
             resumed=wire.many("resumed", Resumed.from_json),
+            pairing=wire.maybe("pairing", PairingAsked.from_json),
         )
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from threadgate_client.errors import ProtocolViolation
-from threadgate_client.methods import Group, given
+from threadgate_client.groups import Group, given
 from threadgate_client.privacy import Erased, LegalHold, Retained
 
 
