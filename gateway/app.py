@@ -6,7 +6,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from cryptography.fernet import MultiFernet
@@ -16,7 +16,7 @@ from channels.messages import HealthState
 from channels.port import Adapter
 from channels.registry import ChannelSettings, create_adapter
 from channels.secrets import SecretUnavailable, resolve_secret
-from gateway import crash_points
+from gateway import audit_start, crash_points
 from gateway.agents.parts import AgentParts
 from gateway.agents.port import AgentFailure
 from gateway.agents.registry import Agents
@@ -26,6 +26,7 @@ from gateway.edge import access, handlers
 from gateway.edge.authentication import Authenticator
 from gateway.edge.dispatch import Dispatcher
 from gateway.edge.handlers.approvals import Deciding
+from gateway.edge.handlers.audits import Auditing
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.deliveries import Delivering
 from gateway.edge.handlers.devices import DeviceHandlers
@@ -130,9 +131,7 @@ class Gateway:
     """One running gateway over an open store."""
 
     def __init__(self, settings: Settings, store: Store, clock: Clock, local_secret: str) -> None:
-        self._settings = settings
-        self._store = store
-        self._clock = clock
+        self._settings, self._store, self._clock = settings, store, clock
         self.metrics = Metrics()
         identity = ServerIdentity(name="threadgate", version=VERSION)
         vaults = VaultCipher(self._vault_cipher())
@@ -178,11 +177,12 @@ class Gateway:
         self._budgets = BudgetCare(store.budgets, store.threads, self._channels, clock, budgets)
         self._switches = AgentSwitches(store.switches, store.threads, self._agents, self._hub, composer)
         leases = Leases(clock.new_id(IdPrefix.EPOCH), clock)
+        self._checkpoints = audit_start.checkpointing(settings, store, clock)
         self.redactors = Redactors(settings.privacy, settings.data_dir)
         self._reading = Reading(self.redactors.of if settings.privacy.models else None)
         self._retention = Retention(store.retention, settings.retention, clock)
         self._erasures = Erasures(
-            store.erasures, store.holds, store.engine.truncate_log, self._certified, clock
+            store.erasures, store.holds, store.engine.truncate_log, self._checkpoints.prove, clock
         )
         self._waits = Waits(store.runs, self._approvals, self._channels, leases, clock)
         self._breakers = AgentBreakers(clock)
@@ -246,6 +246,7 @@ class Gateway:
             self._approval_cards.on_commit,
             self._approval_times.on_commit,
             self._attachments.on_commit,
+            self._checkpoints.on_commit,
             lambda signals: access.on_commit(context, signals),
         ):
             engine.add_hook(hook)
@@ -262,6 +263,7 @@ class Gateway:
         `on_listening` is called before the first request can be answered: what it publishes is there when
         somebody who waited for the port connects.
         """
+        await self._checkpoints.start()
         await self._agents.start()
         await self._switches.start()
         await self._budgets.start()
@@ -311,6 +313,7 @@ class Gateway:
         await self._hub.close()
         await self._server.stop()
         await self._devices.close()
+        await self._checkpoints.stop()
 
     # --- parts --------------------------------------------------------------------------------
 
@@ -454,10 +457,11 @@ class Gateway:
             Subscriptions(self._hub, store.position),
             Pairing(Pairings(store.pairings, self._channels, clock)),
             Examining(store.journal, self._run_doctor, self._replays),
-            Privacy(self._retention, self._erasures),
             Administering(Users(store.users, store.links, clock), self._authenticator),
             DeviceHandlers(self._devices, self._invocations, presence),
             Budgeting(usage, self._switches),
+            Privacy(self._retention, self._erasures),
+            Auditing(self._checkpoints),
         )
         return EdgeContext(
             clock=clock,
@@ -485,9 +489,6 @@ class Gateway:
             log.warning(
                 "an adapter did not stop in time", action="adapter_stop_timeout", channel=adapter.kind
             )
-
-    async def _certified(self, certificate: dict[str, Any]) -> dict[str, Any]:
-        return certificate
 
     # --- state --------------------------------------------------------------------------------
 
@@ -518,6 +519,12 @@ class Gateway:
         yield "threadgate_store_naps", "Times the busy loop let the store's threads run", stats.naps, {}
         yield "threadgate_turns_active", "Threads whose run is being driven", self._scheduler.active, {}
         yield "threadgate_hub_deliveries", "Events and deltas handed to followers", self._hub.deliveries, {}
+        yield (
+            "threadgate_audit_unsealed",
+            "Audit entries under no checkpoint yet",
+            self._checkpoints.unsealed,
+            {},
+        )
         yield from self._health.samples()
         yield from self._reading.samples()
         yield from self._retention.samples()

@@ -32,10 +32,10 @@ class IdPrefix(StrEnum):
     PAIRING = "par"
     BLOB = "blb"
     QUESTION = "que"
-    HOLD = "hld"
-    ERASURE = "ers"
     GRANT = "grt"
     INVOCATION = "inv"
+    HOLD = "hld"
+    ERASURE = "ers"
     PERSON = "per"
     LINK_CODE = "lnk"
 

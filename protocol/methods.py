@@ -19,6 +19,7 @@ from protocol.approval_requests import (
     ApprovalParams,
     ApprovalResult,
 )
+from protocol.audits import AuditCheckpointResult, AuditProveParams, AuditProveResult
 from protocol.device_requests import (
     DeviceChangeParams,
     DeviceInvokeParams,
@@ -245,20 +246,6 @@ _ROWS: Final = (
     Method("pairing.list", PairingListParams, PairingListResult, Scope.PAIRING_READ, "Who asks to be let in"),
     Method("pairing.approve", PairingApproveParams, PairingResult, Scope.PAIRING_APPROVE, "Let somebody in"),
     Method("pairing.reject", PairingDecideParams, PairingResult, Scope.PAIRING_APPROVE, "Shut somebody out"),
-    Method(
-        "data.erase",
-        DataEraseParams,
-        DataEraseResult,
-        Scope.DATA_ERASE,
-        "Erase a person, look before, or put a legal hold on what must be kept",
-    ),
-    Method(
-        "retention.run",
-        RetentionRunParams,
-        RetentionRunResult,
-        Scope.RETENTION_RUN,
-        "Delete what is over its time, or count it",
-    ),
     Method("device.list", DeviceListParams, DeviceListResult, Scope.DEVICE_READ, "Page through devices"),
     Method("device.get", DeviceParams, DeviceResult, Scope.DEVICE_READ, "Read one device"),
     Method(
@@ -275,7 +262,35 @@ _ROWS: Final = (
         "Have a device do something",
     ),
     Method("presence.list", PresenceListParams, PresenceListResult, Scope.DEVICE_READ, "Who is connected"),
+    Method(
+        "data.erase",
+        DataEraseParams,
+        DataEraseResult,
+        Scope.DATA_ERASE,
+        "Erase a person, look before, or put a legal hold on what must be kept",
+    ),
+    Method(
+        "retention.run",
+        RetentionRunParams,
+        RetentionRunResult,
+        Scope.RETENTION_RUN,
+        "Delete what is over its time, or count it",
+    ),
     Method("audit.list", AuditListParams, AuditListResult, Scope.AUDIT_READ, "Page through the audit log"),
+    Method(
+        "audit.checkpoint",
+        NoParams,
+        AuditCheckpointResult,
+        Scope.AUDIT_READ,
+        "The signed size and root of the audit log",
+    ),
+    Method(
+        "audit.prove",
+        AuditProveParams,
+        AuditProveResult,
+        Scope.AUDIT_READ,
+        "Prove that an entry is in the log",
+    ),
 )
 
 METHODS: Final[Mapping[str, Method]] = MappingProxyType({row.name: row for row in _ROWS})

@@ -3,7 +3,7 @@
 from typing import Any, Protocol
 
 from protocol.records import AuditEntry
-from storage.audit_values import Revealed
+from storage.audit_values import AuditHead, EntryPath, KeyRotation, NewEpoch, Revealed
 from storage.values import Act
 
 
@@ -26,6 +26,46 @@ class Sealer(Protocol):
 
     def open(self, wrapped: bytes, sealed: bytes, bound_to: bytes) -> bytes:
         """Decrypt. Raises ContentUnreadable."""
+        ...
+
+
+class CheckpointStore(Protocol):
+    """The tree over the log's entries, and the checkpoints that were signed over it."""
+
+    async def head(self) -> AuditHead:
+        """The log as it stands."""
+        ...
+
+    async def grow(self, size: int) -> int:
+        """Make the tree over the next entries, some thousands at most and up to `size`; returns how many it is over."""
+        ...
+
+    async def root(self, size: int) -> bytes:
+        """The root over the first entries. Raises StoreDamaged where the tree is not over so many."""
+        ...
+
+    async def latest(self) -> str | None:
+        """The note of the newest checkpoint."""
+        ...
+
+    async def add(self, note: str, size: int, root: bytes, now_ms: int) -> None:
+        """Record a signed checkpoint; whoever publishes it is told after the commit (`CheckpointMade`)."""
+        ...
+
+    async def path(self, org_id: str, seq: int, size: int) -> EntryPath:
+        """What proves that an entry of the organization is among the first. Raises Fault not_found."""
+        ...
+
+    async def consistency(self, first: int, second: int) -> tuple[bytes, ...]:
+        """What proves that the tree over `second` entries begins with the one over `first`."""
+        ...
+
+    async def begin_epoch(self, act: Act, new: NewEpoch) -> None:
+        """Go on behind a store that was restored; the entry says behind what."""
+        ...
+
+    async def rotate_key(self, act: Act, rotation: KeyRotation) -> None:
+        """Record that another key signs."""
         ...
 
 

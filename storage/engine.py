@@ -18,7 +18,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,11 +82,13 @@ class Reader:
 class Transaction(Reader):
     """One write, inside its savepoint. What it emits is handed to the hooks if and only if it commits."""
 
-    __slots__ = ("_engine", "has_written", "signals")
+    __slots__ = ("_engine", "has_written", "hints", "signals")
 
     def __init__(self, connection: sqlite3.Connection, engine: "Engine") -> None:
         super().__init__(connection, engine.sealer)
         self._engine = engine
+        self.hints = engine.hints
+        """What earlier transactions found out, also those that were undone: to be checked before it is believed."""
         self.signals: list[object] = []
         self.has_written = False
 
@@ -149,6 +151,7 @@ class Engine:
         self, directory: Path, loop: asyncio.AbstractEventLoop, sealer: Sealer | None = None
     ) -> None:
         self.sealer = sealer
+        self.hints: dict[Hashable, str] = {}
         self.path = directory / DATABASE_NAME
         self.stats = EngineStats()
         self.writable = True

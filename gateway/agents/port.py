@@ -250,8 +250,8 @@ class RunContext:
     `ask` asks a person while the agent goes on living, for agents that cannot be run again over their steps
     (a program that waits for a permission); all others give an AgentAsk. `guard` is the policies' verdict on what the
     agent wants to do: its kind, name and risk, whether the gateway knows it, and whether the agent's own settings want
-    a person asked; whoever executes an act obeys it, at the moment of executing. `recovered`: an earlier attempt was
-    cut off by the end of its process. `org_id` is the organization of the thread.
+    a person asked; whoever executes an act obeys it, at the moment of executing. `org_id` is the organization whose run
+    it is. `recovered`: an earlier attempt was cut off by the end of its process.
     """
 
     run_id: str

@@ -360,7 +360,7 @@ class Session:
         self._context.presence.joined(caller.bearer.org_id, principal, self.connection_id, now_ms)
         if params.role == "agent" and caller.bearer.agent_id is not None:
             self._worker = WorkerLink(self.connection_id, params, self._queue, self.close)
-            self._worker.join(self._context.workers, caller.bearer.agent_id)
+            self._worker.join(self._context.workers, caller.bearer.org_id, caller.bearer.agent_id)
         if params.role == "device" and admission is not None:
             self._device = DeviceLink(admission.device, self._queue, self.close)
             self._context.device_connections.join(admission.device.id, self._device)

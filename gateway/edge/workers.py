@@ -52,10 +52,10 @@ class WorkerLink:
         self._concurrent = concurrent
         self.worker: Worker | None = None
 
-    def join(self, pool: WorkerPool, agent_id: str) -> None:
+    def join(self, pool: WorkerPool, org_id: str, agent_id: str) -> None:
         """Serve an agent from now on; when it was taken away this very moment, the connection ends."""
         try:
-            self.worker = pool.join(agent_id, self, self._concurrent)
+            self.worker = pool.join(org_id, agent_id, self, self._concurrent)
         except Fault as fault:
             self.dismiss(fault.message)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.rules.names import fits_any
 from storage.approval_values import Ballot, Vote, Voter
 
 NO_LONGER_OPEN: Final = "This is no longer open."
@@ -41,19 +42,13 @@ def judge(ballot: Ballot) -> str | None:
         return None
     if ballot.among:
         return None if voter.names & ballot.among else NOT_YOURS
-    return None if ballot.requested_by in voter.names | {voter.principal_id} else NOT_YOURS
+    is_theirs = bool(ballot.requested_by) and ballot.requested_by in voter.names | {voter.principal_id}
+    return None if is_theirs else NOT_YOURS
 
 
 def _is_meant(voter: Voter, patterns: tuple[str, ...]) -> bool:
-    return any(_fits(pattern, name) for pattern in patterns for name in voter.names)
-
-
-def _fits(pattern: str, name: str) -> bool:
-    """`*` stands for any characters; an empty pattern fits nothing."""
-    if not pattern or not name:
-        return False
-    literal = (re.escape(part) for part in pattern.split("*"))
-    return re.fullmatch(".*".join(literal), name, re.DOTALL) is not None
+    fits = fits_any(pattern for pattern in patterns if pattern)
+    return any(fits(name) for name in voter.names if name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import re
 from collections import OrderedDict
 from typing import Final
 
-from channels.messages import Inbound
+from channels.messages import Addressed, Inbound
 from gateway.clock import Clock
 from gateway.rules.rate import TokenBucket
 from gateway.services import notices
@@ -16,8 +16,9 @@ from gateway.services.notices import RoomNotices
 from gateway.services.pairings import GUESSERS_MAX, GUESSES, GUESSES_S, new_code, normalized
 from storage.values import LinkTyped
 
-_LINK: Final = re.compile(r"[/!]link\s+([A-Za-z0-9][A-Za-z0-9 -]{6,15})", re.IGNORECASE)
-"""`!link` is for networks that keep what begins with a slash to themselves."""
+_LINK: Final = re.compile(r"([/!]?)link\s+([A-HJKMNP-TV-Z2-9]{4}[ -]?[A-HJKMNP-TV-Z2-9]{4})", re.IGNORECASE)
+"""The letters are those of `pairings.ALPHABET`. `!link` is for networks that keep what begins with a slash to
+themselves; without either, it is the text of the gateway's own slash command there."""
 
 
 def typed_code(said: Inbound) -> str | None:
@@ -25,7 +26,9 @@ def typed_code(said: Inbound) -> str | None:
     if not said.is_direct or said.attachments or said.sender.is_bot:
         return None
     found = _LINK.fullmatch(said.text.strip())
-    return normalized(found[1]) if found is not None else None
+    if found is None or not (found[1] or said.addressed is Addressed.COMMAND):
+        return None
+    return normalized(found[2])
 
 
 class Links:

@@ -141,7 +141,7 @@ UPDATE OR REPLACE approval_votes SET actor = json_set(actor, '$.id', :pseudonym,
   principal_id = :pseudonym
 WHERE (principal_id IN (SELECT value FROM json_each(:ids))
   OR json_extract(actor, '$.id') IN (SELECT value FROM json_each(:ids)))
-  AND approval_id IN (SELECT id FROM approvals WHERE org_id = :org_id);
+  AND org_id = :org_id;
 
 -- name: rename_grants
 UPDATE approval_grants SET granted_by = json_set(granted_by, '$.id', :pseudonym, '$.name', 'erased')

@@ -24,6 +24,7 @@ from storage import (
     run_ports,
 )
 from storage.audit_chain import leaf_hash
+from storage.audit_values import KeyRotation, NewEpoch
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
 from storage.identity_values import NewLinkCode, NewUser, UserChange
@@ -39,17 +40,18 @@ READS = {
     "approvals.is_released", "approvals.next_due_ms", "approvals.to_remind", "approvals.stale_cards",
     "inbox.cursors", "inbox.find_thread", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
+    "checkpoints.head", "checkpoints.root", "checkpoints.latest", "checkpoints.path", "checkpoints.consistency",
     "pairings.page", "pairings.place", "vault.get", "vault.keys", "links.principal_of",
+    "identities.find_token", "users.organizations", "users.get", "users.page",
     "holds.open", "retention.organizations", "retention.look", "retention.answered", "erasures.subject",
     "erasures.last_place", "erasures.threads", "erasures.traces", "erasures.count", "erasures.going",
-    "identities.find_token", "users.organizations", "users.get", "users.page",
     "outbox.gaps", "budgets.states", "budgets.notices", "usage.groups", "switches.all", "switches.unfinished",
     "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
 }  # fmt: skip
 PLURAL = {
     "thread": "threads", "run": "runs", "identity": "identities", "approval": "approvals", "pairing": "pairings",
     "delivery": "deliveries", "blob": "blobs", "handover": "handovers", "link": "links", "user": "users",
-    "budget": "budgets", "switch": "switches", "hold": "holds", "erasure": "erasures",
+    "budget": "budgets", "switch": "switches", "hold": "holds", "erasure": "erasures", "checkpoint": "checkpoints",
 }  # fmt: skip
 """Repositories whose name is not their port's."""
 BOOKKEEPING = {
@@ -57,10 +59,10 @@ BOOKKEEPING = {
     "journal.open", "journal.close", "journal.allow_repeat", "journal.take_steers", "outbox.open_live",
     "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers", "blobs.begin", "blobs.keep",
     "blobs.settle", "blobs.fail", "blobs.postpone", "blobs.collect", "blobs.discard", "blobs.sweep",
-    "vault.put", "vault.delete", "erasures.erase_in_thread", "erasures.erase_deliveries", "erasures.scrub",
-    "erasures.finish",
-    "approvals.show", "identities.note_used", "links.forget_codes",
+    "vault.put", "vault.delete", "approvals.show", "identities.note_used", "links.forget_codes",
     "budgets.recover", "budgets.tell", "budgets.forget", "usage.set_tags",
+    "erasures.erase_in_thread", "erasures.erase_deliveries", "erasures.scrub", "erasures.finish",
+    "checkpoints.grow", "checkpoints.add",
 }  # fmt: skip
 """What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry. Steps of an
 erasure are between the entries of its beginning and of its end."""
@@ -93,10 +95,10 @@ async def act_on(scene: Scene, name: str) -> Callable:
         await scene.store.audit.record(act, "login", {}, "failure", {}, content={"said": "hello"})
         newest = len(await scene.audited())
         return lambda: scene.store.audit.reveal(act, [newest])
-    if name.startswith(("holds", "retention", "erasures")):
-        return await privacy_act_on(scene, name, run.thread_id)
     if name.startswith(("users", "links")):
         return await act_on_users(scene, name)
+    if name.startswith(("holds", "retention", "erasures")):
+        return await privacy_act_on(scene, name, run.thread_id)
     calls = {
         "threads.create": lambda: threads.create(act, scene.new_thread()),
         "threads.update": lambda: threads.update(act, run.thread_id, "Title", None),
@@ -127,9 +129,31 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "identities.revoke_token": lambda: scene.store.identities.revoke_token(act, token.id),
         "switches.off": lambda: scene.store.switches.off(act, "demo", "it errs", cancelled(), {}),
         "switches.on": lambda: scene.store.switches.on(act, "demo"),
+        "checkpoints.begin_epoch": lambda: scene.store.checkpoints.begin_epoch(
+            act, NewEpoch(2, "epo_2", "behind", "log", 7, "00")
+        ),
+        "checkpoints.rotate_key": lambda: scene.store.checkpoints.rotate_key(
+            act, KeyRotation("log+01+a", "log+02+b", "sig")
+        ),
         "audit.record": lambda: scene.store.audit.record(act, "login", {}, "failure", {"why": "x"}),
     }
     return calls[name]
+
+
+async def act_on_users(scene: Scene, name: str) -> Callable:
+    users, links, act = scene.store.users, scene.store.links, scene.act("grace")
+    new = NewUser("prn_grace", ActorKind.USER, "Grace", Role.VIEWER)
+    code = NewLinkCode("lnk_1", "AAAA-BBBB", scene.now_ms + 60_000, 3)
+    if name == "users.create":
+        return lambda: users.create(act, new)
+    await users.create(act, new)
+    if name == "users.save":
+        return lambda: users.save(act, UserChange("prn_grace", Role.VIEWER, is_disabled=True))
+    if name == "links.begin":
+        return lambda: links.begin(act, code)
+    await links.begin(act, code)
+    await scene.receive(scene.link("AAAA-BBBB", "CCCC-DDDD"))
+    return lambda: links.finish(act, "CCCC-DDDD")
 
 
 async def privacy_act_on(scene: Scene, name: str, thread_id: str) -> Callable:
@@ -159,22 +183,6 @@ async def privacy_act_on(scene: Scene, name: str, thread_id: str) -> Callable:
         "erasures.certify": lambda: erasures.certify(act, subject),
     }
     return calls[name]
-
-
-async def act_on_users(scene: Scene, name: str) -> Callable:
-    users, links, act = scene.store.users, scene.store.links, scene.act("grace")
-    new = NewUser("prn_grace", ActorKind.USER, "Grace", Role.VIEWER)
-    code = NewLinkCode("lnk_1", "AAAA-BBBB", scene.now_ms + 60_000, 3)
-    if name == "users.create":
-        return lambda: users.create(act, new)
-    await users.create(act, new)
-    if name == "users.save":
-        return lambda: users.save(act, UserChange("prn_grace", Role.VIEWER, is_disabled=True))
-    if name == "links.begin":
-        return lambda: links.begin(act, code)
-    await links.begin(act, code)
-    await scene.receive(scene.link("AAAA-BBBB", "CCCC-DDDD"))
-    return lambda: links.finish(act, "CCCC-DDDD")
 
 
 AUDITED = {
@@ -220,6 +228,8 @@ AUDITED = {
     "switches.off": ["run.cancelled", "agent.switch"],
     "switches.on": ["agent.switch"],
     "audit.reveal": ["audit.reveal"],
+    "checkpoints.begin_epoch": ["audit.epoch"],
+    "checkpoints.rotate_key": ["key.rotated"],
     "deliveries.decide": ["delivery.retry"],
 }
 

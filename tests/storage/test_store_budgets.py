@@ -17,7 +17,7 @@ from protocol.records import Usage
 from storage.budget_values import HeldUp, OverBudget, PlaceFreed
 from storage.engine import Reader, Transaction
 from storage.run_values import NewStep, StepEnd
-from storage.values import DEFAULT_ORG, ClaimedRun, Decide, Telling
+from storage.values import DEFAULT_ORG, ClaimedRun, Telling
 
 
 def allow(scene: Scene, *budgets: dict[str, Any]) -> None:
@@ -219,7 +219,7 @@ async def test_a_run_that_waits_for_a_person_leaves_its_place(scene: Scene) -> N
     asked = await scene.ask(run)
     other = await scene.started()
     assert other.refusal is None
-    await scene.store.approvals.decide(scene.act(), Decide(asked, True, ""))
+    await scene.store.approvals.decide(scene.act(), scene.decide(asked, "approve", ""))
     assert await scene.resume(run) is not None, "who goes on is not sent back"
     assert await counters(scene) == {DEFAULT_ORG: (0, 2)}
 

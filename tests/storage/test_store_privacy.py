@@ -2,16 +2,20 @@
 
 from pathlib import Path
 
+import orjson
 import pytest
 from store_stage import OTHER_ORG, ROOM, USAGE, Scene, cancelled, refused
 
 from protocol.errors import ErrorKind
 from protocol.records import Actor, ActorKind
-from storage.audit_content import ADDRESS
+from storage import erasure_certificate
+from storage.audit_notes import Checkpoint, NoteError, Signer, Verifier
+from storage.audit_proof import proof_text
+from storage.audit_tree import leaf_hash
 from storage.engine import Reader, Transaction
 from storage.privacy_values import RetentionClass, Subject
 from storage.store import verify_audit
-from storage.values import DEFAULT_ORG, Act, Decide, FilesDropped, ThreadDeleted
+from storage.values import DEFAULT_ORG, Act, FilesDropped, ThreadDeleted
 
 EVE = Actor(id="telegram:7", kind=ActorKind.PERSON, name="Eve Adamczyk")
 BOB = Actor(id="telegram:8", kind=ActorKind.PERSON, name="Bob")
@@ -80,7 +84,9 @@ async def shared_thread(scene: Scene) -> str:
     run = await scene.claim(thread_id)
     approval = scene.approval()
     await scene.wait(run, [approval], [scene.question("Who?")])
-    await scene.store.approvals.decide(by(scene, EVE), Decide(approval.id, True, f"{WORDS} says yes"))
+    await scene.store.approvals.decide(
+        by(scene, EVE), scene.decide(approval.id, "approve", f"{WORDS} says yes")
+    )
     await said_by(scene, EVE, f"{WORDS} is my answer")
     resumed = await scene.resume(run)
     assert resumed is not None
@@ -125,7 +131,7 @@ async def test_the_audit_log_holds_and_content_about_them_opens_no_more(scene: S
     await scene.store.audit.record(act, "login", {}, "failure", {}, content={"said": WORDS})
     entries, _ = await scene.store.audit.page(DEFAULT_ORG, 0, None, 500)
     counts = await erase(scene)
-    assert counts["audit_content"] >= 2, f"the content and the {ADDRESS}"
+    assert counts["audit_content"] >= 2, "the content and the address"
     again, _ = await scene.store.audit.page(DEFAULT_ORG, 0, None, 500)
     assert [entry.body for entry in again[: len(entries)]] == [entry.body for entry in entries]
     revealed = await scene.store.audit.reveal(scene.act(), [entries[-1].seq])
@@ -332,3 +338,61 @@ async def test_the_write_ahead_log_is_emptied_when_nobody_reads_it(scene: Scene)
     assert await scene.store.engine.read(size) > 0
     await scene.store.engine.truncate_log()
     assert await scene.store.engine.read(size) == 0
+
+
+# --- certificates ----------------------------------------------------------------------------------
+
+
+def certified(**changes: object) -> tuple[dict[str, object], Verifier]:
+    """A certificate with the proof of an entry in a log of one, and the key of that log."""
+    entry = {
+        "seq": 1,
+        "action": "data.erase",
+        "subject": {"erasure_id": "ers_1"},
+        "detail": {"counts": {"messages": 2}},
+        **changes,
+    }
+    body = orjson.dumps(entry).decode()
+    signer = Signer("log", bytes(32))
+    note = signer.note(Checkpoint("log", 1, leaf_hash(body.encode())))
+    certificate = {
+        "type": "threadgate/erasure",
+        "v": 1,
+        "erasure_id": "ers_1",
+        "counts": {"messages": 2},
+        "audit_seq": 1,
+        "proof": proof_text(body, 0, (), note),
+    }
+    return certificate, signer.verifier
+
+
+def test_a_certificate_is_as_good_as_the_log_that_says_the_same() -> None:
+    certificate, key = certified()
+    assert erasure_certificate.verify(certificate, [key]) == "log"
+    with pytest.raises(NoteError, match="not signed"):
+        erasure_certificate.verify(certificate, [Signer("log", bytes(31) + b"1").verifier])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("erasure_id", "ers_2"),
+        ("counts", {"messages": 3}),
+        ("audit_seq", 2),
+        ("proof", "c2sp.org/tlog-proof@v1\n"),
+        ("proof", None),
+        ("type", "other"),
+        ("v", 2),
+    ],
+)
+def test_a_certificate_that_was_changed_certifies_nothing(name: str, value: object) -> None:
+    certificate, key = certified()
+    with pytest.raises(NoteError):
+        erasure_certificate.verify({**certificate, name: value}, [key])
+
+
+@pytest.mark.parametrize("changes", [{"action": "data.erase.begin"}, {"subject": {}}, {"detail": None}])
+def test_the_proof_of_another_entry_certifies_nothing(changes: dict[str, object]) -> None:
+    certificate, key = certified(**changes)
+    with pytest.raises(NoteError, match="not about an erasure"):
+        erasure_certificate.verify(certificate, [key])

@@ -15,7 +15,7 @@ An `Agent` is the other side: a process that answers (`agent.py`). A `Device` do
 Everything public is named here; modules are an implementation detail, but for `errors`, which shows the tree.
 """
 
-from threadgate_client.access import AuditEntry, Pairing, Token
+from threadgate_client.access import AuditEntry, DeviceRequest, Pairing, Token
 from threadgate_client.agent import Agent
 from threadgate_client.agent_run import AgentRun, Decision, PastFile, PastMessage
 from threadgate_client.answers import (
@@ -26,7 +26,6 @@ from threadgate_client.answers import (
     HistoryPage,
     Page,
     PairingAsked,
-    Principal,
     Reloaded,
     Route,
     SearchMatch,
@@ -34,6 +33,7 @@ from threadgate_client.answers import (
     ServerInfo,
 )
 from threadgate_client.approvals import Approval, Edit, Grant, Rules, Vote
+from threadgate_client.audits import AuditCheckpoint, AuditProof
 from threadgate_client.blobs import Blob, Disconnected, Download
 from threadgate_client.client import Client
 from threadgate_client.closing import RetryVerdict
@@ -42,7 +42,6 @@ from threadgate_client.device_keys import KeyUnusable
 from threadgate_client.devices import (
     DeviceCommand,
     DeviceInfo,
-    DeviceRequest,
     Invocation,
     Presence,
     Present,
@@ -99,6 +98,7 @@ from threadgate_client.records import (
     Message,
     Origin,
     Part,
+    Principal,
     Run,
     RunError,
     RunState,
@@ -123,7 +123,9 @@ __all__ = [
     "AgentRun",
     "Approval",
     "ApprovalRequired",
+    "AuditCheckpoint",
     "AuditEntry",
+    "AuditProof",
     "Blob",
     "BlobPart",
     "Budget",

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from threadgate_client.devices import DeviceRequest
 from threadgate_client.errors import ProtocolViolation
 from threadgate_client.fields import Fields
 from threadgate_client.records import Actor
@@ -54,6 +53,36 @@ class Token:
             requests_per_s=wire.maybe("requests_per_s", _rate),
             rotated_from=wire.maybe_text("rotated_from"),
             last_used_at=wire.maybe_instant("last_used_at"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRequest:
+    """What a device asks for that wants to be paired. All but the key's `fingerprint` and the address is its own word.
+
+    `is_widening`: it is paired already and asks for more. `commands` are names and their risks.
+    """
+
+    device_id: str
+    fingerprint: str
+    platform: str
+    address: str
+    commands: tuple[tuple[str, str], ...]
+    scopes: tuple[str, ...]
+    is_widening: bool
+
+    @classmethod
+    def from_json(cls, value: object) -> "DeviceRequest":
+        """Read the wire's form. Raises ProtocolViolation."""
+        wire = Fields(value, "device request")
+        return cls(
+            device_id=wire.text("device_id"),
+            fingerprint=wire.text("fingerprint"),
+            platform=wire.text("platform", ""),
+            address=wire.text("address", ""),
+            commands=wire.many("commands", _outline),
+            scopes=wire.many("scopes", str),
+            is_widening=wire.flag("is_widening"),
         )
 
 
@@ -106,6 +135,7 @@ class AuditEntry:
     detail: Mapping[str, Any]
     hash: str
     body: str
+    reason: str | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "AuditEntry":
@@ -121,4 +151,10 @@ class AuditEntry:
             detail=wire.mapping("detail"),
             hash=wire.text("hash"),
             body=wire.text("body"),
+            reason=wire.maybe_text("reason"),
         )
+
+
+def _outline(value: object) -> tuple[str, str]:
+    wire = Fields(value, "command")
+    return wire.text("name"), wire.text("risk", "medium")

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from threadgate_client import limits
 from threadgate_client.access import Token
 from threadgate_client.fields import Fields
-from threadgate_client.records import Event
+from threadgate_client.records import Event, Principal
 
 T = TypeVar("T")
 
@@ -203,21 +203,6 @@ class ConnectionLimits:
             inflight=wire.number("inflight", limits.INFLIGHT_REQUESTS),
             queue_bytes=wire.number("queue_bytes", limits.MIB),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who is connected."""
-
-    id: str
-    kind: str
-    name: str
-
-    @classmethod
-    def from_json(cls, value: object) -> "Principal":
-        """Read the wire's form. Raises ProtocolViolation."""
-        wire = Fields(value, "principal")
-        return cls(id=wire.text("id"), kind=wire.text("kind", ""), name=wire.text("name", ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from threadgate_client.answers import Principal
 from threadgate_client.fields import Fields
+from threadgate_client.records import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +32,6 @@ class DeviceCommand:
             wire.mapping("params_schema"),
             wire.text("risk", "medium"),
             wire.flag("idempotent"),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceRequest:
-    """What a device asks for that wants to be paired. All but the key's `fingerprint` and the address is its own word.
-
-    `is_widening`: it is paired already and asks for more. `commands` are names and their risks.
-    """
-
-    device_id: str
-    fingerprint: str
-    platform: str
-    address: str
-    commands: tuple[tuple[str, str], ...]
-    scopes: tuple[str, ...]
-    is_widening: bool
-
-    @classmethod
-    def from_json(cls, value: object) -> "DeviceRequest":
-        """Read the wire's form. Raises ProtocolViolation."""
-        wire = Fields(value, "device request")
-        return cls(
-            device_id=wire.text("device_id"),
-            fingerprint=wire.text("fingerprint"),
-            platform=wire.text("platform", ""),
-            address=wire.text("address", ""),
-            commands=wire.many("commands", _outline),
-            scopes=wire.many("scopes", str),
-            is_widening=wire.flag("is_widening"),
         )
 
 
@@ -191,8 +161,3 @@ class Presence:
             wire.many("devices", PresentDevice.from_json),
             wire.flag("more"),
         )
-
-
-def _outline(value: object) -> tuple[str, str]:
-    wire = Fields(value, "command")
-    return wire.text("name"), wire.text("risk", "medium")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from threadgate_client import limits
 from threadgate_client.access import AuditEntry, Pairing, Token
 from threadgate_client.answers import CreatedToken, HistoryPage, Reloaded, Route, SearchMatch
+from threadgate_client.audits import AuditCheckpoint, AuditProof
 from threadgate_client.fields import Fields
 from threadgate_client.groups import Group, given
 from threadgate_client.journals import Replay, RunFindings, RunStep
@@ -483,3 +484,11 @@ class Audit(Group):
             action=action,
             limit=limit,
         )
+
+    async def checkpoint(self) -> AuditCheckpoint:
+        """The newest checkpoint; one is made now if entries are under none."""
+        return await self._one("audit.checkpoint", "checkpoint", AuditCheckpoint.from_json)
+
+    async def prove(self, seq: int) -> AuditProof:
+        """The proof that an entry is in the log."""
+        return await self._one("audit.prove", "proof", AuditProof.from_json, seq=seq)

@@ -346,3 +346,18 @@ class AgentInfo:
             problem=wire.maybe_text("problem"),
             switched_off=wire.maybe("switched_off", SwitchedOff.from_json),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is connected."""
+
+    id: str
+    kind: str
+    name: str
+
+    @classmethod
+    def from_json(cls, value: object) -> "Principal":
+        """Read the wire's form. Raises ProtocolViolation."""
+        wire = Fields(value, "principal")
+        return cls(id=wire.text("id"), kind=wire.text("kind", ""), name=wire.text("name", ""))

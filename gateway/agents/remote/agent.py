@@ -71,7 +71,7 @@ class RemoteAgent:
                 yield output
 
     async def _ask_workers(self, context: RunContext) -> AsyncGenerator[AgentOutput, None]:
-        place = self._workers.line(self._settings.id, context.thread_id)
+        place = self._workers.line(context.org_id, self._settings.id, context.thread_id)
         worker: Worker | None = None
         execution: Execution | None = None
         try:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from gateway.edge.dispatch import Handler
 from gateway.edge.handlers.approvals import Deciding
+from gateway.edge.handlers.audits import Auditing
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.deliveries import Delivering
 from gateway.edge.handlers.devices import DeviceHandlers
@@ -25,10 +26,11 @@ def table(
     subscriptions: Subscriptions,
     pairing: Pairing,
     examining: Examining,
-    privacy: Privacy,
     administering: Administering,
     devices: DeviceHandlers,
     budgeting: Budgeting,
+    privacy: Privacy,
+    auditing: Auditing,
 ) -> Mapping[str, Handler]:
     """Method → handler, all of them; the dispatcher refuses to start when one is missing."""
     return {
@@ -55,6 +57,8 @@ def table(
         "user.list": administering.user_list,
         "user.save": administering.user_save,
         "user.link": administering.user_link,
+        "audit.checkpoint": auditing.audit_checkpoint,
+        "audit.prove": auditing.audit_prove,
         "thread.create": conversational.thread_create,
         "thread.get": conversational.thread_get,
         "thread.list": conversational.thread_list,

@@ -300,8 +300,6 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "pairing.list": (lambda client: client.pairings.list(state="all"), {"pairings": [PAIRING]}),
     "pairing.approve": (lambda client: client.pairings.approve(code="ABCD-EFGH"), {"pairing": PAIRING}),
     "pairing.reject": (lambda client: client.pairings.reject(pairing_id="par_1"), {"pairing": PAIRING}),
-    "data.erase": (lambda client: client.data.erase("slack:U1", "they asked"), ERASED),
-    "retention.run": (lambda client: client.data.retention(dry_run=False), RETAINED),
     "auth.refresh": (
         lambda client: client.refresh("tg_newer"),
         {"principal": ACTOR, "scopes": ["self.read"], "auth_expires_at": AT},
@@ -312,7 +310,14 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
         {"user": USER},
     ),
     "user.link": (lambda client: client.users.link("ABCD-EFGH"), {"state": "linked", "link": LINK}),
+    "data.erase": (lambda client: client.data.erase("slack:U1", "they asked"), ERASED),
+    "retention.run": (lambda client: client.data.retention(dry_run=False), RETAINED),
     "audit.list": (lambda client: client.audit.list(after_seq=3, action="a"), {"entries": [AUDIT]}),
+    "audit.checkpoint": (
+        lambda client: client.audit.checkpoint(),
+        {"checkpoint": {"note": "o\n3\nr\n\n— k s\n", "size": 3, "root": "00", "at": AUDIT["at"]}},
+    ),
+    "audit.prove": (lambda client: client.audit.prove(3), {"proof": {"seq": 3, "text": "c2sp.org"}}),
 }
 OF_AGENTS = {"run.step"}
 """Of agent processes; test_client_agent.py."""
