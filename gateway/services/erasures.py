@@ -11,15 +11,15 @@ import structlog
 
 from gateway.clock import Clock
 from gateway.rules.run_states import TRANSITIONS, RunEvent
-from protocol.errors import invalid_params
+from protocol.errors import Fault, invalid_params
 from protocol.frames import RawJson, Result
 from protocol.ids import IdPrefix
 from protocol.instants import to_instant
 from protocol.privacy import DataEraseParams, DataEraseResult
 from storage.erasure_certificate import TYPE, VERSION
-from storage.errors import StoreUnavailable
+from storage.errors import StoreError
 from storage.privacy_ports import ErasureStore, HoldStore
-from storage.privacy_values import HoldKind, Subject, Traces
+from storage.privacy_values import Going, HoldKind, Subject, Traces
 from storage.values import GATEWAY, Act, Ending
 
 log = structlog.get_logger()
@@ -74,14 +74,25 @@ class Erasures:
                 return await self._erase(act, subject, params.reason)
 
     async def go_on(self) -> None:
-        """Finish what an earlier process began."""
+        """Finish what an earlier process began; what cannot be finished now, the next start tries again."""
         try:
             for going in await self._store.going():
                 act = Act(going.org_id, GATEWAY, "erasure", self._clock.now_ms())
-                subject = await self._store.subject(going.org_id, going.person, going.id)
-                await self._erase_all(act, subject)
-        except StoreUnavailable as error:
-            log.warning("an erasure waits for the store", action="erasure_waits", error=str(error))
+                await self._finish(act, going)
+        except StoreError as error:
+            log.warning("erasures wait for the store", action="erasure_waits", error=str(error))
+
+    async def _finish(self, act: Act, going: Going) -> None:
+        try:
+            subject = await self._store.subject(going.org_id, going.person, going.id)
+            await self._erase_all(act, subject)
+        except Fault as fault:  # a legal hold came in between
+            log.warning(
+                "an erasure cannot be finished",
+                action="erasure_waits",
+                erasure_id=going.id,
+                error=fault.message,
+            )
 
     async def _preview(self, act: Act, person: str) -> DataEraseResult:
         subject = await self._store.subject(act.org_id, person, "")
