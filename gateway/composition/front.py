@@ -136,6 +136,7 @@ def edge_context(
         device_connections=governs.device_connections,
         presence=presence,
         usage=usage,
+        redactors=governs.redactors,
         workers=answers.workers,
     )
 

@@ -1,7 +1,6 @@
 """What governs: policies, approvals, devices, budgets, the audit log, personal data, and who is let in."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from gateway import audit_start
 from gateway.clock import Clock
@@ -69,6 +68,7 @@ def governance(
     store.engine.budgets = budgets
     denials = Denials(store.audit, clock)
     redactors = Redactors(settings.privacy, settings.data_dir)
+    checkpoints = audit_start.checkpointing(settings, store, clock)
     return Governance(
         guard=guard,
         approvals=approvals,
@@ -88,7 +88,7 @@ def governance(
             guard.judge,
         ),
         budgets=BudgetCare(store.budgets, store.threads, channels, clock, budgets),
-        checkpoints=audit_start.checkpointing(settings, store, clock),
+        checkpoints=checkpoints,
         denials=denials,
         authenticator=Authenticator(
             store.identities, denials, clock, local_secret, organizations_of(settings)
@@ -96,9 +96,5 @@ def governance(
         redactors=redactors,
         reading=Reading(redactors.of if settings.privacy.models else None),
         retention=Retention(store.retention, settings.retention, clock),
-        erasures=Erasures(store.erasures, store.holds, store.engine.truncate_log, _certified, clock),
+        erasures=Erasures(store.erasures, store.holds, store.engine.truncate_log, checkpoints.prove, clock),
     )
-
-
-async def _certified(certificate: dict[str, Any]) -> dict[str, Any]:
-    return certificate

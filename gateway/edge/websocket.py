@@ -28,6 +28,7 @@ from gateway.metrics import Metrics
 from gateway.services.blobs import Uploads
 from gateway.services.device_connections import DeviceConnections
 from gateway.services.devices import Admission, Devices
+from gateway.services.redactors import Redactors
 from gateway.services.usage import UsageView
 from gateway.settings import LimitSettings
 from protocol import limits
@@ -85,6 +86,7 @@ class EdgeContext:
     device_connections: DeviceConnections
     presence: Presence
     usage: UsageView
+    redactors: Redactors
     workers: WorkerPool = field(default_factory=WorkerPool)
     sessions: set["Session"] = field(default_factory=set)
     streams: set["EventStream"] = field(default_factory=set)
