@@ -20,8 +20,10 @@ from protocol.records import (
     Blob,
     Channel,
     Content,
+    Count,
     Delivery,
     DeliveryState,
+    Exact,
     Id,
     Instant,
     Offset,
@@ -443,7 +445,7 @@ class RunStepParams(Record):
     """
 
     run_id: Id
-    fence: int
+    fence: Annotated[int, Exact]
     key: Annotated[str, Field(min_length=1, max_length=200)]
     phase: Literal["begin", "end"]
     kind: Literal["model", "tool", "note"] = "tool"
@@ -633,7 +635,7 @@ class PairingListResult(Record):
 class AuditListParams(Page):
     """Entries in order after `after_seq`, all or of one action."""
 
-    after_seq: Annotated[int, Field(ge=0)] = 0
+    after_seq: Count = 0
     action: Annotated[str, Field(max_length=64)] | None = None
 
 
