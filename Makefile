@@ -24,8 +24,8 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 demo: setup ## the gateway with the demo agent and three emulated networks, on loopback
 	@exec $(BIN)/threadgate demo
 
-test: setup check ## everything a change must pass
-	$(BIN)/pytest
+test: setup check ## everything a change must pass; two processes, for most tests wait for others
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types, import contracts, generated files: under a minute
 	$(BIN)/ruff format --check --quiet $(SOURCES)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine import latency_ms
+from gateway.content_keys import ContentSealer
+from gateway.vault_key import cipher_beside
 from protocol.events import EventKind
 from protocol.records import Actor, ActorKind, Origin
 from storage import thread_rows
@@ -27,7 +29,13 @@ async def run() -> dict[str, Any]:
 
 async def _producers(count: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="threadgate-bench-") as scratch:
-        store = await Store.open(Path(scratch), new_epoch="e", new_log_id="l", now_ms=0)
+        store = await Store.open(
+            Path(scratch),
+            new_epoch="e",
+            new_log_id="l",
+            now_ms=0,
+            sealer=ContentSealer(cipher_beside(Path(scratch))),
+        )
         threads = [f"thr_{number:026d}" for number in range(count)]
         act = Act(DEFAULT_ORG, _ACTOR, "bench", 0)
         for thread_id in threads:

@@ -16,7 +16,7 @@ from channels.messages import HealthState
 from channels.port import Adapter
 from channels.registry import ChannelSettings, create_adapter
 from channels.secrets import SecretUnavailable, resolve_secret
-from gateway import crash_points
+from gateway import audit_key, checkpoint_file, crash_points
 from gateway.agents.parts import AgentParts
 from gateway.agents.port import AgentFailure
 from gateway.agents.registry import Agents
@@ -26,6 +26,7 @@ from gateway.edge import handlers, websocket
 from gateway.edge.authentication import Authenticator
 from gateway.edge.dispatch import Dispatcher
 from gateway.edge.handlers.approvals import Deciding
+from gateway.edge.handlers.audits import Auditing
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.deliveries import Delivering
 from gateway.edge.handlers.operations import Operational
@@ -44,6 +45,7 @@ from gateway.services.answer_files import AnswerFiles
 from gateway.services.answering import Answering
 from gateway.services.approvals import Approvals, Buttons
 from gateway.services.attachments import Attachments
+from gateway.services.audit_checkpoints import Checkpointing, CheckpointPace
 from gateway.services.blobs import BlobReader, Uploads
 from gateway.services.breakers import AgentBreakers
 from gateway.services.channels import AccountPolicy, Channels
@@ -57,7 +59,9 @@ from gateway.services.intake import Intake
 from gateway.services.leases import Leases
 from gateway.services.live import LiveMessages
 from gateway.services.pairings import Pairings
+from gateway.services.reading import Reading
 from gateway.services.receipts import Receipts
+from gateway.services.redactors import Redactors
 from gateway.services.reloading import Reloading
 from gateway.services.replay import Replays
 from gateway.services.routing import Routing
@@ -70,7 +74,7 @@ from gateway.services.turn import Turns
 from gateway.services.vault import AccountVault, VaultCipher
 from gateway.services.waits import Waits
 from gateway.settings import Settings, channel_settings
-from gateway.vault_key import cipher_beside, cipher_from
+from gateway.vault_key import cipher_from, vault_cipher
 from protocol import limits
 from protocol.events import ServerIdentity
 from protocol.ids import IdPrefix
@@ -136,6 +140,8 @@ class Gateway:
         self._receipts = Receipts(self._channels, self._deliveries.traffic, clock)
         self._health = ChannelHealth(self._channels, store.outbox, self._deliveries.traffic, clock)
         leases = Leases(clock.new_id(IdPrefix.EPOCH), clock)
+        self.redactors = Redactors(settings.privacy, settings.data_dir)
+        self._reading = Reading(self.redactors.of if settings.privacy.models else None)
         self._waits = Waits(store.runs, self._approvals, self._channels, leases, clock)
         self._breakers = AgentBreakers(clock)
         self._steering = Steering()
@@ -152,6 +158,7 @@ class Gateway:
         self.reloading = Reloading(
             settings, self._agents, self._routing.replace, self._breakers.forget, store.audit, clock
         )
+        self._checkpoints = self._make_checkpoints()
         self._intakes = [(adapter, self._intake(channel, adapter, composer)) for channel, adapter in adapters]
         context = self._edge(identity, composer, local_secret)
         self._server = Server(context, settings, self._missing)
@@ -184,6 +191,7 @@ class Gateway:
             self._deliveries.on_commit,
             self._receipts.on_commit,
             self._attachments.on_commit,
+            self._checkpoints.on_commit,
             lambda signals: websocket.on_commit(context, signals),
         ):
             engine.add_hook(hook)
@@ -200,6 +208,7 @@ class Gateway:
         `on_listening` is called before the first request can be answered: what it publishes is there when
         somebody who waited for the port connects.
         """
+        await self._checkpoints.start()
         await self._agents.start()
         await self._deliveries.start()
         await self._scheduler.start()
@@ -238,15 +247,16 @@ class Gateway:
         await asyncio.gather(*self._chores, return_exceptions=True)
         await self._hub.close()
         await self._server.stop()
+        await self._checkpoints.stop()
 
     # --- parts --------------------------------------------------------------------------------
 
     def _vault_cipher(self) -> Callable[[], MultiFernet]:
         """How the vault's cipher is made. Raises SecretUnavailable at once for a configured key that is none."""
-        if self._settings.vault_key is None:
-            return lambda: cipher_beside(self._settings.data_dir)
-        cipher = cipher_from(self._settings.vault_key)
-        return lambda: cipher
+        settings = self._settings
+        if settings.vault_key is not None:
+            cipher_from(settings.vault_key)
+        return lambda: vault_cipher(settings.vault_key, settings.data_dir)
 
     def _vault(self, channel: ChannelSettings, cipher: VaultCipher) -> AccountVault:
         return AccountVault(self._store.vault, cipher, self._clock, channel.kind, channel.account)
@@ -264,14 +274,32 @@ class Gateway:
         stops = Stops(self._store.inbox, self._store.threads, self._hub, composer)
         return Intake(adapter, self._store.inbox, composer, self._clock, policy, pace, buttons, stops)
 
+    def _make_checkpoints(self) -> Checkpointing:
+        settings, audit = self._settings, self._settings.audit
+        key = audit_key.load(audit_key.path_of(audit.signing_key, settings.data_dir))
+        return Checkpointing(
+            self._store.checkpoints,
+            key,
+            audit.origin or key.signer.verifier.name,
+            checkpoint_file.beside(settings.data_dir),
+            CheckpointPace(audit.checkpoint_entries, audit.checkpoint_s),
+            self._clock,
+        )
+
     def _make_scheduler(self, leases: Leases, composer: Composer) -> Scheduler:
         store, clock, settings = self._store, self._clock, self._settings
         sizes = settings.limits
         files = AnswerFiles(store.blobs, clock, limit_bytes=sizes.blob_bytes, files_max=sizes.attachments)
         self._answering = Answering(
-            store.runs, store.threads, files, self._waits, clock, timeout_s=settings.runs.turn_timeout_s
+            store.runs,
+            store.threads,
+            files,
+            self._waits,
+            clock,
+            self._reading,
+            timeout_s=settings.runs.turn_timeout_s,
         )
-        self._replays = Replays(store.runs, store.journal, store.threads, self._agents, files)
+        self._replays = Replays(store.runs, store.journal, store.threads, self._agents, files, self._reading)
         turns = Turns(
             store.journal,
             self._agents,
@@ -344,6 +372,7 @@ class Gateway:
             Subscriptions(self._hub, store.position),
             Pairing(Pairings(store.pairings, self._channels, clock)),
             Examining(store.journal, self._run_doctor, self._replays),
+            Auditing(self._checkpoints),
         )
         return EdgeContext(
             clock=clock,
@@ -397,7 +426,14 @@ class Gateway:
         yield "threadgate_store_naps", "Times the busy loop let the store's threads run", stats.naps, {}
         yield "threadgate_turns_active", "Threads whose run is being driven", self._scheduler.active, {}
         yield "threadgate_hub_deliveries", "Events and deltas handed to followers", self._hub.deliveries, {}
+        yield (
+            "threadgate_audit_unsealed",
+            "Audit entries under no checkpoint yet",
+            self._checkpoints.unsealed,
+            {},
+        )
         yield from self._health.samples()
+        yield from self._reading.samples()
         yield from self._run_doctor.samples()
         yield from self.reloading.samples()
 

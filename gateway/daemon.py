@@ -12,13 +12,15 @@ from typing import Final
 
 import structlog
 
-from gateway import crash_points, runtime_file
+from gateway import audit_start, crash_points, runtime_file
 from gateway.app import VERSION, Gateway
 from gateway.clock import Clock
+from gateway.content_keys import ContentSealer
 from gateway.edge.authentication import LOCAL_ACTOR
 from gateway.runtime_file import Runtime
 from gateway.services.tokens import Tokens, new_secret
 from gateway.settings import Settings
+from gateway.vault_key import vault_cipher
 from protocol.ids import IdPrefix
 from protocol.records import Role
 from storage.store import Store
@@ -64,13 +66,24 @@ async def serve(settings: Settings, announce: Callable[[str, str | None], None])
 
 
 async def open_store(settings: Settings, clock: Clock) -> Store:
-    """The store of the configured data directory, made if need be. Raises StoreError."""
-    return await Store.open(
+    """The store of the configured data directory, made if need be, and compared with its last published checkpoint.
+
+    Raises StoreError, SecretUnavailable and OSError.
+    """
+    cipher = await asyncio.to_thread(vault_cipher, settings.vault_key, settings.data_dir)
+    store = await Store.open(
         settings.data_dir,
         new_epoch=clock.new_id(IdPrefix.EPOCH),
         new_log_id=clock.new_id(IdPrefix.EPOCH),
         now_ms=clock.now_ms(),
+        sealer=ContentSealer(cipher),
     )
+    try:
+        await audit_start.check(settings, store, clock)
+    except BaseException:
+        await store.close()
+        raise
+    return store
 
 
 async def _first_token(store: Store, clock: Clock) -> str | None:

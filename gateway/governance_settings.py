@@ -3,12 +3,12 @@ retention, personal data. Shapes and their checks only; the sentences under the 
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from gateway.agent_settings import Address, Section
-from gateway.patterns import checked_pattern
+from gateway.patterns import checked_detector
 from gateway.policy_settings import Pattern
 from protocol import limits
 
@@ -127,8 +127,12 @@ class DetectorSettings(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
     """What is put in place of what it finds: `[NAME]`."""
-    pattern: Annotated[str, Field(max_length=500), AfterValidator(checked_pattern)]
-    """A regular expression; one that could take very long over some text is refused."""
+    pattern: Annotated[str, Field(max_length=500), AfterValidator(checked_detector)]
+    """A regular expression; one that could take long over some text is refused. Repetitions need a bound."""
+
+
+DetectedKind = Literal["email", "phone", "iban", "card", "ip", "secret"]
+"""What the gateway finds by itself."""
 
 
 class PrivacySettings(Section):
@@ -140,14 +144,18 @@ class PrivacySettings(Section):
     """Whether they are masked in exports."""
     models: bool = False
     """Whether they are masked in what agents read. What they answer is not changed back."""
-    detect: tuple[Literal["email", "phone", "iban", "card", "ip", "secret"], ...] = (
-        "email",
-        "phone",
-        "iban",
-        "card",
-        "ip",
-        "secret",
-    )
+    mode: Literal["mask", "hash", "drop"] = "mask"
+    """What is put in place of it, in exports and in what agents read: mask `[email]` · hash `[email:1f2e3d4c]`, the
+    same for the same value in one organization · drop nothing. In the log it is always a mask."""
+    detect: tuple[DetectedKind, ...] = get_args(DetectedKind)
     """What is looked for."""
     patterns: tuple[DetectorSettings, ...] = ()
-    """Patterns of your own."""
+    """Patterns of your own, looked for besides."""
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        names = [*get_args(DetectedKind), "withheld", *(one.name for one in self.patterns)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"patterns: the name {twice[0]!r} is taken")
+        return self

@@ -1,11 +1,15 @@
 """Structured logs: JSON lines to stderr, or readable ones for a person. No content and no secret is logged.
 
+Should a text of somebody else's hold one all the same (a library's message, an exception), the last step masks it.
+
 Every record has a short sentence, a stable `action` and ids. Third-party loggers go through the same pipe;
 the HTTP client's are silenced below WARNING, because their lines hold URLs with bot tokens.
 """
 
 import logging
 import sys
+from collections.abc import Callable, MutableMapping
+from typing import Any, Final
 
 import structlog
 from aiohttp.http_exceptions import HttpProcessingError
@@ -24,9 +28,14 @@ class _Unreadable(logging.Filter):
         record.levelno, record.levelname = logging.DEBUG, "DEBUG"
         return logging.getLogger().isEnabledFor(logging.DEBUG)
 
+_OURS: Final = frozenset({"timestamp", "level", "action"})
+"""Keys of a record whose values are never somebody else's."""
+_DEPTH_MAX: Final = 8
+"""Values inside values of a record; deeper ones are written as one text."""
 
-def configure(*, level: str, json: bool) -> None:
-    """Set up logging for the process; called once, by the daemon and the CLI."""
+
+def configure(*, level: str, json: bool, redact: Callable[[str], str]) -> None:
+    """Set up logging for the process; called once, by the daemon. `redact` masks what must not be in a log."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -48,9 +57,10 @@ def configure(*, level: str, json: bool) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    last = [_masked_values(redact), renderer] if json else [renderer, _masked_line(redact)]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
@@ -63,3 +73,35 @@ def configure(*, level: str, json: bool) -> None:
     if not any(isinstance(one, _Unreadable) for one in server.filters):
         server.addFilter(_Unreadable())
     logging.getLogger("mcp").setLevel(logging.CRITICAL)  # its errors quote what servers and people said
+
+
+def _masked_values(redact: Callable[[str], str]) -> structlog.typing.Processor:
+    """For JSON: before it is written, because a mask inside of it could end a string early."""
+
+    def masked(value: Any, depth: int = 0) -> Any:
+        if isinstance(value, str):
+            return redact(value)
+        if depth < _DEPTH_MAX and isinstance(value, dict):
+            return {redact(str(name)): masked(one, depth + 1) for name, one in value.items()}
+        if depth < _DEPTH_MAX and isinstance(value, list | tuple):
+            return [masked(one, depth + 1) for one in value]
+        return value if isinstance(value, int | float | None) else redact(str(value))
+
+    def process(
+        logger: Any, method: str, record: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:  # structlog's signature
+        for name, value in record.items():
+            if name not in _OURS:
+                record[name] = masked(value)
+        return record
+
+    return process
+
+
+def _masked_line(redact: Callable[[str], str]) -> structlog.typing.Processor:
+    """For people: after it is written, tracebacks included."""
+
+    def process(logger: Any, method: str, line: Any) -> Any:
+        return redact(line)
+
+    return process

@@ -20,6 +20,10 @@ STEPS_MAX: Final = 20_000_000
 """More steps than that are refused. Measured with random patterns within it over texts made for them, the slowest took
 a third of a second; ordinary ones take a hundredth of that."""
 
+DETECTOR_STEPS: Final = 500
+"""Steps a pattern may take from one place of a text that is searched as a whole, however long: 50 million over
+100,000 characters, half a second at worst. No endless repetition is within it, so what is found is short, too."""
+
 _ENDLESS: Final = STEPS_MAX * SEARCHED_CHARS
 """Beyond every limit; numbers need not grow further."""
 _SINGLE: Final = frozenset({op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN, op.AT, op.FAILURE})
@@ -37,6 +41,21 @@ def checked_pattern(pattern: str) -> str:
         raise ValueError(
             "may take far too long over a text that is made for it: repeat fewer things, give repetitions a bound "
             r"(`\s{1,5}` instead of `\s+`), and repeat nothing that repeats or has alternatives"
+        )
+    return pattern
+
+
+def checked_detector(pattern: str) -> str:
+    """The pattern itself, which may be run over texts of any length. Raises ValueError, which says what is wrong."""
+    try:
+        parsed = _parser.parse(checked_pattern(pattern))
+    except (re.error, OverflowError) as error:
+        raise ValueError(f"is not a regular expression: {error}") from None
+    if parsed.getwidth()[0] == 0:
+        raise ValueError("may match nothing at all: it has to match one character at least")
+    if _of_sequence(parsed).steps > DETECTOR_STEPS:
+        raise ValueError(
+            r"may take too long over a long text: give every repetition a bound (`\d{1,12}` instead of `\d+`)"
         )
     return pattern
 

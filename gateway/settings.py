@@ -172,6 +172,10 @@ class Settings(BaseSettings):
         for key, named in self._named_agents():
             if named not in ids:
                 raise ValueError(f"{key}: {named!r} is none of the agents ({', '.join(ids)})")
+        names = [policy.name for policy in self.policies]
+        if len(set(names)) != len(names):
+            raise ValueError("policies: every name may occur once")
+        self._check_channels_of_policies()
         if self.host not in LOOPBACK and not self.behind_tls_proxy:
             raise ValueError(
                 f"host: {self.host!r} can be reached from elsewhere and the gateway itself speaks no TLS. "
@@ -185,6 +189,10 @@ class Settings(BaseSettings):
             yield "default_agent", self.default_agent
         for number, route in enumerate(self.routes):
             yield f"routes.{number}.agent", route.agent
+        for number, policy in enumerate(self.policies):
+            for pattern in policy.agent:
+                if "*" not in pattern:
+                    yield f"policies.{number}.agent", pattern
         for number, agent in enumerate(self.agents):
             if agent.id in self._fallbacks(agent.fallback):
                 raise ValueError(
@@ -192,6 +200,15 @@ class Settings(BaseSettings):
                 )
             if agent.fallback is not None:
                 yield f"agents.{number}.fallback", agent.fallback
+
+    def _check_channels_of_policies(self) -> None:
+        """A network that does not exist fits nothing, which nobody wants to say."""
+        known = ("client", *sorted(SETTINGS_BY_KIND))
+        for number, policy in enumerate(self.policies):
+            for pattern in policy.channel:
+                network = pattern.partition(":")[0]
+                if "*" not in network and network not in known:
+                    raise ValueError(f"policies.{number}.channel: {network!r} is none of {', '.join(known)}")
 
     def _fallbacks(self, first: str | None) -> set[str]:
         """An agent and those who would answer in its place, one after the other."""

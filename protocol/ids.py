@@ -32,6 +32,7 @@ class IdPrefix(StrEnum):
     PAIRING = "par"
     BLOB = "blb"
     QUESTION = "que"
+    PERSON = "per"
 
 
 def make_id(prefix: IdPrefix, now_ms: int, entropy: bytes) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from protocol.audits import AuditCheckpointResult, AuditProveParams, AuditProveResult
 from protocol.errors import invalid_params
 from protocol.records import Record
 from protocol.requests import (
@@ -193,6 +194,20 @@ _ROWS: Final = (
     Method("pairing.approve", PairingDecideParams, PairingResult, Scope.PAIRING_APPROVE, "Let somebody in"),
     Method("pairing.reject", PairingDecideParams, PairingResult, Scope.PAIRING_APPROVE, "Shut somebody out"),
     Method("audit.list", AuditListParams, AuditListResult, Scope.AUDIT_READ, "Page through the audit log"),
+    Method(
+        "audit.checkpoint",
+        NoParams,
+        AuditCheckpointResult,
+        Scope.AUDIT_READ,
+        "The signed size and root of the audit log",
+    ),
+    Method(
+        "audit.prove",
+        AuditProveParams,
+        AuditProveResult,
+        Scope.AUDIT_READ,
+        "Prove that an entry is in the log",
+    ),
 )
 
 METHODS: Final[Mapping[str, Method]] = MappingProxyType({row.name: row for row in _ROWS})

@@ -494,6 +494,7 @@ class AuditEntry(Record):
     actor: Actor
     action: str
     outcome: Literal["success", "failure"]
+    reason: str | None = None
     subject: dict[str, str]
     detail: dict[str, Any]
     hash: str

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import orjson
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)

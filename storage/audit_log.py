@@ -1,20 +1,29 @@
 """The audit log: appended in the act's own transaction, read in pages.
 
-An entry's canonical text is made once (`audit_chain.seal`) and stored verbatim. High-volume facts (frames,
-deltas) are not audit entries; they are metrics.
+An entry's canonical text is made once (`audit_entry.fields`, `audit_chain.seal`) and stored verbatim. High-volume facts
+(frames, deltas) are not audit entries; they are metrics. What an entry commits to is `audit_content.py`, who the people
+in it are `audit_people.py`, its tree and checkpoints `audit_checkpoints.py`.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from protocol.instants import to_instant
 from protocol.records import Actor, AuditEntry
+from storage import audit_content, audit_people
 from storage.audit_chain import Link, seal
+from storage.audit_content import ADDRESS, CONTENT
+from storage.audit_entry import fields
+from storage.audit_values import AuditAppended, Revealed
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.queries import Queries
 from storage.texts import from_text
-from storage.values import Act
+from storage.values import GATEWAY, Act
 
 _SQL = Queries("audit")
+
+CLOCK_TOLERANCE_MS: Final = 5_000
+"""Acts are stored in another order than they began, by what a busy writer takes; more is a clock that was set back."""
+CLOCK_JUMP: Final = "clock.jump"
 
 
 def append(
@@ -24,36 +33,89 @@ def append(
     subject: dict[str, str],
     *,
     outcome: str = "success",
+    reason: str | None = None,
     detail: dict[str, Any] | None = None,
-) -> None:
-    """Seal one entry behind the last one, in the transaction of what it is about."""
+    policy: dict[str, str] | None = None,
+    content: Any = None,
+    about: str | None = None,
+) -> int:
+    """Seal one entry behind the last one, in the transaction of what it is about; returns its number.
+
+    `subject` names things by kind and id, `detail` holds ids and small facts, `reason` is a word that programs compare.
+    Whatever people said or are called is `content` (any JSON): the entry commits to it, and it stands encrypted beside
+    the log under the key of whom it is `about` (an id: a person's opaque one, a principal, a thread; the actor unless
+    told), erased by `audit_content.shred`. People of chat networks in subject or detail are named by
+    `audit_people.of_person`.
+    """
     last = tx.one(_SQL.last)
-    previous = Link(last["seq"], last["hash"]) if last is not None else Link.start(_log_id(tx))
-    body, link = seal(
-        previous,
-        {
-            "org_id": act.org_id,
-            "at": to_instant(act.at_ms),
-            "actor": {"id": act.actor.id, "kind": act.actor.kind.value, "name": act.actor.name},
-            "via": act.via,
-            "action": action,
-            "outcome": outcome,
-            "subject": subject,
-            "detail": detail or {},
-        },
+    assert last is not None, "a store has its row from the beginning"
+    if last["at"] is not None and act.at_ms < last["at"] - CLOCK_TOLERANCE_MS:
+        span = {"from": to_instant(last["at"]), "to": to_instant(act.at_ms)}
+        _seal(tx, last, Act(act.org_id, GATEWAY, "clock", act.at_ms), CLOCK_JUMP, {}, detail=span)
+        last = tx.one(_SQL.last)
+        assert last is not None, "a store has its row from the beginning"
+    return _seal(
+        tx,
+        last,
+        act,
+        action,
+        subject,
+        outcome=outcome,
+        reason=reason,
+        detail=detail or {},
+        policy=policy,
+        content=content,
+        about=about,
     )
+
+
+def _seal(
+    tx: Transaction,
+    last: Row,
+    act: Act,
+    action: str,
+    subject: dict[str, str],
+    *,
+    outcome: str = "success",
+    content: Any = None,
+    about: str | None = None,
+    **said: Any,
+) -> int:
+    log_id, seq = last["audit_log_id"], last["seq"]
+    previous = Link(seq, last["hash"]) if seq is not None else Link.start(log_id)
+    actor = {"id": audit_people.opaque(tx, act.org_id, act.actor, act.at_ms), "kind": act.actor.kind.value}
+    if act.token_id is not None:
+        actor["token_id"] = act.token_id
+
+    def committed(part: str, value: object, whose: str) -> str | None:
+        if value is None:
+            return None
+        return audit_content.keep(tx, act.org_id, previous.seq + 1, part, whose, value, act.at_ms)
+
+    entry = fields(
+        log_id=log_id,
+        epoch=last["audit_epoch"],
+        org_id=act.org_id,
+        at=to_instant(act.at_ms),
+        actor=actor,
+        via=act.via,
+        action=action,
+        outcome=outcome,
+        subject=subject,
+        content=committed(CONTENT, content, about or actor["id"]),
+        address=committed(ADDRESS, act.address, actor["id"]),
+        **said,
+    )
+    body, link = seal(previous, entry)
     tx.run(
         _SQL.append, seq=link.seq, org_id=act.org_id, at=act.at_ms, action=action, body=body, hash=link.hash
     )
-
-
-def _log_id(tx: Reader) -> str:
-    log_id: str = tx.value("SELECT audit_log_id FROM store WHERE id = 1")
-    return log_id
+    tx.emit(AuditAppended(link.seq, act.at_ms))
+    return link.seq
 
 
 class AuditLog:
-    """`storage.ports.AuditStore` on the engine."""
+    """`storage.audit_ports.AuditStore` on the engine."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -64,9 +126,31 @@ class AuditLog:
         return await self._engine.read(_page, org_id, after_seq, action, limit)
 
     async def record(
-        self, act: Act, action: str, subject: dict[str, str], outcome: str, detail: dict[str, Any]
+        self,
+        act: Act,
+        action: str,
+        subject: dict[str, str],
+        outcome: str,
+        detail: dict[str, Any],
+        *,
+        reason: str | None = None,
+        content: Any = None,
+        about: str | None = None,
     ) -> None:
-        await self._engine.write(append, act, action, subject, outcome=outcome, detail=detail)
+        await self._engine.write(
+            append,
+            act,
+            action,
+            subject,
+            outcome=outcome,
+            reason=reason,
+            detail=detail,
+            content=content,
+            about=about,
+        )
+
+    async def reveal(self, act: Act, seqs: list[int]) -> dict[int, Revealed]:
+        return await self._engine.write(_reveal, act, seqs)
 
 
 def _page(
@@ -76,20 +160,37 @@ def _page(
     if action is not None:
         values["action"] = action
     rows = tx.all(_SQL.page if action is None else _SQL.page_of_action, **values)
-    entries = [_entry(row) for row in rows[:limit]]
+    entries = records(tx, org_id, rows[:limit])
     return entries, str(entries[-1].seq) if len(rows) > limit else None
 
 
-def _entry(row: Row) -> AuditEntry:
-    body = from_text(row["body"])
+def records(tx: Reader, org_id: str, rows: list[Row]) -> list[AuditEntry]:
+    """Rows of one organization's entries as the protocol says them, actors with their names where they are known."""
+    bodies = [from_text(row["body"]) for row in rows]
+    names = audit_people.names(tx, org_id, {body["actor"]["id"] for body in bodies})
+    return [_entry(row, body, names) for row, body in zip(rows, bodies, strict=True)]
+
+
+def _entry(row: Row, body: dict[str, Any], names: dict[str, str]) -> AuditEntry:
+    actor = body["actor"]
+    name = actor.get("name") or names.get(actor["id"]) or actor["id"]  # entries of version 1 hold the name
     return AuditEntry(
         seq=row["seq"],
         at=body["at"],
-        actor=Actor.model_validate(body["actor"]),
+        actor=Actor(id=actor["id"], kind=actor["kind"], name=name),
         action=body["action"],
         outcome=body["outcome"],
+        reason=body.get("reason"),
         subject=body["subject"],
         detail=body["detail"],
         hash=row["hash"],
         body=row["body"],
     )
+
+
+def _reveal(tx: Transaction, act: Act, seqs: list[int]) -> dict[int, Revealed]:
+    """Reading what stands behind entries is an act of its own: whoever does it leaves an entry."""
+    found = audit_content.reveal(tx, act.org_id, seqs)
+    if found:
+        append(tx, act, "audit.reveal", {}, detail={"entries": sorted(found)})
+    return found

@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from storage import migrations
-from storage.errors import StoreUnavailable
+from storage.audit_ports import Sealer
+from storage.errors import ContentUnreadable, StoreUnavailable
 from storage.files import DATABASE_NAME, connect, lock, refusal_to_open
 
 P = ParamSpec("P")
@@ -49,10 +50,18 @@ NAP_BUSY_SHARE: Final = 0.7
 class Reader:
     """A read snapshot, as port functions see it."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "_sealer")
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, sealer: Sealer | None = None) -> None:
         self._connection = connection
+        self._sealer = sealer
+
+    @property
+    def sealer(self) -> Sealer:
+        """What seals and opens content behind audit entries. Raises ContentUnreadable where there is none."""
+        if self._sealer is None:
+            raise ContentUnreadable("The store was opened without the key of what audit entries commit to")
+        return self._sealer
 
     def one(self, sql: str, **values: Any) -> Row | None:
         """The first row, or None."""
@@ -75,7 +84,7 @@ class Transaction(Reader):
     __slots__ = ("_engine", "has_written", "signals")
 
     def __init__(self, connection: sqlite3.Connection, engine: "Engine") -> None:
-        super().__init__(connection)
+        super().__init__(connection, engine.sealer)
         self._engine = engine
         self.signals: list[object] = []
         self.has_written = False
@@ -130,7 +139,10 @@ class EngineStats:
 class Engine:
     """The database of one data directory. Create with `await Engine.open(...)`; close with `await close()`."""
 
-    def __init__(self, directory: Path, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, directory: Path, loop: asyncio.AbstractEventLoop, sealer: Sealer | None = None
+    ) -> None:
+        self.sealer = sealer
         self.path = directory / DATABASE_NAME
         self.stats = EngineStats()
         self.writable = True
@@ -150,13 +162,13 @@ class Engine:
         self._threads: list[threading.Thread] = []
 
     @classmethod
-    async def open(cls, directory: Path) -> "Engine":
+    async def open(cls, directory: Path, sealer: Sealer | None = None) -> "Engine":
         """Open or create the database and bring its schema up to date.
 
         Blocks the loop for the migrations: it runs before anything is served. Raises StoreLocked, StoreTooNew,
         StoreDamaged or StoreUnavailable, each with what to do.
         """
-        engine = cls(directory, asyncio.get_running_loop())
+        engine = cls(directory, asyncio.get_running_loop(), sealer)
         try:
             writer = connect(engine.path)
             migrations.apply(writer, now_ms=time.time_ns() // 1_000_000)
@@ -359,7 +371,7 @@ class Engine:
         return call.error is None or not transaction.has_written
 
     def _read_loop(self, connection: sqlite3.Connection) -> None:
-        reader = Reader(connection)
+        reader = Reader(connection, self.sealer)
         while (call := self._reads.get()) is not None:
             try:
                 connection.execute("BEGIN")

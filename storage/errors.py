@@ -27,3 +27,7 @@ class BlobTooLarge(StoreError):
 
 class StaleFence(StoreError):
     """The writer no longer owns the run: it was cancelled, or somebody else took it over."""
+
+
+class ContentUnreadable(StoreError):
+    """Content behind an audit entry does not open: its key is gone, or the key outside the store is another one."""

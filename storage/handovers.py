@@ -8,7 +8,7 @@ from protocol.events import EventKind
 from protocol.frames import RawJson
 from protocol.records import Actor, RunState, ThreadStatus, Usage
 from protocol.requests import MessageSendResult, ThreadResult
-from storage import audit_log, notices, run_ends, run_queue, run_rows, thread_rows
+from storage import audit_log, audit_people, notices, run_ends, run_queue, run_rows, thread_rows
 from storage.engine import Engine, Row, Transaction
 from storage.event_log import Fact, Tail, append, message_fact
 from storage.idempotency import once
@@ -65,12 +65,18 @@ def _assign(
             if notice is not None:
                 notices.owe_thread(tx, row, notice, act.at_ms, run_id=None)
             action = "thread.return" if assignee is None else "thread.assign"
-            detail = {"assignee": assignee.id} if assignee is not None else {}
-            if "agent_id" in told:
-                detail["agent_id"] = told["agent_id"]
-            if note:
-                detail["note"] = note
-            audit_log.append(tx, act, action, {"thread_id": thread_id}, detail=detail)
+            subject = {"thread_id": thread_id}
+            if assignee is not None:
+                subject["assignee"] = audit_people.opaque(tx, act.org_id, assignee, act.at_ms)
+            audit_log.append(
+                tx,
+                act,
+                action,
+                subject,
+                detail={"agent_id": told["agent_id"]} if "agent_id" in told else {},
+                content={"note": note} if note else None,
+                about=thread_id,
+            )
         return ThreadResult(thread=thread_rows.record(thread_rows.find(tx, act.org_id, thread_id)))
 
     return once(tx, act, effect)

@@ -82,10 +82,18 @@ def _create(tx: Transaction, act: Act, new: NewToken) -> RawJson:
             expires_at=new.expires_at_ms,
             agent_id=new.agent_id,
         )
-        detail = {"role": new.role.value, "name": name}
+        detail = {"role": new.role.value}
         if new.agent_id is not None:
             detail["agent_id"] = new.agent_id
-        audit_log.append(tx, act, "token.create", {"token_id": new.id}, detail=detail)
+        audit_log.append(
+            tx,
+            act,
+            "token.create",
+            {"token_id": new.id, "principal_id": new.principal_id},
+            detail=detail,
+            content={"name": name},
+            about=new.principal_id,
+        )
         return TokenResult(token=_token(_find(tx, act.org_id, new.id)))
 
     return once(tx, act, effect)

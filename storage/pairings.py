@@ -12,7 +12,7 @@ from protocol.frames import RawJson
 from protocol.instants import to_instant
 from protocol.records import Pairing, PairingState
 from protocol.requests import PairingResult
-from storage import audit_log, notices
+from storage import audit_log, audit_people, notices
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.idempotency import once
 from storage.queries import Queries
@@ -81,9 +81,9 @@ def ask(
         now=now_ms,
         expires_at=offer.expires_at_ms,
     )
-    audit_log.append(
-        tx, act, "pairing.request", _subject(offer.id, account["channel"], account["account"], act.actor.id)
-    )
+    person = audit_people.opaque(tx, act.org_id, act.actor, now_ms)
+    subject = _subject(offer.id, account["channel"], account["account"], person)
+    audit_log.append(tx, act, "pairing.request", subject)
 
 
 def _pending_of(tx: Reader, account: dict[str, str], now_ms: int) -> list[Row]:
@@ -145,7 +145,8 @@ def _decide(tx: Transaction, act: Act, row: Row, state: PairingState, standing: 
         decided_by=act.actor.id,
         now=act.at_ms,
     )
-    person = f"{row['channel']}:{row['sender_id']}"
+    actor_id = f"{row['channel']}:{row['sender_id']}"
+    person = audit_people.of_person(tx, row["org_id"], actor_id, row["name"], act.at_ms)
     action = "pairing.approve" if state is PairingState.APPROVED else "pairing.reject"
     subject = _subject(row["id"], row["channel"], row["account"], person)
     audit_log.append(tx, act, action, subject, detail={"was": row["state"]})

@@ -11,13 +11,12 @@ Only the bytes of files are outside of transactions; `BlobStore` says what that 
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from protocol.frames import RawJson
 from protocol.records import (
     Approval,
     ApprovalState,
-    AuditEntry,
     Delivery,
     Pairing,
     PairingState,
@@ -400,20 +399,4 @@ class VaultStore(Protocol):
 
     async def keys(self, org_id: str, channel: str, account: str) -> list[str]:
         """All keys of an account, sorted."""
-        ...
-
-
-class AuditStore(Protocol):
-    """The audit log, for reading; entries are written by the acts themselves."""
-
-    async def page(
-        self, org_id: str, after_seq: int, action: str | None, limit: int
-    ) -> tuple[list[AuditEntry], str | None]:
-        """Entries in order after a place."""
-        ...
-
-    async def record(
-        self, act: Act, action: str, subject: dict[str, str], outcome: str, detail: dict[str, Any]
-    ) -> None:
-        """An entry for an act that changes nothing else (a refused login, say)."""
         ...

@@ -65,7 +65,15 @@ def end(tx: Transaction, act: Act, run: Row, ending: Ending, *, goes_on: bool = 
     elif not (ending.will_retry or goes_on):
         _drop_live(tx, run, act.at_ms)
     steers.queue_untaken(tx, act, run)
-    audit_log.append(tx, act, kind.value, run_rows.subject(run), detail={"reason": ending.reason})
+    audit_log.append(
+        tx,
+        act,
+        kind.value,
+        run_rows.subject(run),
+        reason=ending.error_kind,
+        content={"reason": ending.reason},
+        about=run["thread_id"],
+    )
 
 
 def end_all(tx: Transaction, act: Act, thread_id: str, ending: Ending) -> int:

@@ -6,8 +6,11 @@ from pathlib import Path
 from protocol.instants import to_instant
 from storage.approvals import Approvals
 from storage.audit_chain import Break, Link, Sealed, verify
+from storage.audit_checkpoints import Checkpoints
 from storage.audit_log import AuditLog
+from storage.audit_ports import Sealer
 from storage.blobs import Blobs
+from storage.chat_links import ChatLinks
 from storage.deliveries import DeliveryRecords
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StoreDamaged
@@ -52,13 +55,17 @@ class Store:
         self.blobs = Blobs(engine)
         self.deliveries = DeliveryRecords(engine)
         self.identities = Identities(engine)
+        self.links = ChatLinks(engine)
         self.audit = AuditLog(engine)
+        self.checkpoints = Checkpoints(engine)
         self.vault = Vaults(engine)
 
     @classmethod
-    async def open(cls, directory: Path, *, new_epoch: str, new_log_id: str, now_ms: int) -> "Store":
+    async def open(
+        cls, directory: Path, *, new_epoch: str, new_log_id: str, now_ms: int, sealer: Sealer
+    ) -> "Store":
         """Open the store of a data directory; a new one gets the given ids. Raises StoreError."""
-        engine = await Engine.open(directory)
+        engine = await Engine.open(directory, sealer)
         try:
             identity = await engine.write(_identify, new_epoch, new_log_id, now_ms)
         except BaseException:

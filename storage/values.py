@@ -35,6 +35,9 @@ class Act:
     via: str
     at_ms: int
     claim: Claim | None = None
+    address: str | None = None
+    """Where the request came from; personal data, so entries only commit to it."""
+    token_id: str | None = None
 
 
 # --- signals: what commit hooks are told, in commit order ------------------------------------------

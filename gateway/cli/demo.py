@@ -4,15 +4,19 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 import uvloop
 from rich.console import Console
+from rich.markup import escape
 
 from gateway import daemon
-from gateway.cli.failures import explained
+from gateway.cli.failures import explained, fail
+from gateway.cli.governed import scenario as scenario_of_governance
+from gateway.cli.governed.places import NotSeen
 from gateway.cli.networks import LOCALHOST, PLAYGROUND_PORT, TITLES, Network, free_port, make_network, playing
 from gateway.cli.options import DataDir, settings_of
 from gateway.cli.serve import Port, configure_log
@@ -28,12 +32,38 @@ def demo(
     playground_port: Annotated[
         int, typer.Option(help="Port of the page on which one writes.")
     ] = PLAYGROUND_PORT,
+    scenario: Annotated[
+        Literal["governed"] | None,
+        typer.Option(help="Play a scenario unattended instead: the exit code says whether all of it held."),
+    ] = None,
 ) -> None:
     """Try it out: the gateway with a demo agent, and Slack, Telegram and Discord emulated, on loopback.
 
     Without --data-dir everything is forgotten at the end. Ports that are taken are replaced by free ones.
+    With --scenario governed nobody needs to type: an agent wants to publish, two people must approve it, the gateway
+    is killed meanwhile, a budget stops the next one, and the audit log is verified by a program of its own.
     """
+    if scenario is not None:
+        _play()
+        return
     uvloop.run(_demo(data_dir, port, playground_port))
+
+
+def _play() -> None:
+    began = time.monotonic()
+
+    def tell(words: str) -> None:
+        console.print(f"[green]✓[/] {escape(words)}", soft_wrap=True)
+        sys.stdout.flush()
+
+    with tempfile.TemporaryDirectory(prefix="threadgate-governed-") as scratch:
+        try:
+            uvloop.run(scenario_of_governance.play(Path(scratch), tell))
+        except NotSeen as error:
+            fail(f"It did not come: {error}.")
+        except scenario_of_governance.Failed as error:
+            fail(str(error))
+    console.print(f"All of it held, in {time.monotonic() - began:.1f} s.")
 
 
 async def _demo(data_dir: Path | None, port: int | None, playground_port: int) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from gateway import daemon, log
 from gateway.cli.failures import EXIT_UNUSABLE, explained, fail
 from gateway.cli.options import Config, DataDir, settings_of
+from gateway.rules.redaction import log_redactor
 from gateway.settings import Settings
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
@@ -46,7 +47,8 @@ def _announce(url: str, secret: str | None) -> None:
 def configure_log(settings: Settings) -> None:
     """Log as the settings say, on stderr."""
     is_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
-    log.configure(level=settings.log_level, json=is_json)
+    redact = log_redactor(settings.privacy).text
+    log.configure(level=settings.log_level, json=is_json, redact=redact)
 
 
 def _explain_address(error: OSError, settings: Settings) -> NoReturn:

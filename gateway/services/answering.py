@@ -36,6 +36,7 @@ from gateway.services.deadlines import DeadlineMissed, Deadlines
 from gateway.services.journal import Checkpoints, RunJournal
 from gateway.services.live import LiveMessage
 from gateway.services.patience import until_stored
+from gateway.services.reading import Reading
 from gateway.services.waits import Waits
 from protocol import limits
 from protocol.ids import IdPrefix
@@ -131,10 +132,12 @@ class Answering:
         files: AnswerFiles,
         waits: Waits,
         clock: Clock,
+        reading: Reading,
         *,
         timeout_s: float,
     ) -> None:
         self._runs = runs
+        self._reading = reading
         self._threads = threads
         self._files = files
         self._waits = waits
@@ -172,7 +175,11 @@ class Answering:
     async def _listen(self, agent: AgentAdapter, speaking: Speaking, deadlines: Deadlines) -> Attempted:
         asks: list[AgentAsk] = []
         questions: list[AgentQuestion] = []
-        context = self._context(agent, speaking, deadlines)
+        context, found = await self._reading.redacted(
+            speaking.run.org_id, self._context(agent, speaking, deadlines)
+        )
+        if found:
+            await self._take(speaking, AgentFacts({"redacted": dict(found)}))
         async with closed(agent.answer(context)) as outputs:
             async for output in outputs:
                 deadlines.beat()

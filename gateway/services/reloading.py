@@ -22,8 +22,8 @@ from gateway.metrics import Sample
 from gateway.settings import Settings, SettingsError, Source
 from protocol.errors import ErrorKind, Fault
 from protocol.records import AgentChanges
+from storage.audit_ports import AuditStore
 from storage.errors import StoreUnavailable
-from storage.ports import AuditStore
 from storage.values import DEFAULT_ORG, GATEWAY, Act
 
 log = structlog.get_logger()

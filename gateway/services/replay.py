@@ -31,6 +31,7 @@ from gateway.rules.telling import Telling
 from gateway.services.answer_files import AnswerFiles
 from gateway.services.answering import closed
 from gateway.services.journal import recorded
+from gateway.services.reading import Reading
 from protocol.canonical import digest
 from protocol.records import Replay, Usage
 from storage.ports import ThreadStore
@@ -85,24 +86,32 @@ class Replays:
     """Use case of auditors and of tests."""
 
     def __init__(
-        self, runs: RunStore, journal: JournalStore, threads: ThreadStore, agents: Agents, files: AnswerFiles
+        self,
+        runs: RunStore,
+        journal: JournalStore,
+        threads: ThreadStore,
+        agents: Agents,
+        files: AnswerFiles,
+        reading: Reading,
     ) -> None:
         self._runs = runs
         self._journal = journal
         self._threads = threads
         self._agents = agents
         self._files = files
+        self._reading = reading
 
     async def replay(self, org_id: str, run_id: str) -> Replay:
         """Execute a run again. Raises Fault: not_found (the run, its agent), invalid_state (not completed)."""
         run = await self._runs.recorded(org_id, run_id)
         sealed = (await self._runs.get(org_id, run_id)).journal_hash or ""
         journal = RecordedJournal(await self._journal.steps(run_id))
+        context, _ = await self._reading.redacted(run.org_id, self._context(run, journal))
         telling, hashes, found = Telling(), set[str](), list[str]()
         with self._agents.use(run.agent_id) as agent:
             try:
                 async with asyncio.timeout(REPLAY_S):
-                    await self._listen(agent, self._context(run, journal), telling, hashes, found)
+                    await self._listen(agent, context, telling, hashes, found)
             except AgentFailure as failure:
                 found.append(str(failure))
             except TimeoutError:

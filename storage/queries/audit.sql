@@ -1,7 +1,9 @@
 -- The audit log: appended to, read, never changed.
 
 -- name: last
-SELECT seq, hash FROM audit_entries ORDER BY seq DESC LIMIT 1;
+SELECT s.audit_log_id, s.audit_epoch, e.seq, e.hash, e.at FROM store s
+LEFT JOIN audit_entries e ON e.seq = (SELECT max(seq) FROM audit_entries)
+WHERE s.id = 1;
 
 -- name: append
 INSERT INTO audit_entries (seq, org_id, at, action, body, hash)

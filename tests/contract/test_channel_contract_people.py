@@ -77,11 +77,11 @@ async def test_what_was_seen_and_answered_is_marked(stage: ContractStage, networ
     await stage.go()
     spot = network.direct()
 
-    said = network.say(spot, "sleep 0.3")
+    said = network.say(spot, "sleep 2")
 
     assert stage.adapter.capabilities(RoomRef(network.room_id(spot))).reactions
     await stage.eventually(lambda: network.marks(said) == {Mark.SEEN})
-    await stage.answer(said, "Slept 0.3 s.")
+    await stage.answer(said, "Slept 2 s.")
     await stage.eventually(lambda: network.marks(said) == {Mark.DONE})
 
 

@@ -4,6 +4,7 @@ Everything but `open_scene`, `rows` and `dump` speaks to the ports alone, so tha
 same ports can be put on this stage.
 """
 
+import base64
 import re
 from collections.abc import Awaitable, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +13,9 @@ from typing import Any
 
 import orjson
 import pytest
+from cryptography.fernet import Fernet, MultiFernet
 
+from gateway.content_keys import ContentSealer
 from gateway.rules.run_states import TRANSITIONS, RunEvent
 from protocol.canonical import canonical, digest
 from protocol.errors import ErrorKind, Fault
@@ -55,6 +58,7 @@ CHAT = Origin(kind="channel", channel=ROOM.channel, account=ROOM.account, room=R
 BOOT = "boot-1"
 CODE_MS = 600_000
 LEASE_MS = 60_000
+SEALER = ContentSealer(MultiFernet([Fernet(base64.urlsafe_b64encode(b"vault key of all tests".ljust(32)))]))
 SEAL = "5" * 64
 """The hash a completed run is sealed with: the store takes any."""
 USAGE = Usage(input_tokens=7, output_tokens=3, cost_microusd=11)
@@ -395,7 +399,7 @@ def _add_organization(tx: Transaction, org_id: str) -> None:
 
 
 async def open_store(directory: Path) -> Store:
-    return await Store.open(directory, new_epoch="epo_1", new_log_id="log_1", now_ms=START_MS)
+    return await Store.open(directory, new_epoch="epo_1", new_log_id="log_1", now_ms=START_MS, sealer=SEALER)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from store_stage import Scene, open_scene, open_store
+from store_stage import SEALER, Scene, open_scene, open_store
 
 from storage.engine import Engine, Reader, Transaction
 from storage.errors import StoreDamaged, StoreLocked, StoreTooNew, StoreUnavailable
@@ -29,7 +29,7 @@ async def test_a_store_keeps_its_identity_and_its_contents(directory: Path) -> N
         assert scene.store.identity.is_new
         sent = await scene.say("remember me")
         position = await scene.store.position()
-    reopened = await Store.open(directory, new_epoch="epo_2", new_log_id="log_2", now_ms=1)
+    reopened = await Store.open(directory, new_epoch="epo_2", new_log_id="log_2", now_ms=1, sealer=SEALER)
     try:
         assert (reopened.identity.epoch, reopened.identity.is_new) == ("epo_1", False)
         assert (await reopened.threads.get("org_default", sent.thread_id)).head_seq == 3

@@ -32,6 +32,7 @@ from threadgate_client.answers import (
     SendResult,
     ServerInfo,
 )
+from threadgate_client.audits import AuditCheckpoint, AuditProof
 from threadgate_client.blobs import Blob, Disconnected, Download
 from threadgate_client.client import Client
 from threadgate_client.closing import RetryVerdict
@@ -106,7 +107,9 @@ __all__ = [
     "AgentRun",
     "Approval",
     "ApprovalRequired",
+    "AuditCheckpoint",
     "AuditEntry",
+    "AuditProof",
     "Blob",
     "BlobPart",
     "BudgetExceeded",

@@ -124,6 +124,7 @@ class AuditEntry:
     detail: Mapping[str, Any]
     hash: str
     body: str
+    reason: str | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "AuditEntry":
@@ -139,4 +140,5 @@ class AuditEntry:
             detail=wire.mapping("detail"),
             hash=wire.text("hash"),
             body=wire.text("body"),
+            reason=wire.maybe_text("reason"),
         )

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from threadgate_client import limits
 from threadgate_client.access import Approval, AuditEntry, Pairing, Token
 from threadgate_client.answers import CreatedToken, HistoryPage, Page, Reloaded, Route, SearchMatch
+from threadgate_client.audits import AuditCheckpoint, AuditProof
 from threadgate_client.engine import Engine
 from threadgate_client.fields import Fields
 from threadgate_client.journals import Replay, RunFindings, RunStep
@@ -477,6 +478,14 @@ class Audit(Group):
             action=action,
             limit=limit,
         )
+
+    async def checkpoint(self) -> AuditCheckpoint:
+        """The newest checkpoint; one is made now if entries are under none."""
+        return await self._one("audit.checkpoint", "checkpoint", AuditCheckpoint.from_json)
+
+    async def prove(self, seq: int) -> AuditProof:
+        """The proof that an entry is in the log."""
+        return await self._one("audit.prove", "proof", AuditProof.from_json, seq=seq)
 
 
 def given(params: dict[str, Any]) -> dict[str, Any]:

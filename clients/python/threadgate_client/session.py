@@ -69,7 +69,8 @@ READS: Final = frozenset(
         "server.info", "thread.get", "thread.list", "thread.history", "thread.search", "run.get", "run.list",
         "run.steps", "run.diagnose", "run.replay", "run.step", "agent.list", "agent.get", "agent.reload",
         "route.explain", "approval.get", "approval.list", "channel.list", "channel.status", "delivery.list",
-        "token.list", "pairing.list", "audit.list",
+        "token.list", "pairing.list", "audit.list", "audit.checkpoint",
+        "audit.prove",
     }
 )  # fmt: skip
 """Methods that change nothing, or nothing more when they are repeated. Every other method, known or not, gets an

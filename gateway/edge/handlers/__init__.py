@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from gateway.edge.dispatch import Handler
 from gateway.edge.handlers.approvals import Deciding
+from gateway.edge.handlers.audits import Auditing
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.deliveries import Delivering
 from gateway.edge.handlers.operations import Operational
@@ -21,6 +22,7 @@ def table(
     subscriptions: Subscriptions,
     pairing: Pairing,
     examining: Examining,
+    auditing: Auditing,
 ) -> Mapping[str, Handler]:
     """Method → handler, all of them; the dispatcher refuses to start when one is missing."""
     return {
@@ -41,6 +43,8 @@ def table(
         "token.list": operational.token_list,
         "token.revoke": operational.token_revoke,
         "audit.list": operational.audit_list,
+        "audit.checkpoint": auditing.audit_checkpoint,
+        "audit.prove": auditing.audit_prove,
         "thread.create": conversational.thread_create,
         "thread.get": conversational.thread_get,
         "thread.list": conversational.thread_list,

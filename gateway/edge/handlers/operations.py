@@ -9,7 +9,8 @@ from gateway.services.tokens import Tokens
 from protocol import requests as wire
 from protocol.errors import ErrorKind, Fault, invalid_params
 from protocol.frames import Result
-from storage.ports import AuditStore, IdentityStore
+from storage.audit_ports import AuditStore
+from storage.ports import IdentityStore
 
 
 class Operational:

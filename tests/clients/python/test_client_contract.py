@@ -245,6 +245,11 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "pairing.approve": (lambda client: client.pairings.approve(code="ABCD-EFGH"), {"pairing": PAIRING}),
     "pairing.reject": (lambda client: client.pairings.reject(pairing_id="par_1"), {"pairing": PAIRING}),
     "audit.list": (lambda client: client.audit.list(after_seq=3, action="a"), {"entries": [AUDIT]}),
+    "audit.checkpoint": (
+        lambda client: client.audit.checkpoint(),
+        {"checkpoint": {"note": "o\n3\nr\n\n— k s\n", "size": 3, "root": "00", "at": AUDIT["at"]}},
+    ),
+    "audit.prove": (lambda client: client.audit.prove(3), {"proof": {"seq": 3, "text": "c2sp.org"}}),
 }
 OF_AGENTS = {"run.step"}
 """Of agent processes; test_client_agent.py."""

@@ -8,7 +8,9 @@ import pytest
 from cli_process import Cli, stop, wait_for
 
 from gateway.clock import Clock
+from gateway.content_keys import ContentSealer
 from gateway.rules.run_states import TRANSITIONS, RunEvent
+from gateway.vault_key import cipher_beside
 from protocol.ids import IdPrefix
 from protocol.records import Actor, ActorKind, Origin
 from storage.store import Store
@@ -28,7 +30,13 @@ def amended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
 
 async def _talk(directory: Path) -> None:
     clock = Clock()
-    store = await Store.open(directory, new_epoch="epo_1", new_log_id="log_1", now_ms=clock.now_ms())
+    store = await Store.open(
+        directory,
+        new_epoch="epo_1",
+        new_log_id="log_1",
+        now_ms=clock.now_ms(),
+        sealer=ContentSealer(cipher_beside(directory)),
+    )
     taken_back = Ending(TRANSITIONS[RunEvent.CANCEL], "the message was deleted")
     batch = [
         *(_said(clock, ref, f"{ref} stands") for ref in ("one", "two", "three")),

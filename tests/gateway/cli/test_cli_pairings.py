@@ -9,6 +9,8 @@ import pytest
 from cli_process import Cli
 
 from gateway.clock import Clock
+from gateway.content_keys import ContentSealer
+from gateway.vault_key import cipher_beside
 from protocol.ids import IdPrefix
 from protocol.records import Actor, ActorKind
 from storage.store import Store
@@ -29,7 +31,13 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
 
 async def _ask(directory: Path) -> None:
     clock, now_ms = Clock(), time.time_ns() // 1_000_000
-    store = await Store.open(directory, new_epoch="epo_1", new_log_id="log_1", now_ms=now_ms)
+    store = await Store.open(
+        directory,
+        new_epoch="epo_1",
+        new_log_id="log_1",
+        now_ms=now_ms,
+        sealer=ContentSealer(cipher_beside(directory)),
+    )
     for sender_id, code in STRANGERS.items():
         told = Telling(notice=Notice(clock.new_id(IdPrefix.DELIVERY), '{"text":"","payload":{}}'))
         pairing_id, name = clock.new_id(IdPrefix.PAIRING), f"Eve\x1b[2J {sender_id}"

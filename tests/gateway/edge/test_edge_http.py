@@ -92,6 +92,8 @@ async def cast(stage: Stage, wire: Wire) -> dict[str, Frame]:
         "run.diagnose": run,
         "run.replay": run,
         "audit.list": {"limit": 3},
+        "audit.checkpoint": {},
+        "audit.prove": {"seq": 1},
         "token.list": {"limit": 2},
         "thread.create": {"title": "made"},
         "thread.assign": {**thread, "action": "take"},

@@ -33,12 +33,14 @@ from channels.messages import (
 )
 from channels.port import Adapter, InboxSink
 from gateway.clock import Clock
+from gateway.content_keys import ContentSealer
 from gateway.hub.streams import Stream
 from gateway.rules.run_states import TRANSITIONS, RunEvent
 from gateway.services.attempts import BlobReader, no_files
 from gateway.services.channels import AccountPolicy, Channels, freeze
 from gateway.services.delivery import Deliveries
 from gateway.services.live import LiveMessages
+from gateway.vault_key import cipher_beside
 from protocol.ids import IdPrefix
 from protocol.records import Actor, ActorKind, Origin, Usage
 from protocol.requests import MessageSendResult
@@ -265,7 +267,13 @@ class Office:
 
     async def open(self, directory: Path) -> None:
         ids = self.clock.new_id(IdPrefix.EPOCH)
-        self.store = await Store.open(directory, new_epoch=ids, new_log_id=ids, now_ms=self.clock.now_ms())
+        self.store = await Store.open(
+            directory,
+            new_epoch=ids,
+            new_log_id=ids,
+            now_ms=self.clock.now_ms(),
+            sealer=ContentSealer(cipher_beside(directory)),
+        )
         self.store.engine.add_hook(lambda signals: [hook(signals) for hook in self._hooks])
         await self.start()
 

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from channels.errors import AuthLost
 from channels.secrets import SecretUnavailable
 from gateway.clock import Clock
+from gateway.content_keys import ContentSealer
 from gateway.services.vault import AccountVault, VaultCipher
 from gateway.vault_key import KEY_NAME, cipher_beside, cipher_from
 from storage.store import Store
@@ -20,7 +21,9 @@ OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(tmp_path, new_epoch="epo", new_log_id="log", now_ms=1)
+    opened = await Store.open(
+        tmp_path, new_epoch="epo", new_log_id="log", now_ms=1, sealer=ContentSealer(cipher_beside(tmp_path))
+    )
     yield opened
     await opened.close()
 

@@ -1,0 +1,63 @@
+"""What is checked of the audit log whenever a store is opened: its signing key, and whether it was restored.
+
+Every opening comes through here, also that of commands while the gateway is stopped: they append entries, too.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from channels.secrets import SecretUnavailable
+from gateway import audit_key, checkpoint_file
+from gateway.audit_key import AuditKey
+from gateway.clock import Clock
+from gateway.services.audit_checkpoints import reconcile
+from gateway.settings import Settings
+from storage.audit_notes import Note
+from storage.store import Store, StoreIdentity
+
+log = structlog.get_logger()
+
+ORIGIN: Final = "threadgate"
+"""What logs are called whose origin is not configured: this and their id."""
+
+
+async def check(settings: Settings, store: Store, clock: Clock) -> None:
+    """Make the key at the first start, refuse one that never signed here, begin an epoch for a restored store.
+
+    Raises SecretUnavailable, StoreError and OSError.
+    """
+    key = await _key(settings, store)
+    latest = await store.checkpoints.latest()
+    if latest is not None and Note.parse(latest).signed_by(key.verifiers) is None:
+        raise SecretUnavailable(_other_key(settings))
+    path = checkpoint_file.beside(settings.data_dir)
+    epoch = await reconcile(store.checkpoints, key, path, clock)
+    if epoch is not None:
+        store.identity = StoreIdentity(epoch, is_new=False)
+
+
+async def _key(settings: Settings, store: Store) -> AuditKey:
+    path = audit_key.path_of(settings.audit.signing_key, settings.data_dir)
+    if path.exists():
+        return await asyncio.to_thread(audit_key.load, path)
+    if await store.checkpoints.latest() is not None:
+        raise SecretUnavailable(_other_key(settings))
+    head = await store.checkpoints.head()
+    key = await asyncio.to_thread(audit_key.make, path, settings.audit.origin or f"{ORIGIN}/{head.log_id}")
+    log.info(
+        "a key that signs checkpoints of the audit log was made: keep its public half elsewhere",
+        action="audit_key_made",
+        vkey=key.signer.verifier.vkey(),
+        path=str(path),
+    )
+    return key
+
+
+def _other_key(settings: Settings) -> str:
+    path = audit_key.path_of(settings.audit.signing_key, settings.data_dir)
+    return (
+        f"{path} is not the key that signed the audit log before: put it back, "
+        "or begin with another one by `threadgate audit rotate-key --lost`, which the log will say"
+    )

@@ -1,0 +1,69 @@
+"""Plain values of the audit log: what its entries commit to, and the signal that there are new ones."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class AuditAppended:
+    """An entry was committed."""
+
+    seq: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointMade:
+    """A checkpoint was committed; it may be published."""
+
+    note: str
+    size: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditHead:
+    """The log as it stands."""
+
+    log_id: str
+    epoch: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewEpoch:
+    """The log goes on behind a store that is not the one its last known checkpoint was made of."""
+
+    epoch: int
+    store_epoch: str
+    """The new epoch of the store: places in threads' logs that clients remember are void."""
+    reason: str
+    origin: str
+    size: int
+    root: str
+    """The last known checkpoint; the root in hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRotation:
+    """Another key signs from now on. `signature` is the old key's over `audit_notes.rotation_text`; None: lost."""
+
+    old_vkey: str
+    new_vkey: str
+    signature: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPath:
+    """An entry's bytes and the hashes beside its way to the root."""
+
+    body: str
+    hashes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Revealed:
+    """What stands behind the commitments of one entry; a part is missing when it was never there or was erased."""
+
+    content: Any = None
+    address: str | None = None
