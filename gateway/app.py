@@ -16,7 +16,7 @@ from channels.messages import HealthState
 from channels.port import Adapter
 from channels.registry import ChannelSettings, create_adapter
 from channels.secrets import SecretUnavailable, resolve_secret
-from gateway import audit_key, checkpoint_file, crash_points
+from gateway import audit_start, crash_points
 from gateway.agents.parts import AgentParts
 from gateway.agents.port import AgentFailure
 from gateway.agents.registry import Agents
@@ -45,7 +45,8 @@ from gateway.services.answer_files import AnswerFiles
 from gateway.services.answering import Answering
 from gateway.services.approvals import Approvals, Buttons
 from gateway.services.attachments import Attachments
-from gateway.services.audit_checkpoints import Checkpointing, CheckpointPace
+from gateway.services.audit_export import AuditExports
+from gateway.services.audit_lines import AuditLines
 from gateway.services.blobs import BlobReader, Uploads
 from gateway.services.breakers import AgentBreakers
 from gateway.services.channels import AccountPolicy, Channels
@@ -158,7 +159,8 @@ class Gateway:
         self.reloading = Reloading(
             settings, self._agents, self._routing.replace, self._breakers.forget, store.audit, clock
         )
-        self._checkpoints = self._make_checkpoints()
+        self._checkpoints = audit_start.checkpointing(settings, store, clock)
+        self._audit_lines = AuditLines(VERSION, self.redactors.of_export)
         self._intakes = [(adapter, self._intake(channel, adapter, composer)) for channel, adapter in adapters]
         context = self._edge(identity, composer, local_secret)
         self._server = Server(context, settings, self._missing)
@@ -274,17 +276,9 @@ class Gateway:
         stops = Stops(self._store.inbox, self._store.threads, self._hub, composer)
         return Intake(adapter, self._store.inbox, composer, self._clock, policy, pace, buttons, stops)
 
-    def _make_checkpoints(self) -> Checkpointing:
-        settings, audit = self._settings, self._settings.audit
-        key = audit_key.load(audit_key.path_of(audit.signing_key, settings.data_dir))
-        return Checkpointing(
-            self._store.checkpoints,
-            key,
-            audit.origin or key.signer.verifier.name,
-            checkpoint_file.beside(settings.data_dir),
-            CheckpointPace(audit.checkpoint_entries, audit.checkpoint_s),
-            self._clock,
-        )
+    def _audit_exports(self) -> AuditExports:
+        store = self._store
+        return AuditExports(store.audit, store.trail, store.checkpoints, self._checkpoints, self._audit_lines)
 
     def _make_scheduler(self, leases: Leases, composer: Composer) -> Scheduler:
         store, clock, settings = self._store, self._clock, self._settings
@@ -375,6 +369,7 @@ class Gateway:
             Auditing(self._checkpoints),
         )
         return EdgeContext(
+            audit_exports=self._audit_exports(),
             clock=clock,
             authenticator=Authenticator(store.identities, clock, local_secret),
             dispatcher=Dispatcher(table, clock, settings.limits, self.metrics),

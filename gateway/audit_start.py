@@ -12,7 +12,7 @@ from channels.secrets import SecretUnavailable
 from gateway import audit_key, checkpoint_file
 from gateway.audit_key import AuditKey
 from gateway.clock import Clock
-from gateway.services.audit_checkpoints import reconcile
+from gateway.services.audit_checkpoints import Checkpointing, CheckpointPace, reconcile
 from gateway.settings import Settings
 from storage.audit_notes import Note
 from storage.store import Store, StoreIdentity
@@ -36,6 +36,20 @@ async def check(settings: Settings, store: Store, clock: Clock) -> None:
     epoch = await reconcile(store.checkpoints, key, path, clock)
     if epoch is not None:
         store.identity = StoreIdentity(epoch, is_new=False)
+
+
+def checkpointing(settings: Settings, store: Store, clock: Clock) -> Checkpointing:
+    """What makes checkpoints of an open store. Raises SecretUnavailable. Reads a file: may block."""
+    audit = settings.audit
+    key = audit_key.load(audit_key.path_of(audit.signing_key, settings.data_dir))
+    return Checkpointing(
+        store.checkpoints,
+        key,
+        audit.origin or key.signer.verifier.name,
+        checkpoint_file.beside(settings.data_dir),
+        CheckpointPace(audit.checkpoint_entries, audit.checkpoint_s),
+        clock,
+    )
 
 
 async def _key(settings: Settings, store: Store) -> AuditKey:

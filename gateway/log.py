@@ -28,6 +28,7 @@ class _Unreadable(logging.Filter):
         record.levelno, record.levelname = logging.DEBUG, "DEBUG"
         return logging.getLogger().isEnabledFor(logging.DEBUG)
 
+
 _OURS: Final = frozenset({"timestamp", "level", "action"})
 """Keys of a record whose values are never somebody else's."""
 _DEPTH_MAX: Final = 8

@@ -17,7 +17,8 @@ from pydantic_core import core_schema
 from protocol import errors, limits
 from protocol.errors import HTTP_STATUS, RETRYABLE, CloseCode, ErrorKind, Fault, retry_verdict
 from protocol.events import EVENT_DATA, NOTIFICATIONS, EventKind
-from protocol.frames import ID_CHARS_MAX, INTEGER_MAX
+from protocol.frames import ID_CHARS_MAX
+from protocol.limits import INTEGER_MAX
 from protocol.methods import METHODS
 from protocol.records import Record
 from protocol.requests import BlobResult, HelloParams, HelloResult

@@ -9,6 +9,7 @@ from storage.audit_chain import Break, Link, Sealed, verify
 from storage.audit_checkpoints import Checkpoints
 from storage.audit_log import AuditLog
 from storage.audit_ports import Sealer
+from storage.audit_trail import AuditTrail
 from storage.blobs import Blobs
 from storage.chat_links import ChatLinks
 from storage.deliveries import DeliveryRecords
@@ -57,6 +58,7 @@ class Store:
         self.identities = Identities(engine)
         self.links = ChatLinks(engine)
         self.audit = AuditLog(engine)
+        self.trail = AuditTrail(engine)
         self.checkpoints = Checkpoints(engine)
         self.vault = Vaults(engine)
 

@@ -26,7 +26,7 @@ READS = {
     "journal.steps", "journal.read",
     "approvals.get", "approvals.page",
     "inbox.cursors", "inbox.find_thread", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
-    "identities.authenticate", "identities.list_tokens", "audit.page",
+    "identities.authenticate", "identities.list_tokens", "audit.page", "trail.lines", "trail.notes", "trail.positions",
     "checkpoints.head", "checkpoints.root", "checkpoints.latest", "checkpoints.path", "checkpoints.consistency",
     "pairings.page", "pairings.place", "vault.get", "vault.keys", "links.principal_of",
     "outbox.gaps", "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
@@ -41,7 +41,7 @@ BOOKKEEPING = {
     "journal.open", "journal.close", "journal.allow_repeat", "journal.take_steers", "outbox.open_live",
     "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers", "blobs.begin", "blobs.keep",
     "blobs.settle", "blobs.fail", "blobs.postpone", "blobs.collect", "blobs.discard", "blobs.sweep",
-    "vault.put", "vault.delete", "checkpoints.grow", "checkpoints.add",
+    "vault.put", "vault.delete", "checkpoints.grow", "checkpoints.add", "audit.find", "trail.advance",
 }  # fmt: skip
 """What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry."""
 
