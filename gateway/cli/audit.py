@@ -2,12 +2,16 @@
 
 import typer
 
+from gateway.cli import audit_trails
 from gateway.cli.failures import EXIT_FAILED, explained, fail
 from gateway.cli.options import Config, DataDir, Json, settings_of
 from gateway.cli.printing import print_json
 from storage.store import verify_audit
 
 app = typer.Typer(help="The audit log.", no_args_is_help=True)
+
+
+audit_trails.add_to(app)
 
 
 @app.callback()

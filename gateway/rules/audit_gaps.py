@@ -22,7 +22,7 @@ class NotALine(ValueError):
 def place(line: bytes) -> tuple[str, int] | None:
     """The epoch and number of a line in either format; None for lines of an export that are no entries.
 
-    Raises NotALine.
+    The epoch is "" where the line does not say: it is that of the line before. Raises NotALine.
     """
     try:
         value = orjson.loads(line)
