@@ -8,12 +8,13 @@ from typing import Any
 
 import uvloop
 
-from bench import appends, channels, fanout, floor, idle, kinds, machine, many_runs, sends, turns
+from bench import appends, audit, channels, fanout, floor, idle, kinds, machine, many_runs, sends, turns
 
 RESULTS = Path(__file__).parent / "results" / "results.json"
 BENCHMARKS: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
     "floor": floor.run,
     "appends": appends.run,
+    "audit": audit.run,
     "sends": sends.run,
     "turns": turns.run,
     "kinds": kinds.run,

@@ -6,7 +6,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from cryptography.fernet import MultiFernet
@@ -22,59 +22,80 @@ from gateway.agents.port import AgentFailure
 from gateway.agents.registry import Agents
 from gateway.agents.workers import WorkerPool
 from gateway.clock import Clock
-from gateway.edge import handlers, websocket
+from gateway.edge import access, handlers
 from gateway.edge.authentication import Authenticator
 from gateway.edge.dispatch import Dispatcher
 from gateway.edge.handlers.approvals import Deciding
 from gateway.edge.handlers.audits import Auditing
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.deliveries import Delivering
+from gateway.edge.handlers.devices import DeviceHandlers
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
+from gateway.edge.handlers.privacy import Privacy
 from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
+from gateway.edge.handlers.usage import Budgeting
+from gateway.edge.handlers.users import Administering
 from gateway.edge.hooks import Hooks
+from gateway.edge.presence import Presence
 from gateway.edge.server import Server
 from gateway.edge.websocket import EdgeContext, connection_limits
 from gateway.hub.hub import Hub
 from gateway.metrics import Metrics, Sample
 from gateway.rules.admission import Policy
+from gateway.rules.budget import Budgets
 from gateway.rules.pace import Pace
+from gateway.rules.policy import compiled
 from gateway.services.agents import AgentsView
 from gateway.services.answer_files import AnswerFiles
 from gateway.services.answering import Answering
-from gateway.services.approvals import Approvals, Buttons
+from gateway.services.approval_cards import ApprovalCards
+from gateway.services.approval_times import ApprovalTimes
+from gateway.services.approvals import Approvals, RoomDecisions
 from gateway.services.attachments import Attachments
 from gateway.services.audit_export import AuditExports
 from gateway.services.audit_lines import AuditLines
 from gateway.services.blobs import BlobReader, Uploads
 from gateway.services.breakers import AgentBreakers
+from gateway.services.budgets import BudgetCare, Obstacles
 from gateway.services.channels import AccountPolicy, Channels
 from gateway.services.composing import Composer
 from gateway.services.conversations import Conversations
 from gateway.services.delivery import Deliveries
+from gateway.services.denials import Denials
+from gateway.services.device_connections import DeviceConnections
+from gateway.services.devices import Devices
 from gateway.services.endings import Endings
+from gateway.services.erasures import Erasures
+from gateway.services.guard import Guard
 from gateway.services.handovers import Handovers
 from gateway.services.health import ChannelHealth
 from gateway.services.intake import Intake
+from gateway.services.invocations import Invocations
 from gateway.services.leases import Leases
 from gateway.services.live import LiveMessages
+from gateway.services.outgoing import Outgoing
 from gateway.services.pairings import Pairings
 from gateway.services.reading import Reading
 from gateway.services.receipts import Receipts
 from gateway.services.redactors import Redactors
 from gateway.services.reloading import Reloading
 from gateway.services.replay import Replays
+from gateway.services.retention import Retention
 from gateway.services.routing import Routing
 from gateway.services.run_doctor import RunDoctor
 from gateway.services.scheduler import Capacity, Scheduler
 from gateway.services.steering import Steering
 from gateway.services.stopping import Stops
+from gateway.services.switches import AgentSwitches
 from gateway.services.tokens import Tokens
 from gateway.services.turn import Turns
+from gateway.services.usage import UsageView
+from gateway.services.users import Users
 from gateway.services.vault import AccountVault, VaultCipher
 from gateway.services.waits import Waits
-from gateway.settings import Settings, channel_settings
+from gateway.settings import Settings, channel_settings, organizations_of
 from gateway.vault_key import cipher_from, vault_cipher
 from protocol import limits
 from protocol.events import ServerIdentity
@@ -123,11 +144,22 @@ class Gateway:
             for channel in channel_settings(settings)
         ]
         policies: dict[tuple[str, str], AccountPolicy] = {
-            (of.kind, of.account): AccountPolicy(of.on_unknown, of.receipts) for of, _ in adapters
+            (of.kind, of.account): AccountPolicy(of.on_unknown, of.receipts, of.org) for of, _ in adapters
         }
         self._channels = Channels([adapter for _, adapter in adapters], policies)
         self._workers = WorkerPool()
-        parts = AgentParts(settings.directory, _secret, self._workers)
+        self._device_connections = DeviceConnections()
+        self._devices = Devices(store.devices, self._device_connections, clock)
+        self._guard = Guard(compiled(settings.policies), clock, self._count_verdict)
+        self._invocations = Invocations(
+            store.invocations,
+            store.devices,
+            self._device_connections,
+            store.audit,
+            clock,
+            self._guard.judge,
+        )
+        parts = AgentParts(settings.directory, _secret, self._workers, self._invocations)
         self._agents = Agents(settings.agents, settings.default_agent_id, parts)
         self._routing = Routing(settings.routes, settings.default_agent_id, self._agents)
         composer = self._composer()
@@ -137,12 +169,24 @@ class Gateway:
             store.blobs, store.threads, self._channels, clock, limit_bytes=settings.limits.blob_bytes
         )
         self._live = LiveMessages(store.outbox, self._channels, self._deliveries, clock)
-        self._approvals = Approvals(store.approvals, store.threads, self._channels, clock)
+        self._approvals = Approvals(
+            store.approvals, store.threads, self._channels, clock, self._guard.of_edit
+        )
+        self._approval_cards = ApprovalCards(store.approvals, self._channels, clock)
+        self._approval_times = ApprovalTimes(store.approvals, store.threads, self._channels, clock)
         self._receipts = Receipts(self._channels, self._deliveries.traffic, clock)
         self._health = ChannelHealth(self._channels, store.outbox, self._deliveries.traffic, clock)
+        budgets = Budgets(settings.budgets) if settings.budgets else None
+        store.engine.budgets = budgets
+        self._budgets = BudgetCare(store.budgets, store.threads, self._channels, clock, budgets)
+        self._switches = AgentSwitches(store.switches, store.threads, self._agents, self._hub, composer)
         leases = Leases(clock.new_id(IdPrefix.EPOCH), clock)
         self.redactors = Redactors(settings.privacy, settings.data_dir)
         self._reading = Reading(self.redactors.of if settings.privacy.models else None)
+        self._retention = Retention(store.retention, settings.retention, clock)
+        self._erasures = Erasures(
+            store.erasures, store.holds, store.engine.truncate_log, self._certified, clock
+        )
         self._waits = Waits(store.runs, self._approvals, self._channels, leases, clock)
         self._breakers = AgentBreakers(clock)
         self._steering = Steering()
@@ -155,14 +199,25 @@ class Gateway:
             self._breakers.state,
             leases.owner,
             clock,
+            store.users.organizations,
         )
         self.reloading = Reloading(
-            settings, self._agents, self._routing.replace, self._breakers.forget, store.audit, clock
+            settings,
+            self._agents,
+            self._routing.replace,
+            self._guard.replace,
+            self._breakers.forget,
+            store.audit,
+            clock,
         )
         self._checkpoints = audit_start.checkpointing(settings, store, clock)
         self._audit_lines = AuditLines(VERSION, self.redactors.of_export)
         self._intakes = [(adapter, self._intake(channel, adapter, composer)) for channel, adapter in adapters]
-        context = self._edge(identity, composer, local_secret)
+        self._denials = Denials(store.audit, clock)
+        self._authenticator = Authenticator(
+            store.identities, self._denials, clock, local_secret, organizations_of(settings)
+        )
+        context = self._edge(identity, composer)
         self._server = Server(context, settings, self._missing)
         self._chores: list[asyncio.Task[None]] = []
         self._hear_commits(context)
@@ -189,12 +244,15 @@ class Gateway:
             self._hub.on_commit,
             self._waits.on_commit,
             self._steering.on_commit,
+            self._budgets.on_commit,
             self._scheduler.on_commit,
             self._deliveries.on_commit,
             self._receipts.on_commit,
+            self._approval_cards.on_commit,
+            self._approval_times.on_commit,
             self._attachments.on_commit,
             self._checkpoints.on_commit,
-            lambda signals: websocket.on_commit(context, signals),
+            lambda signals: access.on_commit(context, signals),
         ):
             engine.add_hook(hook)
 
@@ -212,9 +270,13 @@ class Gateway:
         """
         await self._checkpoints.start()
         await self._agents.start()
+        await self._switches.start()
+        await self._budgets.start()
         await self._deliveries.start()
         await self._scheduler.start()
         await self._attachments.start()
+        await self._approval_cards.start()
+        await self._approval_times.start()
         await self._server.start()
         on_listening()
         for adapter, intake in self._intakes:
@@ -225,6 +287,8 @@ class Gateway:
         self._chores = [
             asyncio.create_task(self._keep_house(), name="housekeeping"),
             asyncio.create_task(self._measure_lag(), name="loop lag"),
+            asyncio.create_task(self._retention.keep(), name="retention"),
+            asyncio.create_task(self._erasures.go_on(), name="erasures"),
         ]
 
     async def stop(self) -> None:
@@ -238,8 +302,12 @@ class Gateway:
         await self._run_doctor.stop()
         await self._health.stop()
         await self._attachments.stop()
+        await self._budgets.stop()
         await self._scheduler.stop(self._settings.runs.shutdown_s)
         await self._agents.stop()
+        await self._approval_times.stop()
+        await self._approval_cards.stop()
+        await self._invocations.close()
         await self._live.close(DELIVERY_STOP_S)
         await self._receipts.close(RECEIPT_STOP_S)
         await self._deliveries.stop(DELIVERY_STOP_S)
@@ -249,6 +317,7 @@ class Gateway:
         await asyncio.gather(*self._chores, return_exceptions=True)
         await self._hub.close()
         await self._server.stop()
+        await self._devices.close()
         await self._checkpoints.stop()
 
     # --- parts --------------------------------------------------------------------------------
@@ -261,7 +330,9 @@ class Gateway:
         return lambda: vault_cipher(settings.vault_key, settings.data_dir)
 
     def _vault(self, channel: ChannelSettings, cipher: VaultCipher) -> AccountVault:
-        return AccountVault(self._store.vault, cipher, self._clock, channel.kind, channel.account)
+        return AccountVault(
+            self._store.vault, cipher, self._clock, channel.org, channel.kind, channel.account
+        )
 
     def _intake(self, channel: ChannelSettings, adapter: Adapter, composer: Composer) -> Intake:
         policy = Policy(
@@ -272,9 +343,21 @@ class Gateway:
             mention_required=channel.mention_required,
         )
         pace = Pace(channel.messages_per_minute)
-        buttons = Buttons(self._approvals, adapter, frozenset(channel.approvers))
+        decisions = RoomDecisions(self._approvals, channel.org, adapter, frozenset(channel.approvers))
         stops = Stops(self._store.inbox, self._store.threads, self._hub, composer)
-        return Intake(adapter, self._store.inbox, composer, self._clock, policy, pace, buttons, stops)
+        obstacles = Obstacles(self._budgets.refusals, self._switches.refusals)
+        return Intake(
+            adapter,
+            self._store.inbox,
+            composer,
+            self._clock,
+            policy,
+            pace,
+            decisions,
+            stops,
+            channel.org,
+            obstacles,
+        )
 
     def _audit_exports(self) -> AuditExports:
         store = self._store
@@ -289,6 +372,7 @@ class Gateway:
             store.threads,
             files,
             self._waits,
+            self._guard,
             clock,
             self._reading,
             timeout_s=settings.runs.turn_timeout_s,
@@ -305,13 +389,18 @@ class Gateway:
             self._live,
             self._receipts,
             self._steering,
+            Outgoing(self._guard),
             clock,
             attempts_max=settings.runs.attempts_max,
+            has_budgets=bool(settings.budgets),
         )
         capacity = Capacity(
             settings.runs.concurrent, self._agent_limits, self._agent_versions, lambda: self._waits.held
         )
         return Scheduler(store.runs, turns.drive, clock, leases, capacity)
+
+    def _count_verdict(self, effect: str, rule: str) -> None:
+        self.metrics.policy_verdicts.labels(effect, rule).inc()
 
     def _steerable(self) -> frozenset[str]:
         return frozenset(agent.settings.id for agent in self._agents.all() if agent.is_steerable)
@@ -320,10 +409,13 @@ class Gateway:
         wanted = {agent.settings.id: agent.settings.concurrent for agent in self._agents.all()}
         return {agent_id: limit for agent_id, limit in wanted.items() if limit}
 
+    def _cost_tags(self) -> dict[str, dict[str, str]]:
+        return {agent.settings.id: agent.settings.cost_tags for agent in self._agents.all()}
+
     def _agent_versions(self) -> dict[str, str]:
         return {agent.settings.id: agent.settings.version for agent in self._agents.all()}
 
-    def _edge(self, identity: ServerIdentity, composer: Composer, local_secret: str) -> EdgeContext:
+    def _edge(self, identity: ServerIdentity, composer: Composer) -> EdgeContext:
         store, clock, settings, agents = self._store, self._clock, self._settings, self._agents
         info = ServerInfoResult(
             server=identity,
@@ -348,13 +440,21 @@ class Gateway:
             store.blobs,
             settings.limits.attachments,
         )
-        tokens = Tokens(store.identities, clock)
+        tokens = Tokens(store.identities, store.users, clock)
+        presence = Presence()
+        usage = UsageView(store.usage, store.budgets, settings.budgets, self._cost_tags, clock)
         table = handlers.table(
             Conversational(store.threads, store.runs, conversations, handovers, agents),
             Deciding(store.approvals, self._approvals),
             Operational(
                 info,
-                AgentsView(agents, self._scheduler.running, self._breakers.state, self._workers.count),
+                AgentsView(
+                    agents,
+                    self._scheduler.running,
+                    self._breakers.state,
+                    self._workers.count,
+                    self._switches.of,
+                ),
                 self._routing,
                 self.reloading,
                 self._health,
@@ -366,13 +466,17 @@ class Gateway:
             Subscriptions(self._hub, store.position),
             Pairing(Pairings(store.pairings, self._channels, clock)),
             Examining(store.journal, self._run_doctor, self._replays),
+            Administering(Users(store.users, store.links, clock), self._authenticator),
+            DeviceHandlers(self._devices, self._invocations, presence),
+            Budgeting(usage, self._switches),
+            Privacy(self._retention, self._erasures),
             Auditing(self._checkpoints),
         )
         return EdgeContext(
             audit_exports=self._audit_exports(),
             clock=clock,
-            authenticator=Authenticator(store.identities, clock, local_secret),
-            dispatcher=Dispatcher(table, clock, settings.limits, self.metrics),
+            authenticator=self._authenticator,
+            dispatcher=Dispatcher(table, self._denials, clock, settings.limits, self.metrics),
             hooks=Hooks(self._channels, clock),
             hub=self._hub,
             metrics=self.metrics,
@@ -380,6 +484,10 @@ class Gateway:
             uploads=Uploads(store.blobs, clock, limit_bytes=settings.limits.blob_bytes),
             identity=identity,
             compression=settings.compression,
+            devices=self._devices,
+            device_connections=self._device_connections,
+            presence=presence,
+            usage=usage,
             workers=self._workers,
         )
 
@@ -391,6 +499,9 @@ class Gateway:
             log.warning(
                 "an adapter did not stop in time", action="adapter_stop_timeout", channel=adapter.kind
             )
+
+    async def _certified(self, certificate: dict[str, Any]) -> dict[str, Any]:
+        return certificate
 
     # --- state --------------------------------------------------------------------------------
 
@@ -429,6 +540,7 @@ class Gateway:
         )
         yield from self._health.samples()
         yield from self._reading.samples()
+        yield from self._retention.samples()
         yield from self._run_doctor.samples()
         yield from self.reloading.samples()
 
@@ -437,9 +549,13 @@ class Gateway:
             await asyncio.sleep(HOUSEKEEPING_S)
             before_ms = self._clock.now_ms() - limits.IDEMPOTENCY_TTL_S * 1000
             try:
-                await self._approvals.expire()
+                await self._authenticator.note_used()
+                await self._denials.settle()
+                await self._store.links.forget_codes(self._clock.now_ms())
                 await self._waits.expire()
+                await self._invocations.expire()
                 await self._attachments.collect()
+                await self._budgets.keep_house()
                 for _ in range(FORGET_ROUNDS):
                     if not await self._store.identities.forget_answers(before_ms):
                         break

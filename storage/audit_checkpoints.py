@@ -140,7 +140,9 @@ def _begin_epoch(tx: Transaction, act: Act, new: NewEpoch) -> None:
 
 
 def _rotate_key(tx: Transaction, act: Act, rotation: KeyRotation) -> None:
-    detail = {"old_vkey": rotation.old_vkey, "new_vkey": rotation.new_vkey}
+    detail = {"new_vkey": rotation.new_vkey}
+    if rotation.old_vkey is not None:
+        detail["old_vkey"] = rotation.old_vkey
     if rotation.signature is not None:
         detail["signature"] = rotation.signature
     reason = None if rotation.signature is not None else "lost"

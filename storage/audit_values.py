@@ -1,11 +1,10 @@
 """Plain values of the audit log: what its entries commit to, and the signal that there are new ones."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class AuditAppended:
+class AuditAppended(NamedTuple):
     """An entry was committed."""
 
     seq: int
@@ -48,7 +47,7 @@ class NewEpoch:
 class KeyRotation:
     """Another key signs from now on. `signature` is the old key's over `audit_notes.rotation_text`; None: lost."""
 
-    old_vkey: str
+    old_vkey: str | None
     new_vkey: str
     signature: str | None
 

@@ -142,9 +142,7 @@ def export(
 
 @explained
 def gaps(
-    file: Annotated[
-        Path, typer.Argument(help="What a sink wrote, or an export: NDJSON or OCSF.")
-    ],
+    file: Annotated[Path, typer.Argument(help="What a sink wrote, or an export: NDJSON or OCSF.")],
     json: Json = False,
 ) -> None:
     """Say which entries are missing in what was received; exit code 1 when there are any."""

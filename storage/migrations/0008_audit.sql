@@ -37,11 +37,18 @@ CREATE INDEX audit_keys_by_subject ON audit_keys (org_id, subject, id);
 
 -- What entries commit to: salt and canonical text, encrypted. A row may be deleted; its entry stays.
 CREATE TABLE audit_content (
-  seq INTEGER NOT NULL,
-  part TEXT NOT NULL,               -- content, address
+  seq INTEGER PRIMARY KEY,
   org_id TEXT NOT NULL,
   key_id INTEGER NOT NULL REFERENCES audit_keys (id),
-  sealed BLOB NOT NULL,
-  PRIMARY KEY (seq, part)
-) WITHOUT ROWID;
+  sealed BLOB NOT NULL
+);
 CREATE INDEX audit_content_by_key ON audit_content (key_id);
+
+-- Where people came from, committed to in the same way, once for all their entries from there.
+CREATE TABLE audit_addresses (
+  commitment TEXT PRIMARY KEY,
+  org_id TEXT NOT NULL,
+  key_id INTEGER NOT NULL REFERENCES audit_keys (id),
+  sealed BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX audit_addresses_by_key ON audit_addresses (key_id);

@@ -139,7 +139,7 @@ def test_runs_from_before_keep_their_journal_and_their_cost(connection: sqlite3.
     assert rows("SELECT id, messages, assignee FROM threads") == [("thr_1", 2, None), ("thr_2", 0, None)]
     assert rows("SELECT agent_version, waiting_for, facts, journal_hash FROM runs") == [(None,) * 4] * 2
     assert rows("SELECT agent_id FROM tokens") == [(None,)]
-    assert rows("SELECT id, key FROM approvals") == [("apr_1", "")]
+    assert rows("SELECT id, key, kind, revision, shown FROM approvals") == [("apr_1", "", "tool", 1, None)]
 
 
 # --- refusals ---------------------------------------------------------------------------------------
@@ -246,6 +246,7 @@ def test_every_table_carries_its_organization(connection: sqlite3.Connection) ->
         "audit_checkpoints",
         "audit_nodes",
         "audit_sinks",
+        "agent_tags",
     }
     tables = [name for kind, name, _ in schema(connection) if kind == "table"]
     for name in tables:

@@ -17,7 +17,7 @@ from protocol.events import EventKind
 from protocol.frames import RawJson
 from storage.errors import StoreUnavailable
 from storage.run_ports import RunStore
-from storage.values import ClaimedRun, CommittedEvent, ThreadDeleted
+from storage.values import DEFAULT_ORG, ClaimedRun, CommittedEvent, ThreadDeleted
 
 
 async def a_thread(wire: Wire) -> str:
@@ -277,7 +277,7 @@ class Claimed:
 
 
 def event(kind: EventKind, thread_id: str, run_id: str) -> CommittedEvent:
-    return CommittedEvent(thread_id, 1, 1, kind.value, 0, run_id, "", RawJson(b"{}"))
+    return CommittedEvent(DEFAULT_ORG, thread_id, 1, 1, kind.value, 0, run_id, "", RawJson(b"{}"))
 
 
 class Driver:
@@ -321,7 +321,7 @@ async def test_a_thread_deleted_in_the_moment_it_is_claimed_does_not_run_on() ->
     scheduler = scripted(runs, driver)
     await scheduler.start()
     runs.queued["thr"] = deque(["run_1"])
-    runs.on_claim = [lambda run_id: scheduler.on_commit([ThreadDeleted("thr", 1, 1, 0)])]
+    runs.on_claim = [lambda run_id: scheduler.on_commit([ThreadDeleted(DEFAULT_ORG, "thr", 1, 1, 0)])]
     scheduler.on_commit([event(EventKind.RUN_QUEUED, "thr", "run_1")])
     await until(lambda: runs.claims and scheduler.active == 0, 1.0)
     assert driver.began == []
