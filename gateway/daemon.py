@@ -13,8 +13,9 @@ from typing import Final
 import structlog
 
 from gateway import audit_start, crash_points, runtime_file
-from gateway.app import VERSION, Gateway
+from gateway.app import Gateway
 from gateway.clock import Clock
+from gateway.composition.front import VERSION
 from gateway.content_keys import ContentSealer
 from gateway.edge.authentication import LOCAL_ACTOR
 from gateway.rules.scopes import ROLE_SCOPES

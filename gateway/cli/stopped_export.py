@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from gateway import audit_start
-from gateway.app import VERSION
 from gateway.clock import Clock
+from gateway.composition.audit import audit_exports
 from gateway.daemon import open_store
 from gateway.edge.authentication import LOCAL_ACTOR
 from gateway.edge.handlers.operations import filter_of
-from gateway.services.audit_export import AuditExports, Format
-from gateway.services.audit_lines import AuditLines
+from gateway.services.audit_export import Format
 from gateway.services.redactors import Redactors
 from gateway.settings import Settings
 from protocol.methods import validated
@@ -26,8 +25,7 @@ async def export_from_store(
     store = await open_store(settings, clock)
     try:
         checkpoints = audit_start.checkpointing(settings, store, clock)
-        lines = AuditLines(VERSION, Redactors(settings.privacy, settings.data_dir).of_export)
-        exports = AuditExports(store.audit, store.trail, store.checkpoints, checkpoints, lines)
+        exports = audit_exports(store, checkpoints, Redactors(settings.privacy, settings.data_dir))
         act = Act(DEFAULT_ORG, LOCAL_ACTOR, "cli", clock.now_ms())
         pieces = await exports.begin(act, form, filter_of(validated(AuditListParams, dict(wanted))))
         async for piece in pieces:

@@ -46,11 +46,18 @@ Readiness = Callable[[], Awaitable[list[str]]]
 class Server:
     """Listens on one port and serves everything on it."""
 
-    def __init__(self, context: EdgeContext, settings: Settings, readiness: Readiness) -> None:
+    def __init__(
+        self,
+        context: EdgeContext,
+        settings: Settings,
+        readiness: Readiness,
+        degraded: Callable[[], list[str]],
+    ) -> None:
         self.port = settings.port
         self._context = context
         self._settings = settings
         self._readiness = readiness
+        self._degraded = degraded
         self._blobs = BlobEdge(context, context.uploads)
         self._audit_export = AuditExportEdge(context, context.audit_exports)
         self._is_draining = False
@@ -220,7 +227,11 @@ class Server:
         if self._is_draining:
             missing = [*missing, "the gateway is shutting down"]
         return web.json_response(
-            {"status": "not ready" if missing else "ready", "missing": missing},
+            {
+                "status": "not ready" if missing else "ready",
+                "missing": missing,
+                "degraded": self._degraded(),
+            },
             status=503 if missing else 200,
         )
 

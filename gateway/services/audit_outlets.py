@@ -14,7 +14,9 @@ import structlog
 from gateway.clock import Clock
 from gateway.metrics import Sample
 from gateway.services.audit_targets import Item, NotTaken, Target
-from storage.audit_ports import TrailStore
+from storage.audit_notes import Note
+from storage.audit_ports import CheckpointStore, TrailStore
+from storage.audit_values import AuditAppended, CheckpointMade
 from storage.errors import StoreError
 
 log = structlog.get_logger()
@@ -144,30 +146,35 @@ class Outlet:
 class Outlets:
     """All of them, as long as the gateway runs."""
 
-    def __init__(self, sinks: Sequence[Outlet], anchors: Sequence[Outlet], trail: TrailStore) -> None:
+    def __init__(
+        self, sinks: Sequence[Outlet], anchors: Sequence[Outlet], trail: TrailStore, log_: CheckpointStore
+    ) -> None:
         self._sinks = sinks
         self._anchors = anchors
         self._trail = trail
+        self._log = log_
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self, entries: int, sealed: int) -> None:
-        """Go on from where each was; `entries` and `sealed` are how far the log and its checkpoints are."""
+    async def start(self) -> None:
+        """Go on from where each was. Raises StoreError."""
         positions = await self._trail.positions()
+        entries, newest = (await self._log.head()).size, await self._log.latest()
+        sealed = Note.parse(newest).checkpoint.size if newest is not None else 0
         for outlet in (*self._sinks, *self._anchors):
             outlet.confirmed = positions.get(outlet.key, 0)
             outlet.reached(entries if outlet in self._sinks else sealed)
             run = outlet.run(outlet.confirmed)
             self._tasks.append(asyncio.create_task(run, name=f"audit {outlet.label}"))
 
-    def appended(self, seq: int) -> None:
-        """The log has grown."""
-        for outlet in self._sinks:
-            outlet.reached(seq)
-
-    def sealed(self, size: int) -> None:
-        """There is a checkpoint."""
-        for outlet in self._anchors:
-            outlet.reached(size)
+    def on_commit(self, signals: Sequence[object]) -> None:
+        """See how far the log and its checkpoints are."""
+        for signal in signals:
+            if isinstance(signal, AuditAppended):
+                for outlet in self._sinks:
+                    outlet.reached(signal.seq)
+            elif isinstance(signal, CheckpointMade):
+                for outlet in self._anchors:
+                    outlet.reached(signal.size)
 
     async def stop(self) -> None:
         """Send what was written last, where that goes quickly, and end."""

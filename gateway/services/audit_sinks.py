@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from pydantic import SecretStr
@@ -10,7 +11,7 @@ from pydantic import SecretStr
 from gateway.clock import Clock
 from gateway.governance_settings import AnchorSettings, SinkSettings
 from gateway.services.audit_lines import AuditLines
-from gateway.services.audit_outlets import Fetch, Outlet, Outlets
+from gateway.services.audit_outlets import Fetch, Outlet
 from gateway.services.audit_targets import (
     AnchorFileTarget,
     FileTarget,
@@ -42,14 +43,15 @@ def outlets_of(
     lines: AuditLines,
     clock: Clock,
     secret: SecretOf,
-) -> Outlets:
-    """The outlets of a configuration. `secret` resolves a reference and may raise."""
+    directory: Path,
+) -> tuple[list[Outlet], list[Outlet]]:
+    """Sinks and anchors of a configuration. `secret` resolves a reference and may raise; relative paths begin in `directory`."""
     made = [
         Outlet(
             f"sink:{one.name}",
             one.name,
             _entries(trail, one, lines),
-            _sink_target(one, secret),
+            _sink_target(one, secret, directory),
             trail,
             clock,
             one.spool_max,
@@ -61,20 +63,22 @@ def outlets_of(
             f"anchor:{_digest(str(one.path or one.url))}",
             f"anchor {number}",
             _notes(trail),
-            AnchorFileTarget(one.path) if one.path is not None else HttpTarget(str(one.url), NOTE, {}),
+            AnchorFileTarget(directory / one.path)
+            if one.path is not None
+            else HttpTarget(str(one.url), NOTE, {}),
             trail,
             clock,
             ANCHOR_LAG_MAX,
         )
         for number, one in enumerate(anchors, start=1)
     ]
-    return Outlets(made, anchored, trail)
+    return made, anchored
 
 
-def _sink_target(sink: SinkSettings, secret: SecretOf) -> Target:
+def _sink_target(sink: SinkSettings, secret: SecretOf, directory: Path) -> Target:
     if sink.kind == "file":
         assert sink.path is not None, "checked by the settings"
-        return FileTarget(sink.path)
+        return FileTarget(directory / sink.path)
     if sink.kind == "syslog":
         host, _, port = str(sink.address).rpartition(":")
         return SyslogTarget(host.removeprefix("[").removesuffix("]"), int(port))

@@ -357,7 +357,9 @@ class TelegramStage(Stage):
 
     async def _has_connected(self) -> bool:
         """Whether receiving has begun, and nothing that is owed waits for its first attempt."""
-        if any(adapter.health().state is HealthState.STARTING for adapter in self.gateway._channels.all()):
+        if any(
+            adapter.health().state is HealthState.STARTING for adapter in self.gateway.rooms.channels.all()
+        ):
             return False
 
         def is_settled(tx: Any) -> bool:

@@ -142,7 +142,7 @@ async def test_devices_that_the_settings_do_not_name_are_no_tools(house: DeviceA
 async def test_stars_name_many_and_other_organizations_none(house: DeviceAgentStage) -> None:
     wire = await house.connect()
     await paired(house, wire, commands=COMMANDS, name="hall")
-    parts = AgentParts(Path(), lambda reference: "", devices=house.gateway._invocations)
+    parts = AgentParts(Path(), lambda reference: "", devices=house.gateway.governance.invocations)
     settings = ScriptSettings(id="butler", kind="script", script=Path("x"), devices=("h*",))
     box = Toolbox.of(settings, parts)
     tools = await box.tools()

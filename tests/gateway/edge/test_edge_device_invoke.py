@@ -269,11 +269,11 @@ async def test_what_nobody_asks_about_is_settled_when_its_time_is_over(
 ) -> None:
     asked = await invoke(wire, device, timeout_s=0.2)
     await device.asked()
-    await stage.gateway._invocations.close()
+    await stage.gateway.governance.invocations.close()
     assert (await refused(asked)).kind == "unavailable"
 
     async def settled() -> bool:
-        await stage.gateway._invocations.expire()
+        await stage.gateway.governance.invocations.expire()
         return [row["state"] for row in await rows(stage)] == ["unknown"]
 
     await eventually(settled)

@@ -165,10 +165,10 @@ async def test_a_flood_of_bad_tokens_is_counted_not_written(stage: Stage, wire: 
     for _ in range(40):
         assert (await client.post("/v1/server.info")).status_code == 401
     assert len(await entries(wire, "auth.refuse")) == 5
-    await stage.gateway._denials.settle()
+    await stage.gateway.governance.denials.settle()
     last = (await entries(wire, "auth.refuse"))[-1]
     assert last["detail"] == {"source": "127.0.0.1", "count": 35, "reasons": ["malformed"]}
-    await stage.gateway._denials.settle()
+    await stage.gateway.governance.denials.settle()
     assert len(await entries(wire, "auth.refuse")) == 6, "the counts begin anew"
 
 

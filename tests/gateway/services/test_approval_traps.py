@@ -235,7 +235,7 @@ async def test_09_a_decision_is_not_lost_between_deciding_and_doing(tmp_path: Pa
         def deaf(thread_id: str, run_id: str) -> None:
             """As a gateway that was killed between the decision and the run."""
 
-        stage.gateway._scheduler._continue = deaf  # type: ignore[method-assign]
+        stage.gateway.runs.scheduler._continue = deaf  # type: ignore[method-assign]
         await wire.call("approval.decide", approval_id=approval["id"], decision="approve")
         await stage.restart()
         assert '"result":"42"' in await stage.answer(thread_id)

@@ -130,7 +130,7 @@ async def test_runs_at_the_same_time_wait_and_go_on_when_there_is_room(stage: St
     await wire.call("thread.subscribe", thread_id=first["thread_id"], from_="start")
     await wire.event("run.started")
     second = await wire.call("message.send", content=words("say hi"))
-    await until(lambda: stage.gateway._scheduler._parked)
+    await until(lambda: stage.gateway.runs.scheduler._parked)
     assert (await wire.call("run.get", run_id=second["run_id"]))["run"]["state"] == "queued"
     await wire.call("run.cancel", run_id=first["run_id"])
     log = await ended(stage, second["thread_id"], second["run_id"])
@@ -243,7 +243,7 @@ async def test_an_agent_that_is_switched_off_ends_at_once_and_takes_nothing(stag
     for run in (sent, queued):
         state = (await wire.call("run.get", run_id=run["run_id"]))["run"]["state"]
         assert state == "cancelled"
-    await until(lambda: not stage.gateway._scheduler.active)
+    await until(lambda: not stage.gateway.runs.scheduler.active)
     fault = await wire.refusal("message.send", content=words("hello"))
     assert fault.kind == "invalid_state" and "switched off by local operator: it errs" in str(fault)
     listed = {one["id"]: one.get("switched_off") for one in (await wire.call("agent.list"))["agents"]}
@@ -269,7 +269,7 @@ async def test_the_switch_beats_a_claim_of_the_same_moment(stage: Stage, wire: W
             off = await wire.post("agent.switch", on=False, reason="now")
             late = await wire.post("message.send", content=words("sleep 600"))
         answers = [await wire.answer(number) for number in (*sent, off, late)]
-        await until(lambda: not stage.gateway._scheduler.active)
+        await until(lambda: not stage.gateway.runs.scheduler.active)
         for answer in answers:
             if "run_id" in answer.get("result", {}):
                 run = (await wire.call("run.get", run_id=answer["result"]["run_id"]))["run"]

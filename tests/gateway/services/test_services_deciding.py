@@ -52,7 +52,7 @@ async def test_an_edit_is_judged_by_the_policies_of_now(tmp_path: Path) -> None:
         _, approval = await stage.asks(wire)
         settings = stage.gateway._settings
         denies = settings.policies[0].model_copy(update={"effect": "deny", "reason": "not any more"})
-        stage.gateway._guard.replace(compiled([denies]))
+        stage.gateway.governance.guard.replace(compiled([denies]))
         with pytest.raises(Refused) as refused:
             await wire.call(
                 "approval.decide", approval_id=approval["id"], decision="edit", arguments={"expression": "1"}

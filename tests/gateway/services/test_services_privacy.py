@@ -157,7 +157,7 @@ async def test_only_an_owner_erases_and_says_why(telegram: TelegramStage) -> Non
 async def test_an_erasure_that_was_cut_off_is_finished_by_the_next_process(telegram: TelegramStage) -> None:
     thread_id = await talked(telegram)
     person = await person_of(telegram, thread_id)
-    erasures = telegram.gateway._erasures
+    erasures = telegram.gateway.governance.erasures
     subject = await erasures._store.subject(DEFAULT_ORG, person, "ers_cut_off")
     act = Act(DEFAULT_ORG, LOCAL_ACTOR, "test", telegram.clock.now_ms())
     await erasures._store.begin(act, subject, "they asked for it")
