@@ -109,7 +109,7 @@ class Outlet:
                 await self._trail.advance(self.key, position, self._clock.now_ms())
                 self.confirmed = position
                 self._recovered()
-        except (NotTaken, OSError, TimeoutError, StoreError) as error:
+        except (NotTaken, OSError, TimeoutError, StoreError, ValueError) as error:
             return self._failed(error)
         return 0.0
 
