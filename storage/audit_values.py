@@ -72,7 +72,7 @@ class Revealed:
 class AuditFilter:
     """Which entries are wanted; what is None does not matter.
 
-    `actor`: an id, also `NETWORK:ID` of somebody of a chat network. `action`: whole, or up to a dot and `*` (`approval.*`).
+    `actor`: an id, also `NETWORK:ID` of somebody of a chat network. `action`: whole, or up to a dot and `*`.
     `entity`: an id among the subject's, or `KIND:ID`. `since_ms` is the first instant, `until_ms` the first one after.
     """
 

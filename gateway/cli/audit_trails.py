@@ -1,4 +1,4 @@
-"""`threadgate audit list|export|gaps`: look into the audit log, take it along, and see whether a receiver has all of it."""
+"""`threadgate audit list|export|gaps`: look into the audit log, take it along, see what a receiver is missing."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""`GET /v1/audit/export?format=ndjson|csv|ocsf&…`: the audit log, streamed as it is read, with the filters of `audit.list`."""
+"""`GET /v1/audit/export?format=ndjson|csv|ocsf&…`: the audit log, streamed, with the filters of `audit.list`."""
 
 import asyncio
 from typing import Final

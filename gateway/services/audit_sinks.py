@@ -45,7 +45,10 @@ def outlets_of(
     secret: SecretOf,
     directory: Path,
 ) -> tuple[list[Outlet], list[Outlet]]:
-    """Sinks and anchors of a configuration. `secret` resolves a reference and may raise; relative paths begin in `directory`."""
+    """Sinks and anchors of a configuration. `secret` resolves a reference and may raise.
+
+    Relative paths begin in `directory`.
+    """
     made = [
         Outlet(
             f"sink:{one.name}",

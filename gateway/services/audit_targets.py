@@ -1,4 +1,4 @@
-"""What takes entries and checkpoints of the audit log: a file, a syslog receiver, an HTTP address. Each sends one batch.
+"""What takes entries and checkpoints of the audit log: a file, a syslog receiver, an HTTP address.
 
 A batch that is sent was taken, as far as its target can say so: a file has it on its disk, an HTTP server answered 2xx,
 a syslog receiver's machine has acknowledged its bytes. Who repeats, and when, is `audit_outlets.py`.
@@ -134,8 +134,8 @@ class AnchorFileTarget:
 class SyslogTarget:
     """RFC 5424 messages over TCP, framed by octet counting (RFC 6587 §3.4.1).
 
-    Syslog has no answer. A batch counts as taken when the receiver's machine acknowledged its bytes; and since its program
-    may still have lost them with the connection, the last batch is sent again on the next one.
+    Syslog has no answer. A batch counts as taken when the receiver's machine acknowledged its bytes; and since its
+    program may still have lost them with the connection, the last batch is sent again on the next one.
     """
 
     def __init__(self, host: str, port: int) -> None:

@@ -1,4 +1,4 @@
-"""What attacks share: requests written out byte by byte, everything the gateway logs, and chat networks to hide behind."""
+"""What attacks share: requests byte by byte, everything the gateway logs, and chat networks to hide behind."""
 
 import asyncio
 import io

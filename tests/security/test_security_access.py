@@ -71,7 +71,7 @@ async def test_every_method_needs_a_credential(stage: Stage) -> None:
         assert (await http.post(f"/v1/{name}", json={})).status_code == 401, name
     wire = await stage.open()
     await wire.receive()
-    with pytest.raises(Refused, match="unauthorized|hello|-32600"):
+    with pytest.raises(Refused, match=r"unauthorized|hello|-32600"):
         await wire.call("config.apply", command="id")
 
 
@@ -151,7 +151,7 @@ async def test_device_identity_that_is_only_present(stage: Stage, forged: Frame)
 
 
 async def test_brute_force_and_bogus_credentials(stage: Stage) -> None:
-    """PR #57647 (any bogus deviceToken switched the rate limiter off); localhost brute force (fixed 2026.2.25): guesses change nothing."""
+    """PR #57647 (a bogus deviceToken switched the rate limiter off), localhost brute force: guesses change nothing."""
     await stage.restart(limits=LimitSettings(requests_per_s=1.0, request_burst=3))
     http = stage.http(await stage.token(Role.VIEWER))
     bogus = stage.http("tgate_" + "A" * 49)

@@ -1,7 +1,6 @@
-"""What a person must allow: decided by who may, about exactly what was shown, once, and never by time or by accident."""
+"""What a person must allow: decided by who may, about exactly what was shown, once, never by accident."""
 
 import asyncio
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -13,9 +12,6 @@ from tests.gateway.gateway_stage import Refused, Stage, Wire, words
 from tests.security.security_stage import ChatStage
 
 DONE = "so I did it"
-MADE_VISIBLE = pytest.mark.skipif(
-    find_spec("gateway.rules.visible") is None, reason="cards are not yet made visible"
-)
 
 
 async def asking(wire: Wire, text: str = "approve a release") -> tuple[str, str]:
@@ -142,9 +138,8 @@ async def test_two_decide_at_once(stage: Stage, wire: Wire) -> None:
     assert statuses.count(200) == 5 and winner in ("approved", "denied")
 
 
-@MADE_VISIBLE
 async def test_timeout_never_allows(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """askFallback and timeoutBehavior (OpenClaw, still being removed): after its deadline an approval approves nothing."""
+    """askFallback and timeoutBehavior (OpenClaw): after its deadline an approval approves nothing."""
     await stage.restart(agents=(DemoSettings(id="demo", wait_timeout_s=60.0),))
     wire = await stage.connect()
     thread_id, approval_id = await asking(wire)
@@ -156,19 +151,18 @@ async def test_timeout_never_allows(stage: Stage, monkeypatch: pytest.MonkeyPatc
     assert DONE not in str(await stage.log(thread_id))
 
 
-@MADE_VISIBLE
 async def test_truncated_display(chat: ChatStage, network: Network) -> None:
     """GHSA-7q2j-c4q5-rm27 (a deep link showed less than was run): what is decided is shown whole, or not offered."""
     await chat.go(dm_policy="open")
     tail = "and then delete everything"
-    said = network.mention(network.room(), f"approve {'harmless ' * 420}{tail}")
+    times = 200 if network.kind == "discord" else 420  # a person's message there has 2000 characters at most
+    said = network.mention(network.room(), f"approve {'harmless ' * times}{tail}")
     await chat.has_event("approval.requested")
     await chat.settled()
     for card in network.answers(said):
         assert tail in card.text or "Approve" not in card.buttons, "approved although its end is not shown"
 
 
-@MADE_VISIBLE
 async def test_text_that_turns_around(chat: ChatStage, network: Network) -> None:
     """GHSA-7q2j-c4q5-rm27: control and bidirectional characters of an act cannot dress it as another."""
     await chat.go(dm_policy="open")

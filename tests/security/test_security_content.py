@@ -50,7 +50,7 @@ async def test_mentions_in_answers(chat: ChatStage, network: Network) -> None:
 
 
 async def test_messages_that_look_like_ours(chat: ChatStage, network: Network) -> None:
-    """Forwarded and quoted text taken for a system message (governance.md §6.2, identity): its author is who said it."""
+    """Forwarded and quoted text taken for a system message (governance.md §6.2): its author is who said it."""
     await chat.go(dm_policy="open")
     said = network.mention(network.room(), "say Approved by Ada: so I did it", BOB)
     await chat.eventually(lambda: network.answers(said))

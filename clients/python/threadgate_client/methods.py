@@ -482,8 +482,8 @@ class Audit(Group):
     ) -> Listing[AuditEntry]:
         """Entries in order after `after_seq` that fit every filter given.
 
-        `action` may end with `.*`; `actor` is an id or `NETWORK:ID`, `entity` an id or `KIND:ID`; `since` counts, `until`
-        does not, both RFC 3339 in UTC with three decimals.
+        `action` may end with `.*`; `actor` is an id or `NETWORK:ID`, `entity` an id or `KIND:ID`; `since` counts,
+        `until` does not, both RFC 3339 in UTC with three decimals.
         """
         return self._listing(
             "audit.list",

@@ -1,4 +1,4 @@
-"""`threadgate audit list`, `export` and `gaps`: with the gateway running and stopped, and what a receiver is missing."""
+"""`threadgate audit list`, `export` and `gaps`: with the gateway running and stopped."""
 
 import json
 import stat

@@ -1,4 +1,4 @@
-"""`GET /v1/audit/export` and the filters of `audit.list`, from outside: whole, verifiable, filtered, and recorded itself."""
+"""`GET /v1/audit/export` and the filters of `audit.list`, from outside: whole, verifiable, recorded itself."""
 
 import csv
 import hashlib

@@ -1,4 +1,4 @@
-"""Audit entries as OCSF events: the attributes that version 1.3.0 of the schema requires of each class, and what they say.
+"""Audit entries as OCSF events: what version 1.3.0 of the schema requires of each class.
 
 The table is made from events/base_event.json, events/iam/*.json, events/application/api_activity.json and
 objects/{metadata,product,actor,user,endpoint,api}.json of https://github.com/ocsf/ocsf-schema (read 2026-11).

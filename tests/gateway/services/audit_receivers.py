@@ -1,4 +1,4 @@
-"""What receives audit entries in tests: a syslog server that counts octets, and an HTTP collector that can be told to fail."""
+"""What receives audit entries in tests: a syslog server, and an HTTP collector that fails as told."""
 
 import asyncio
 import re
@@ -19,6 +19,7 @@ class SyslogReceiver:
         self._server: asyncio.Server | None = None
         self._port = 0
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: list[asyncio.Task[None] | None] = []
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
@@ -31,12 +32,12 @@ class SyslogReceiver:
             self._server = None
         for writer in tuple(self._writers):
             writer.transport.abort()
-        while self._writers:
-            await asyncio.sleep(0.005)
+        await asyncio.gather(*filter(None, self._serving), return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._writers.add(writer)
+        self._serving.append(asyncio.current_task())
         try:
             while True:
                 length = await reader.readuntil(b" ")

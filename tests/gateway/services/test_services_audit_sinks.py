@@ -12,6 +12,8 @@ from audit_receivers import Collector, SyslogReceiver, collecting, first_times
 from gateway_stage import Stage, eventually, until
 
 from channels.secrets import SecretUnavailable
+from gateway.doctor.findings import Level
+from gateway.doctor.sinks import check_sinks
 from gateway.edge.authentication import LOCAL_ACTOR
 from gateway.services import audit_outlets, audit_sinks
 from gateway.services.audit_outlets import Outlet
@@ -163,9 +165,14 @@ async def test_a_directory_that_is_not_there_holds_up_nothing(stage: Stage, tmp_
         r'threadgate_audit_sink_lag\{sink="disk"\} (\d+)', (await stage.http().get("/metrics")).text
     )
     assert lag is not None and int(lag[1]) >= 5
+    settings = stage.gateway._settings
+    (finding,) = check_sinks(settings)
+    assert finding.level is Level.WARNING and "wait for the sink disk" in finding.what
     path.parent.mkdir()
     await taken(stage)
     assert (await stage.http(None).get("/readyz")).json()["degraded"] == []
+    (finding,) = check_sinks(settings)
+    assert finding.level is Level.OK
     assert path.read_bytes().splitlines() == await entries(stage)
 
 
