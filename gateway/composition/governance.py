@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from gateway import audit_start
 from gateway.clock import Clock
+from gateway.composition.audit import audit_exports, audit_outlets
 from gateway.edge.authentication import Authenticator
 from gateway.metrics import Metrics
 from gateway.rules.budget import Budgets
@@ -13,6 +14,8 @@ from gateway.services.approval_cards import ApprovalCards
 from gateway.services.approval_times import ApprovalTimes
 from gateway.services.approvals import Approvals
 from gateway.services.audit_checkpoints import Checkpointing
+from gateway.services.audit_export import AuditExports
+from gateway.services.audit_outlets import Outlets
 from gateway.services.budgets import BudgetCare
 from gateway.services.channels import Channels
 from gateway.services.denials import Denials
@@ -45,6 +48,8 @@ class Governance:
     invocations: Invocations
     budgets: BudgetCare
     checkpoints: Checkpointing
+    audit_exports: AuditExports
+    outlets: Outlets
     denials: Denials
     authenticator: Authenticator
     redactors: Redactors
@@ -89,6 +94,8 @@ def governance(
         ),
         budgets=BudgetCare(store.budgets, store.threads, channels, clock, budgets),
         checkpoints=checkpoints,
+        audit_exports=audit_exports(store, checkpoints, redactors),
+        outlets=audit_outlets(settings, store, clock, redactors),
         denials=denials,
         authenticator=Authenticator(
             store.identities, denials, clock, local_secret, organizations_of(settings)

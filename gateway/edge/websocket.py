@@ -25,6 +25,7 @@ from gateway.edge.workers import WorkerLink, check_role
 from gateway.hub.hub import Hub, Opening
 from gateway.hub.notes import PING_FRAME, Note, pong_frame, text_frame
 from gateway.metrics import Metrics
+from gateway.services.audit_export import AuditExports
 from gateway.services.blobs import Uploads
 from gateway.services.device_connections import DeviceConnections
 from gateway.services.devices import Admission, Devices
@@ -80,6 +81,7 @@ class EdgeContext:
     metrics: Metrics
     limits: LimitSettings
     uploads: Uploads
+    audit_exports: AuditExports
     identity: ServerIdentity
     compression: bool
     devices: Devices

@@ -41,7 +41,7 @@ READS = {
     "approvals.get", "approvals.page", "approvals.page_of_voter", "approvals.editable", "approvals.by_code",
     "approvals.is_released", "approvals.next_due_ms", "approvals.to_remind", "approvals.stale_cards",
     "inbox.cursors", "inbox.find_thread", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
-    "identities.authenticate", "identities.list_tokens", "audit.page",
+    "identities.authenticate", "identities.list_tokens", "audit.page", "trail.lines", "trail.notes", "trail.positions",
     "checkpoints.head", "checkpoints.root", "checkpoints.latest", "checkpoints.path", "checkpoints.consistency",
     "pairings.page", "pairings.place", "pairings.find", "devices.standing", "devices.active", "devices.known",
     "devices.get",
@@ -69,6 +69,7 @@ BOOKKEEPING = {
     "budgets.recover", "budgets.tell", "budgets.forget", "usage.set_tags",
     "erasures.erase_in_thread", "erasures.erase_deliveries", "erasures.scrub", "erasures.finish",
     "checkpoints.grow", "checkpoints.add", "devices.seen", "invocations.send", "invocations.forget",
+    "audit.find", "trail.advance",
 }  # fmt: skip
 """What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry. Steps of an
 erasure are between the entries of its beginning and of its end."""
