@@ -4,7 +4,7 @@ The descriptions are the documentation: it is generated from them. A network's o
 adapter.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -25,6 +25,10 @@ Address = Annotated[str, AfterValidator(_checked_address)]
 DmPolicy = Literal["pairing", "allowlist", "open"]
 
 
+DEFAULT_ORGANIZATION: Final = "org_default"
+"""The organization that is there without being configured; the store begins with it."""
+
+
 class AccountSettings(BaseModel):
     """One `[[channels]]` table: one bot or workspace token."""
 
@@ -34,6 +38,11 @@ class AccountSettings(BaseModel):
     account: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,32}$")] = Field(
         description="Your name for this account, unique among the channels of its kind: 1 to 32 of a-z, 0-9, _ "
         "and -. It is stored with every message, so keep it when the token changes."
+    )
+    org: Annotated[str, StringConstraints(pattern=r"^org_[a-z0-9][a-z0-9_-]{0,31}$")] = Field(
+        default=DEFAULT_ORGANIZATION,
+        description="The organization that everything belongs to which arrives through this account. Keep it: what has "
+        "arrived stays where it is.",
     )
     dm_policy: DmPolicy = Field(
         default="pairing",

@@ -13,16 +13,20 @@ from typing import Final
 import structlog
 
 from gateway import audit_start, crash_points, runtime_file
-from gateway.app import VERSION, Gateway
+from gateway.app import Gateway
 from gateway.clock import Clock
+from gateway.composition.front import VERSION
 from gateway.content_keys import ContentSealer
 from gateway.edge.authentication import LOCAL_ACTOR
+from gateway.rules.scopes import ROLE_SCOPES
 from gateway.runtime_file import Runtime
 from gateway.services.tokens import Tokens, new_secret
 from gateway.settings import Settings
 from gateway.vault_key import vault_cipher
 from protocol.ids import IdPrefix
-from protocol.records import Role
+from protocol.records import ActorKind, Role
+from protocol.requests import TokenCreateParams
+from storage.identity_values import NewUser
 from storage.store import Store
 from storage.values import DEFAULT_ORG, Act
 
@@ -66,13 +70,17 @@ async def serve(settings: Settings, announce: Callable[[str, str | None], None])
 
 
 async def open_store(settings: Settings, clock: Clock) -> Store:
-    """The store of the configured data directory, made if need be, and compared with its last published checkpoint.
+    """The store of the configured data directory with its organizations, made if need be, and compared with its last
+    published checkpoint.
 
     Raises StoreError, SecretUnavailable and OSError.
     """
     store = await _open(settings, clock)
     try:
         await audit_start.check(settings, store, clock)
+        named = {one.id: one.name for one in settings.organizations}
+        if named:
+            await store.ensure_organizations(named, clock.now_ms())
     except BaseException:
         await store.close()
         raise
@@ -112,7 +120,10 @@ async def _first_token(store: Store, clock: Clock) -> str | None:
     if tokens:
         return None
     act = Act(DEFAULT_ORG, LOCAL_ACTOR, "first start", clock.now_ms())
-    issued = await Tokens(store.identities, clock).create(act, Role.OWNER, FIRST_TOKEN_NAME, None)
+    user_id = clock.new_id(IdPrefix.PRINCIPAL)
+    await store.users.create(act, NewUser(user_id, ActorKind.USER, FIRST_TOKEN_NAME, Role.OWNER))
+    wanted = TokenCreateParams(role=Role.OWNER, name=FIRST_TOKEN_NAME, user_id=user_id)
+    issued = await Tokens(store.identities, store.users, clock).issue(act, ROLE_SCOPES[Role.OWNER], wanted)
     return issued.secret
 
 

@@ -23,6 +23,7 @@ from pydantic_settings import (
 )
 
 from channels.registry import SETTINGS_BY_KIND, ChannelSettings
+from channels.settings import DEFAULT_ORGANIZATION
 from gateway.agent_settings import AnyAgent, DemoSettings, RouteSettings, Section
 from gateway.governance_settings import (
     AuditSettings,
@@ -36,7 +37,7 @@ from gateway.settings_problems import Problem, did_you_mean, problems_of
 from protocol import limits
 
 ENV_PREFIX = "THREADGATE_"
-CLIENT_VARIABLES = frozenset({"CONFIG", "TOKEN", "URL"})
+CLIENT_VARIABLES = frozenset({"CONFIG", "ORG", "TOKEN", "URL"})
 """Variables of the same prefix that the command line reads, not the gateway."""
 CRASH_VARIABLE = "CRASH_AT"
 """For crash tests alone, read and guarded by `crash_points.py`; not offered to anybody."""
@@ -159,7 +160,7 @@ class Settings(BaseSettings):
     audit: AuditSettings = AuditSettings()
     retention: RetentionSettings = RetentionSettings()
     privacy: PrivacySettings = PrivacySettings()
-    channels: tuple[dict[str, Any], ...] = ()
+    channels: tuple[dict[str, Any], ...] = Field((), repr=False)
     """Chat networks, each with `kind`, `account` and what its kind needs."""
 
     _source: Source | None = PrivateAttr(None)
@@ -172,10 +173,16 @@ class Settings(BaseSettings):
         for key, named in self._named_agents():
             if named not in ids:
                 raise ValueError(f"{key}: {named!r} is none of the agents ({', '.join(ids)})")
+        budget_names = [budget.name for budget in self.budgets]
+        if len(set(budget_names)) != len(budget_names):
+            raise ValueError("budgets: every name may occur once")
         names = [policy.name for policy in self.policies]
         if len(set(names)) != len(names):
             raise ValueError("policies: every name may occur once")
         self._check_channels_of_policies()
+        organizations = [one.id for one in self.organizations]
+        if len(set(organizations)) != len(organizations):
+            raise ValueError("organizations: every id may occur once")
         if self.host not in LOOPBACK and not self.behind_tls_proxy:
             raise ValueError(
                 f"host: {self.host!r} can be reached from elsewhere and the gateway itself speaks no TLS. "
@@ -298,6 +305,11 @@ def load(config: Path | None, overrides: Mapping[str, Any], environ: Mapping[str
     return settings
 
 
+def organizations_of(settings: Settings) -> frozenset[str]:
+    """The ids of all organizations of a configuration; the default one is always among them."""
+    return frozenset({DEFAULT_ORGANIZATION, *(one.id for one in settings.organizations)})
+
+
 def channel_settings(settings: Settings) -> list[ChannelSettings]:
     """The channels, validated by those who own their settings. Raises SettingsError."""
     found: list[ChannelSettings] = []
@@ -310,6 +322,13 @@ def channel_settings(settings: Settings) -> list[ChannelSettings]:
             found.append(model.model_validate(table))
         except ValidationError as error:
             raise SettingsError(*(f"{where}.{one.text}" for one in problems_of(error, model))) from None
+    organizations = organizations_of(settings)
+    for number, channel in enumerate(found):
+        if channel.org not in organizations:
+            known = ", ".join(sorted(organizations))
+            raise SettingsError(
+                f"channels.{number}.org: {channel.org!r} is none of the organizations ({known})"
+            )
     names = [(channel.kind, channel.account) for channel in found]
     if len(set(names)) != len(names):
         raise SettingsError("channels: every account may occur once per kind")

@@ -67,6 +67,10 @@ NAME_CHARS: Final = 100
 """Names of tokens and clients."""
 REASON_CHARS: Final = 500
 """Why somebody decided as they did: a sentence or two."""
+GRANT_USES: Final = 1000
+"""Times one grant may be used: what more often happens is for a policy to allow."""
+GRANT_TTL_S: Final = 30 * 24 * 3600
+"""How long one grant may live: a month, then somebody looks again."""
 PREVIEW_CHARS: Final = 120
 """Inbox preview: one line."""
 PAGE_DEFAULT: Final = 50
@@ -79,6 +83,16 @@ BACKOFF_FIRST_S: Final = 0.5
 BACKOFF_LAST_S: Final = 20.0
 BACKOFF_RESET_S: Final = 10.0
 """Client reconnect: full jitter between the two, reset after 10 s live (protocol §9)."""
+
+TOKEN_TTL_MAX_S: Final = 10 * 365 * 24 * 3600
+"""The longest life of a token that expires at all: ten years, which is what certificates of machines get."""
+TOKEN_OVERLAP_S: Final = 3600
+TOKEN_OVERLAP_MAX_S: Final = 7 * 24 * 3600
+"""How long a rotated token stays valid: an hour to roll out the new one, a week at most."""
+TOKEN_NETWORKS: Final = 16
+"""Ranges one token may come from: some offices and a data center; each request looks at all of them."""
+TOKEN_REQUESTS_PER_S_MAX: Final = 10_000.0
+"""A token's own rate cannot raise the principal's; more than this says nothing."""
 
 DEVICE_SKEW_S: Final = 120
 """Accepted clock difference of a device signature (protocol §3)."""

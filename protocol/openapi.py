@@ -91,7 +91,7 @@ def statuses() -> Mapping[int, list[str]]:
 
 def needs_connection(method: Method) -> bool:
     """Whether a method is about the connection it comes over, and is therefore refused over HTTP."""
-    return method.name.endswith("subscribe")
+    return method.name.endswith("subscribe") or method.name == "auth.refresh"
 
 
 def _call(method: Method) -> Schema:

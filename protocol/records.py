@@ -262,6 +262,15 @@ class Route(Record):
     reasons: list[str]
 
 
+class SwitchedOff(Record):
+    """An agent that an operator has switched off, by whom and why; `agent_id` is `*` where all were."""
+
+    agent_id: str
+    by: str
+    at: Instant
+    reason: str
+
+
 class Agent(Record):
     """Somebody who answers.
 
@@ -284,6 +293,7 @@ class Agent(Record):
     concurrent: int | None = None
     workers: int | None = None
     problem: str | None = None
+    switched_off: SwitchedOff | None = None
 
 
 class AgentChanges(Record):
@@ -294,37 +304,6 @@ class AgentChanges(Record):
     changed: list[str]
     removed: list[str]
     restart_needed: list[str]
-
-
-class ApprovalState(StrEnum):
-    """Pending until somebody decides, nobody did in time, or its run ended."""
-
-    PENDING = "pending"
-    APPROVED = "approved"
-    DENIED = "denied"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
-
-
-class Approval(Record):
-    """Something an agent wants to do and a person decides. `body` is the whole of it, as CommonMark.
-
-    `requested_by` is the id of whoever asked the agent; `decided_by` is who decided, `reason` what they said.
-    """
-
-    id: Id
-    kind: Literal["action"] = "action"
-    thread_id: Id
-    run_id: Id
-    title: Title
-    body: Text
-    state: Annotated[ApprovalState, LAX]
-    requested_by: str
-    created_at: Instant
-    expires_at: Instant
-    decided_by: Actor | None = None
-    decided_at: Instant | None = None
-    reason: str | None = None
 
 
 class ChannelState(StrEnum):
@@ -432,15 +411,24 @@ class Principal(Record):
 
 
 class Token(Record):
-    """A credential without its secret, which is shown once and stored only as a hash."""
+    """A credential without its secret, which is shown once and stored only as a hash.
+
+    It speaks for `principal_id` and may what both its role and the principal's may. `networks` are where it may come
+    from (CIDR; anywhere when empty), `requests_per_s` its own rate, `rotated_from` the token whose place it took.
+    """
 
     id: Id
     name: str
     role: Annotated[Role, LAX]
+    principal_id: str | None = None
     agent_id: str | None = None
+    networks: list[str] = []
+    requests_per_s: float | None = None
+    rotated_from: str | None = None
     created_at: Instant
     expires_at: Instant | None = None
     revoked_at: Instant | None = None
+    last_used_at: Annotated[Instant, Field(description="To about a minute.")] | None = None
 
 
 class PairingState(StrEnum):
@@ -450,24 +438,6 @@ class PairingState(StrEnum):
     APPROVED = "approved"
     REJECTED = "rejected"
     EXPIRED = "expired"
-
-
-class Pairing(Record):
-    """Somebody who asked to be let in. `subject` is who: the immutable id that a chat network gave a person.
-
-    `name` is their own word for themselves and proves nothing; the code they were shown is what tells them apart.
-    """
-
-    id: Id
-    kind: Literal["person", "device"]
-    channel: str | None = None
-    account: str | None = None
-    subject: str
-    name: str
-    state: Annotated[PairingState, LAX]
-    created_at: Instant
-    expires_at: Instant
-    decided_at: Instant | None = None
 
 
 class AuditEntry(Record):

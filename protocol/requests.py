@@ -8,14 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from protocol import limits
+from protocol.devices import COMMANDS_MAX, AskedScopes, DeviceCommand, DeviceProof, PairingAsked
 from protocol.events import Event, ServerIdentity
 from protocol.records import (
     LAX,
     Actor,
     Agent,
     AgentChanges,
-    Approval,
-    ApprovalState,
     AuditEntry,
     Blob,
     Channel,
@@ -25,7 +24,6 @@ from protocol.records import (
     Id,
     Instant,
     Offset,
-    Pairing,
     Principal,
     Record,
     Replay,
@@ -78,14 +76,6 @@ class ClientIdentity(Record):
     platform: Annotated[str, Field(max_length=limits.NAME_CHARS)] = ""
 
 
-class DeviceProof(Record):
-    """Ed25519 proof of a device's key (PROTOCOL.md §3)."""
-
-    public_key: Annotated[str, Field(max_length=64)]
-    signed_at: int
-    signature: Annotated[str, Field(max_length=128)]
-
-
 class Credentials(Record):
     """One of: a token, a device's proof, or nothing (only with a console session)."""
 
@@ -104,7 +94,10 @@ class ResumePoint(Record):
 
 
 class HelloParams(Record):
-    """What a client says first. `worker` belongs to the role agent."""
+    """What a client says first. `worker` belongs to the role agent, `commands` and `scopes` to devices.
+
+    `scopes` are what a device wants to have besides what every device may; it gets what whoever approves it chooses.
+    """
 
     minor: int
     client: ClientIdentity
@@ -114,6 +107,8 @@ class HelloParams(Record):
     resume: Annotated[list[ResumePoint], Field(max_length=limits.SUBSCRIPTIONS, default_factory=list)]
     last_close_code: int | None = None
     worker: WorkerOffer | None = None
+    commands: Annotated[list[DeviceCommand], Field(max_length=COMMANDS_MAX, default_factory=list)]
+    scopes: AskedScopes
 
 
 class ConnectionLimits(Record):
@@ -134,7 +129,10 @@ class Resumed(Record):
 
 
 class HelloResult(Record):
-    """The connection as the server sees it. Scopes come from the server's records alone."""
+    """The connection as the server sees it. Scopes come from the server's records alone.
+
+    `pairing` tells a device that asks for more scopes than it has how these can be approved.
+    """
 
     connection_id: str
     principal: Principal
@@ -146,6 +144,7 @@ class HelloResult(Record):
     limits: ConnectionLimits
     auth_expires_at: Instant | None = None
     resumed: list[Resumed]
+    pairing: PairingAsked | None = None
 
 
 # --- server, agents, channels ------------------------------------------------------------
@@ -499,43 +498,6 @@ class ThreadAssignParams(Mutation):
     note: Annotated[str, Field(max_length=limits.REASON_CHARS)] = ""
 
 
-# --- approvals ---------------------------------------------------------------------------
-
-
-class ApprovalListParams(Page):
-    """Newest first."""
-
-    state: Annotated[ApprovalState, LAX] | None = None
-    thread_id: Id | None = None
-
-
-class ApprovalListResult(Record):
-    """A page of approvals."""
-
-    approvals: list[Approval]
-    next_cursor: str | None = None
-
-
-class ApprovalParams(Record):
-    """Which approval."""
-
-    approval_id: Id
-
-
-class ApprovalDecideParams(Mutation):
-    """The first decision wins; the same decision again is answered alike, another one is `invalid_state`."""
-
-    approval_id: Id
-    decision: Literal["approve", "deny"]
-    reason: Annotated[str, Field(max_length=limits.REASON_CHARS)] = ""
-
-
-class ApprovalResult(Record):
-    """One approval."""
-
-    approval: Approval
-
-
 # --- deliveries --------------------------------------------------------------------------
 
 
@@ -569,13 +531,35 @@ class DeliveryResult(Record):
 # --- tokens, pairings and audit --------------------------------------------------------------------
 
 
-class TokenCreateParams(Mutation):
-    """A new token; without `ttl_s` it does not expire. One of role agent names the agent it answers for."""
+def _never_null(schema: dict[str, Any]) -> None:
+    """What may be left out but not be null: it could not be left out once, and a type of v1 stays."""
+    (kept,) = (one for one in schema.pop("anyOf") if one.get("type") != "null")
+    schema.pop("default", None)
+    schema.update(kept)
 
-    role: Annotated[Role, LAX]
+
+class TokenCreateParams(Mutation):
+    """A new token; without `ttl_s` it does not expire. One of role agent names the agent it answers for.
+
+    It speaks for the principal `user_id`, or for a service account that is made with it. With `rotates` it takes the
+    place of that token, for the same principal: what is not given is as it was there, and the old one is valid for
+    `overlap_s` more. `role` is needed without `rotates`.
+    """
+
+    role: Annotated[Annotated[Role, LAX] | None, Field(json_schema_extra=_never_null)] = None
     name: Annotated[str, Field(max_length=limits.NAME_CHARS)] = ""
     agent_id: Annotated[str, Field(max_length=32)] | None = None
-    ttl_s: Annotated[int, Field(ge=1, le=10 * 365 * 24 * 3600)] | None = None
+    ttl_s: Annotated[int, Field(ge=1, le=limits.TOKEN_TTL_MAX_S)] | None = None
+    user_id: Id | None = None
+    networks: Annotated[
+        list[Annotated[str, Field(max_length=64)]] | None,
+        Field(
+            max_length=limits.TOKEN_NETWORKS, description="CIDR ranges it may come from; anywhere when empty."
+        ),
+    ] = None
+    requests_per_s: Annotated[float, Field(gt=0, le=limits.TOKEN_REQUESTS_PER_S_MAX)] | None = None
+    rotates: Annotated[Id, Field(description="The token whose place it takes.")] | None = None
+    overlap_s: Annotated[int, Field(ge=0, le=limits.TOKEN_OVERLAP_MAX_S)] = limits.TOKEN_OVERLAP_S
 
 
 class TokenCreateResult(Record):
@@ -601,32 +585,6 @@ class TokenListResult(Record):
     """A page of tokens, newest first."""
 
     tokens: list[Token]
-    next_cursor: str | None = None
-
-
-class PairingListParams(Page):
-    """Newest first; without `state` those that wait for a decision."""
-
-    state: Literal["pending", "approved", "rejected", "expired", "all"] = "pending"
-
-
-class PairingDecideParams(Mutation):
-    """Which pairing: by its id, or by the code that was shown to who asks. Exactly one of them."""
-
-    pairing_id: Id | None = None
-    code: Annotated[str, Field(min_length=1, max_length=32)] | None = None
-
-
-class PairingResult(Record):
-    """One pairing."""
-
-    pairing: Pairing
-
-
-class PairingListResult(Record):
-    """A page of pairings."""
-
-    pairings: list[Pairing]
     next_cursor: str | None = None
 
 

@@ -44,7 +44,8 @@ class PastDecision(Record):
     """How something was decided that an earlier attempt of the run asked for.
 
     `subject_hash` says what exactly: SHA-256, in hex, of the canonical JSON of `[title, body, subject]` (keys sorted,
-    no white space, UTF-8 without needless escapes).
+    no white space, UTF-8 without needless escapes). `edited` is the subject as whoever approved it changed it: do that
+    and nothing else. `wants_changes`: not approved, and `reason` says what should be different.
     """
 
     key: str
@@ -52,6 +53,8 @@ class PastDecision(Record):
     approved: bool
     reason: str
     by: str
+    edited: Any = None
+    wants_changes: bool = False
 
 
 class PastAnswer(Record):

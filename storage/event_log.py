@@ -102,7 +102,9 @@ def append(tx: Transaction, tail: Tail, at_ms: int, facts: Sequence[Fact]) -> Ta
             data=data,
         )
         tx.emit(
-            CommittedEvent(thread_id, head_seq, offset, fact.kind.value, at_ms, fact.run_id, preview, params)
+            CommittedEvent(
+                org_id, thread_id, head_seq, offset, fact.kind.value, at_ms, fact.run_id, preview, params
+            )
         )
     tx.run(
         _SQL.advance,

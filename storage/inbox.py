@@ -10,15 +10,27 @@ from dataclasses import replace
 import orjson
 
 from protocol.records import ThreadStatus
-from storage import amendments, approvals, audit_log, messages, notices, pairings, run_ends
+from storage import (
+    amendments,
+    approval_votes,
+    audit_log,
+    budgets,
+    chat_links,
+    messages,
+    notices,
+    pairings,
+    run_ends,
+)
+from storage.approval_values import Decide
+from storage.budget_values import OverBudget
 from storage.engine import Engine, Reader, Transaction
 from storage.queries import Queries
 from storage.values import (
     Act,
     Amendment,
-    Decide,
     Delivered,
     Gap,
+    LinkTyped,
     Notice,
     Outcome,
     PairingOffer,
@@ -124,7 +136,9 @@ def _follow_up(tx: Transaction, account: _Account, delivery: Delivered, now_ms: 
     if delivery.outcome != "accepted":
         return Outcome(delivery.outcome, None, is_new=True)
     if delivery.decide is not None:
-        return _press(tx, account, delivery, delivery.decide)
+        return _press(tx, account, delivery, delivery.decide, now_ms)
+    if delivery.link is not None:
+        return _link(tx, account, delivery, delivery.link, now_ms)
     standing = pairings.standing(tx, account, delivery.sender_id)
     if delivery.amendment is not None:
         return _amend(tx, account, delivery, delivery.amendment, standing)
@@ -142,9 +156,12 @@ def _follow_up(tx: Transaction, account: _Account, delivery: Delivered, now_ms: 
     return _accept(tx, account, delivery, thread_id, now_ms)
 
 
-def _press(tx: Transaction, account: _Account, delivery: Delivered, decide: Decide) -> Outcome:
-    assert delivery.act is not None, "somebody pressed"
-    says = approvals.press(tx, delivery.act, decide)
+def _press(tx: Transaction, account: _Account, delivery: Delivered, decide: Decide, now_ms: int) -> Outcome:
+    """Count a decision. Who typed it is told in the room when it does not count; the card says it when it does."""
+    assert delivery.act is not None, "somebody pressed, or typed"
+    counts, says = approval_votes.press(tx, delivery.act, decide)
+    if not counts and delivery.undecided is not None and delivery.undecided.notice is not None:
+        _owe(tx, account, delivery, delivery.undecided.notice, now_ms)
     tx.run(_SQL.answer_delivery, **account, delivery_id=delivery.delivery_id, says=says)
     return Outcome(delivery.outcome, says, is_new=True)
 
@@ -162,6 +179,14 @@ def _accept(
         return _refuse(tx, account, delivery, "the conversation is too long", told, now_ms)
     if thread is not None and messages.is_full(tx, thread, delivery.message):
         return _refuse(tx, account, delivery, "the conversation is busy", delivery.busy, now_ms)
+    found = messages.obstacle(tx, delivery.act, delivery.message, thread)
+    if isinstance(found, OverBudget):
+        budgets.exceed(tx, now_ms, account["org_id"], found, thread_id)
+        told = delivery.over_budget.get(found.counter.budget, Telling())
+        return _refuse(tx, account, delivery, "a budget is used up", told, now_ms)
+    if found is not None:
+        told = delivery.switched_off.get(found["agent_id"], Telling())
+        return _refuse(tx, account, delivery, "the agent is switched off", told, now_ms)
     answer = orjson.loads(
         bytes(messages.accept(tx, delivery.act, replace(delivery.message, thread_id=thread_id)))
     )
@@ -216,6 +241,19 @@ def _stop(
     if stop.nothing.notice is not None:
         _owe(tx, account, delivery, stop.nothing.notice, now_ms)
     return _set_aside(tx, account, delivery, "accepted", "nothing was running", stop.nothing.says)
+
+
+def _link(tx: Transaction, account: _Account, delivery: Delivered, typed: LinkTyped, now_ms: int) -> Outcome:
+    """Somebody says by a code which user they are; they are shown the code that says so from the other side."""
+    assert delivery.act is not None and delivery.sender_id is not None
+    place = (account["channel"], account["account"], delivery.sender_id)
+    is_known = chat_links.answer(tx, delivery.act, *place, typed.name, typed.code, typed.reply)
+    told, says = (typed.told, typed.says) if is_known else (typed.unknown, typed.unknown_says)
+    if told is not None:
+        _owe(tx, account, delivery, told, now_ms)
+    reason = "a code that links them to a user" if is_known else "an unknown code"
+    outcome = _set_aside(tx, account, delivery, "accepted", reason)
+    return replace(outcome, says=says)  # a code is not kept for redeliveries: it is stored as a hash alone
 
 
 def _known_thread(

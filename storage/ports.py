@@ -1,5 +1,5 @@
 """What services may ask of the store. The plain values that go in and come out are in `values.py`, and
-what may be asked about runs in `run_ports.py`.
+what may be asked about runs in `run_ports.py`, about principals in `identity_ports.py`.
 
 Every method of every port is one transaction: a coroutine that never blocks the loop, is durable when it
 returns, and has no effect when it raises. Reads see one consistent snapshot. Raising: `Fault` for a refusal
@@ -13,23 +13,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from protocol.devices import Pairing
 from protocol.frames import RawJson
 from protocol.records import (
-    Approval,
-    ApprovalState,
     Delivery,
-    Pairing,
     PairingState,
     Thread,
-    Token,
 )
 from protocol.requests import SearchMatch
+from storage.device_values import DeviceGrant
 from storage.values import (
     Act,
-    Bearer,
     BlobRow,
     ClaimedRun,
-    Decide,
     Delivered,
     DeliveryCounts,
     DeliveryFilter,
@@ -39,7 +35,6 @@ from storage.values import (
     NewFile,
     NewMessage,
     NewThread,
-    NewToken,
     Notice,
     OutboxChanged,
     OutboxRow,
@@ -169,10 +164,11 @@ class PairingStore(Protocol):
         """Where the person of a pairing asked; None when there is no such pairing."""
         ...
 
-    async def approve(self, act: Act, key: PairingKey, told: Notice | None) -> RawJson:
-        """Let the person in and tell them; approving again changes nothing. Returns a PairingResult.
+    async def approve(self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant) -> RawJson:
+        """Let the person in and tell them, or a device with what it is given; again changes nothing.
 
-        Raises Fault: not_found, expired.
+        Returns a PairingResult. Raises Fault: not_found, expired; of a device invalid_params, invalid_state and
+        conflict, too.
         """
         ...
 
@@ -240,31 +236,6 @@ class DeliveryStore(Protocol):
 
         Raises Fault: not_found, invalid_state (none of the step's sources, or nothing to say).
         """
-        ...
-
-
-class ApprovalStore(Protocol):
-    """What agents ask people to decide."""
-
-    async def get(self, org_id: str, approval_id: str) -> Approval:
-        """One approval. Raises Fault not_found."""
-        ...
-
-    async def page(
-        self, org_id: str, state: ApprovalState | None, thread_id: str | None, limit: int, cursor: str | None
-    ) -> tuple[list[Approval], str | None]:
-        """A page, newest first."""
-        ...
-
-    async def decide(self, act: Act, decide: Decide) -> RawJson:
-        """Decide; the same decision again changes nothing. Returns an ApprovalResult.
-
-        Raises Fault not_found, and invalid_state when it was decided otherwise or is over.
-        """
-        ...
-
-    async def expire(self, now_ms: int, limit: int) -> int:
-        """Deny what nobody decided in time, a bounded number at once; returns how many."""
         ...
 
 
@@ -353,32 +324,6 @@ class BlobStore(Protocol):
     async def sweep(self, before_ms: int) -> int:
         """Delete what crashes left: unfinished files (call it before any is begun), and files older than that
         which no row refers to. Returns how many."""
-        ...
-
-
-class IdentityStore(Protocol):
-    """Tokens and the principals they speak for."""
-
-    async def authenticate(self, secret_hash: str, now_ms: int) -> Bearer:
-        """Whom the secret speaks for. Raises Fault unauthorized (unknown, revoked) or expired."""
-        ...
-
-    async def create_token(self, act: Act, token: NewToken) -> tuple[Token, bool]:
-        """Make a token; False when an identical request made it before (its secret cannot be shown again)."""
-        ...
-
-    async def list_tokens(
-        self, org_id: str, limit: int, cursor: str | None
-    ) -> tuple[list[Token], str | None]:
-        """A page, newest first."""
-        ...
-
-    async def revoke_token(self, act: Act, token_id: str) -> RawJson:
-        """Revoke, at once; revoking again changes nothing. Returns a TokenResult."""
-        ...
-
-    async def forget_answers(self, before_ms: int) -> int:
-        """Drop stored answers older than `before_ms`, a bounded number at once; returns how many."""
         ...
 
 

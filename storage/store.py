@@ -1,5 +1,6 @@
 """The store as a whole: one engine, its repositories, and what a new store begins with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,18 +11,27 @@ from storage.audit_inspection import inspect_store
 from storage.audit_log import AuditLog
 from storage.audit_ports import Sealer
 from storage.blobs import Blobs
+from storage.budgets import Budgets
 from storage.chat_links import ChatLinks
 from storage.deliveries import DeliveryRecords
+from storage.devices import Devices
 from storage.engine import Engine, Reader, Transaction
+from storage.erasures import Erasures
 from storage.handovers import Handovers
 from storage.identities import Identities
 from storage.inbox import Inbox
+from storage.invocations import Invocations
 from storage.journal import Journal
+from storage.legal_holds import LegalHolds
 from storage.outbox import Outbox
 from storage.pairings import Pairings
 from storage.queries import Queries
+from storage.retention import Retention
 from storage.runs import Runs
+from storage.switches import Switches
 from storage.threads import Threads
+from storage.usage_days import UsageDays
+from storage.users import Users, ensure_organizations
 from storage.values import DEFAULT_ORG
 from storage.vault import Vaults
 
@@ -50,13 +60,22 @@ class Store:
         self.outbox = Outbox(engine)
         self.approvals = Approvals(engine)
         self.pairings = Pairings(engine)
+        self.devices = Devices(engine)
+        self.invocations = Invocations(engine)
         self.blobs = Blobs(engine)
         self.deliveries = DeliveryRecords(engine)
         self.identities = Identities(engine)
         self.links = ChatLinks(engine)
+        self.users = Users(engine)
         self.audit = AuditLog(engine)
         self.checkpoints = Checkpoints(engine)
         self.vault = Vaults(engine)
+        self.budgets = Budgets(engine)
+        self.usage = UsageDays(engine)
+        self.switches = Switches(engine)
+        self.holds = LegalHolds(engine)
+        self.retention = Retention(engine)
+        self.erasures = Erasures(engine)
 
     @classmethod
     async def open(
@@ -70,6 +89,10 @@ class Store:
             await engine.close()
             raise
         return cls(engine, identity)
+
+    async def ensure_organizations(self, named: Mapping[str, str], now_ms: int) -> None:
+        """Make the organizations that are not there yet, by id; they are named as they are named now."""
+        await self.engine.write(ensure_organizations, named, now_ms)
 
     async def close(self) -> None:
         """Finish what waits and close the files."""

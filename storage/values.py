@@ -3,15 +3,18 @@
 No behaviour. What may be asked with them is in `ports.py`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from protocol.approvals import ApprovalKind
 from protocol.frames import RawJson
 from protocol.records import Actor, ActorKind, Origin, Role, RunState
+from storage.approval_values import Decide, Terms
 from storage.run_values import Answered
 
 DEFAULT_ORG: Final = "org_default"
-"""The one organization of a store, until more are made."""
+"""The organization that every store begins with; others come from the configuration."""
 GATEWAY: Final = Actor(id="gateway", kind=ActorKind.SYSTEM, name="Threadgate")
 """The actor of what the gateway does on its own."""
 
@@ -28,7 +31,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Who does something, from where, when. Becomes the actor of events and of the audit entry."""
+    """Who does something, from where, when. Becomes the actor of events and of the audit entry.
+
+    `token_id` is the token that was used, None for none: what is asked for with it is on its account, too.
+    """
 
     org_id: str
     actor: Actor
@@ -47,6 +53,7 @@ class Act:
 class CommittedEvent:
     """A durable event, ready to be sent: `params` are the bytes of its notification's params."""
 
+    org_id: str
     thread_id: str
     seq: int
     offset: int
@@ -61,6 +68,7 @@ class CommittedEvent:
 class ThreadDeleted:
     """A thread's content is gone."""
 
+    org_id: str
     thread_id: str
     seq: int
     offset: int
@@ -212,7 +220,8 @@ class ClaimedRun:
     `reply_id` is the id of the answer's message, the same in every attempt; `partial` is what the journal
     holds of it. `files` came with the message, `answer_files` were given by earlier attempts. `is_taken_back`: the
     message was deleted meanwhile, so there is nothing to begin with again. `message_ref` is the platform's id of
-    the message it answers, None when that did not come from the room where the thread lives.
+    the message it answers, None when that did not come from the room where the thread lives. With a `refusal` it ends
+    at once.
     """
 
     id: str
@@ -235,6 +244,15 @@ class ClaimedRun:
     message_ref: str | None = None
     files: "tuple[BlobRow, ...]" = ()
     answer_files: "tuple[BlobRow, ...]" = ()
+    refusal: "Refusal | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a claimed run may not be answered: a budget is used up, its agent is off. `kind` is that of its error."""
+
+    kind: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,14 +349,32 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkTyped:
+    """Somebody typed a code in a direct message: `reply` is the code they are shown, by `told`, when theirs is one.
+
+    `unknown` is told otherwise. `name` is what they are called there.
+    """
+
+    code: str
+    reply: str
+    name: str
+    says: str | None
+    told: Notice | None
+    unknown_says: str | None
+    unknown: Notice | None
+
+
+@dataclass(frozen=True, slots=True)
 class Delivered:
     """One inbound delivery, judged: `message` or `amendment` is None unless it may be accepted.
 
     `thread_key` names the conversation, or `reply_to` the platform message whose conversation it continues.
-    With `stop` it is no message, but ends what is running there. The store has the last word by `entry`: then
-    somebody whose standing does not do is told `refused`, or given the `offer`; whose conversation has all the
-    unfinished runs it may is told `busy` (the message is not taken then, and the rest of the batch is). So is who
-    writes too fast: then there is no `message`. What is refused already (`outcome`) is told `refused`.
+    With `stop` it is no message, but ends what is running there; with `link` it is a code that says who its sender
+    is. The store has the last word by `entry`: then somebody whose standing does not do is told `refused`, or given
+    the `offer`; whose conversation has all the unfinished runs it may is told `busy` (the message is not taken then,
+    and the rest of the batch is). So is who writes too fast: then there is no `message`. What is refused already
+    (`outcome`) is told `refused`. With `decide` somebody pressed a button or typed a decision; then `undecided` is told
+    in the room when that does not count.
     """
 
     delivery_id: str
@@ -357,10 +393,14 @@ class Delivered:
     refused: Telling = Telling()
     busy: Telling = Telling()
     too_long: Telling | None = None
+    over_budget: Mapping[str, Telling] = field(default_factory=dict)
+    switched_off: Mapping[str, Telling] = field(default_factory=dict)
     offer: PairingOffer | None = None
     notice_interval_ms: int = 0
-    decide: "Decide | None" = None
+    decide: Decide | None = None
+    undecided: Telling | None = None
     stop: Stop | None = None
+    link: LinkTyped | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,10 +441,11 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class NewApproval:
-    """Something an agent asks for. `card` shows it in the thread's room, None when the thread has none.
+    """Something to ask. `card` shows it in the thread's room, None when the thread has none.
 
-    `expired` and `cancelled` are what the card shows when nobody decided: frozen beforehand, so that the store
-    needs no adapter for it. `settle_id` is the delivery that will show how it ended.
+    `subject` is the exact action and `schema` the JSON Schema of its `arguments`, None when nobody may edit them. `key`
+    is what the run calls it; for what no run asked, what it is about: while one waits, another one is not asked. `told`
+    is what a person is told whom it lets in.
     """
 
     id: str
@@ -413,24 +454,18 @@ class NewApproval:
     body: str
     subject_hash: str
     expires_at_ms: int
-    settle_id: str
+    kind: ApprovalKind = ApprovalKind.TOOL
+    name: str = ""
+    agent_id: str | None = None
+    subject: Any = None
+    schema: Any = None
+    risk: Literal["low", "medium", "high"] = "medium"
+    rule: str = ""
+    terms: Terms = field(default_factory=Terms)
+    remind_at_ms: int | None = None
+    escalate_at_ms: int | None = None
     card: Outbound | None = None
-    expired: str | None = None
-    cancelled: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decide:
-    """A decision to record. `settled` is what the card will show, when there is a card.
-
-    `may_decide` restricts it to these actor ids; None lets whoever holds the right decide.
-    """
-
-    approval_id: str
-    approves: bool
-    reason: str
-    settled: str | None = None
-    may_decide: frozenset[str] | None = None
+    told: Notice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -569,7 +604,11 @@ class BlobRow:
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Whom a valid token speaks for."""
+    """Whom a valid token speaks for.
+
+    It may what both `role`, the token's, and `principal_role` allow; None where there is no principal to ask.
+    `networks` are the CIDR ranges it may come from, anywhere when empty; `requests_per_s` is its own rate.
+    """
 
     token_id: str
     org_id: str
@@ -577,11 +616,18 @@ class Bearer:
     role: Role
     expires_at_ms: int | None
     agent_id: str | None = None
+    principal_role: Role | None = None
+    networks: tuple[str, ...] = ()
+    requests_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token to make; the secret stays with the caller. Its principal is made with it."""
+    """A token to make; the secret stays with the caller.
+
+    Its principal is made with it, as `principal_kind`, or is there already when that is None. `rotates` is the token
+    whose place it takes, and which expires at `overlap_until_ms` at the latest.
+    """
 
     id: str
     principal_id: str
@@ -590,3 +636,8 @@ class NewToken:
     secret_hash: str
     expires_at_ms: int | None
     agent_id: str | None = None
+    principal_kind: ActorKind | None = ActorKind.SERVICE
+    networks: tuple[str, ...] = ()
+    requests_per_s: float | None = None
+    rotates: str | None = None
+    overlap_until_ms: int = 0

@@ -1,4 +1,6 @@
-"""The pool of workers: connected agent processes, per agent, and the runs that wait for one.
+"""The pool of workers: connected agent processes, per organization and agent, and the runs that wait for one.
+
+A process executes runs of the organization of its token alone: what is said in another one is none of its business.
 
 Which run goes where is decided in `worker_choice.py`; here are the connections and those who wait.
 What a worker says about one run is in `executions.py`, how its connection is read and written in
@@ -28,7 +30,10 @@ REST_S: Final = 30.0
 
 
 class WorkerRefused(Exception):
-    """A worker did not take what it was asked to; `kind` is that of its error, or `timeout` or `gone`."""
+    """A worker did not take what it was asked to.
+
+    `kind` is that of its error, or `timeout`, `gone`, or `stalled`: it reads too slowly.
+    """
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -64,7 +69,8 @@ class WorkerConnection(Protocol):
 class Worker:
     """One connected agent process and what it executes."""
 
-    def __init__(self, agent_id: str, connection: WorkerConnection) -> None:
+    def __init__(self, org_id: str, agent_id: str, connection: WorkerConnection) -> None:
+        self.org_id = org_id
         self.agent_id = agent_id
         self.connection = connection
         self.executions: dict[str, Execution] = {}
@@ -104,61 +110,74 @@ class Worker:
 
 @dataclass(slots=True)
 class _Crew:
-    """The workers of one agent. `users` counts the agents that were made with that id and not stopped yet."""
+    """The workers of one agent in one organization."""
 
     roster: Roster
-    users: int = 1
     workers: dict[str, Worker] = field(default_factory=dict)
     waiting: dict[int, "asyncio.Future[Worker]"] = field(default_factory=dict)
     timer: asyncio.TimerHandle | None = None
+
+
+@dataclass(slots=True)
+class _Served:
+    """An agent that processes may serve. `users` counts the agents that were made with that id and not stopped yet."""
+
+    sticky_s: float
+    users: int = 1
+    crews: dict[str, _Crew] = field(default_factory=dict)
+
+    def crew(self, org_id: str) -> _Crew:
+        """The workers of an organization, made when the first is needed."""
+        found = self.crews.get(org_id)
+        if found is None:
+            found = self.crews[org_id] = _Crew(Roster(self.sticky_s))
+        return found
 
 
 class WorkerPool:
     """All workers of all agents of kind remote."""
 
     def __init__(self) -> None:
-        self._crews: dict[str, _Crew] = {}
+        self._served: dict[str, _Served] = {}
         self._tickets = itertools.count(1)
         self._fence = 0
 
     def open(self, agent_id: str, sticky_s: float) -> None:
         """Processes may serve this agent from now on."""
-        crew = self._crews.get(agent_id)
-        if crew is None:
-            self._crews[agent_id] = _Crew(Roster(sticky_s))
-        else:  # the configuration was read again: its workers stay
-            crew.users += 1
+        served = self._served.get(agent_id)
+        if served is None:
+            self._served[agent_id] = _Served(sticky_s)
+            return
+        served.users += 1  # the configuration was read again: its workers stay
+        served.sticky_s = sticky_s
+        for crew in served.crews.values():
             crew.roster.sticky_s = sticky_s
 
     def close(self, agent_id: str) -> None:
         """Nobody needs the agent's workers any more: they are sent away."""
-        crew = self._crews.get(agent_id)
-        if crew is None:
+        served = self._served.get(agent_id)
+        if served is None:
             return
-        crew.users -= 1
-        if crew.users == 0:
-            del self._crews[agent_id]
-            if crew.timer is not None:
-                crew.timer.cancel()
-            for worker in tuple(crew.workers.values()):
-                crew.roster.leave(worker.id)
-                _lose(worker, "The agent is not served here any more")
-                worker.connection.dismiss(f"the agent {agent_id} is not served here any more")
+        served.users -= 1
+        if served.users == 0:
+            del self._served[agent_id]
+            for crew in served.crews.values():
+                _disband(crew, agent_id)
 
     def check(self, agent_id: str) -> None:
         """Raise Fault forbidden unless processes may serve this agent."""
-        if agent_id not in self._crews:
+        if agent_id not in self._served:
             raise Fault(
                 ErrorKind.FORBIDDEN,
                 f"No agent {agent_id} of kind remote is configured here",
                 hint='Add [[agents]] with this id and kind = "remote"',
             )
 
-    def join(self, agent_id: str, connection: WorkerConnection, concurrent: int) -> Worker:
-        """A process serves an agent. Raises Fault forbidden."""
+    def join(self, org_id: str, agent_id: str, connection: WorkerConnection, concurrent: int) -> Worker:
+        """A process serves an agent in an organization. Raises Fault forbidden."""
         self.check(agent_id)
-        crew = self._crews[agent_id]
-        worker = Worker(agent_id, connection)
+        crew = self._served[agent_id].crew(org_id)
+        worker = Worker(org_id, agent_id, connection)
         crew.workers[worker.id] = worker
         crew.roster.join(worker.id, concurrent)
         log.info(
@@ -169,7 +188,8 @@ class WorkerPool:
 
     def leave(self, worker: Worker) -> None:
         """The process is gone; what it executed goes on elsewhere."""
-        crew = self._crews.get(worker.agent_id)
+        served = self._served.get(worker.agent_id)
+        crew = served.crews.get(worker.org_id) if served is not None else None
         if crew is not None and crew.workers.pop(worker.id, None) is not None:
             crew.roster.leave(worker.id)
         log.info(
@@ -183,20 +203,20 @@ class WorkerPool:
 
     def count(self, agent_id: str) -> int | None:
         """Connected processes of an agent; None for one that is not answered by processes."""
-        crew = self._crews.get(agent_id)
-        return len(crew.workers) if crew is not None else None
+        served = self._served.get(agent_id)
+        return sum(len(crew.workers) for crew in served.crews.values()) if served is not None else None
 
     def next_fence(self, now_ms: int) -> int:
         """Larger than every other one, of this process and (as far as clocks can be trusted) of earlier ones."""
         self._fence = max(self._fence + 1, now_ms)
         return self._fence
 
-    def line(self, agent_id: str, thread_id: str) -> "Place":
-        """Stand in line for a worker. Raises AgentFailure when the agent was taken away."""
-        crew = self._crews.get(agent_id)
-        if crew is None:
+    def line(self, org_id: str, agent_id: str, thread_id: str) -> "Place":
+        """Stand in line for a worker of an organization. Raises AgentFailure when the agent was taken away."""
+        served = self._served.get(agent_id)
+        if served is None:
             raise AgentFailure("agent_unavailable", f"The agent {agent_id} is not served any more")
-        return Place(self, crew, next(self._tickets), thread_id)
+        return Place(self, served.crew(org_id), next(self._tickets), thread_id)
 
     def _assign(self, crew: _Crew) -> None:
         now = asyncio.get_running_loop().time()
@@ -243,7 +263,7 @@ class Place:
         One that is `unavailable` takes no more runs on this connection, one that did not answer rests for a while.
         """
         worker_id = self._worker.result().id
-        if kind in ("unavailable", "timeout"):
+        if kind in ("unavailable", "timeout", "stalled"):
             rest_s = inf if kind == "unavailable" else REST_S
             self._crew.roster.rest(worker_id, asyncio.get_running_loop().time() + rest_s)
         self._release()
@@ -268,6 +288,15 @@ class Place:
     def _release(self) -> None:
         now = asyncio.get_running_loop().time()
         self._crew.roster.release(self._worker.result().id, self._thread_id, now)
+
+
+def _disband(crew: _Crew, agent_id: str) -> None:
+    if crew.timer is not None:
+        crew.timer.cancel()
+    for worker in tuple(crew.workers.values()):
+        crew.roster.leave(worker.id)
+        _lose(worker, "The agent is not served here any more")
+        worker.connection.dismiss(f"the agent {agent_id} is not served here any more")
 
 
 def _lose(worker: Worker, reason: str) -> None:

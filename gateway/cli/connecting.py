@@ -16,7 +16,7 @@ from threadgate_client import Client
 
 from gateway import runtime_file
 from gateway.cli.failures import EXIT_UNUSABLE, explained, fail, note
-from gateway.cli.options import Config, DataDir, Token, Url, settings_of
+from gateway.cli.options import Config, DataDir, Org, Token, Url, settings_of
 from gateway.cli.refusals import answered
 from storage.files import LOCK_NAME, is_locked
 
@@ -29,7 +29,7 @@ REQUEST_TIMEOUT_S: Final = 30.0
 """Default time for an answer, reconnects included."""
 WATCH_EVERY_S: Final = 0.25
 """How often the connection is looked at: interruptions shorter than this need not be told."""
-_WHERE: Final = {"config": Config, "data_dir": DataDir, "url": Url, "token": Token}
+_WHERE: Final = {"config": Config, "data_dir": DataDir, "url": Url, "token": Token, "org": Org}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,12 @@ class Endpoint:
     token: Callable[[], str]
 
 
-def endpoint_of(config: Path | None, data_dir: Path | None, url: str | None, token: str | None) -> Endpoint:
+def endpoint_of(
+    config: Path | None, data_dir: Path | None, url: str | None, token: str | None, org: str | None = None
+) -> Endpoint:
     """The gateway to talk to. Raises SettingsError; exits when there is none."""
+    if token is not None and org is not None:
+        fail("A token belongs to one organization.", "Leave out --org, or --token.", EXIT_UNUSABLE)
     if url is not None and token is not None:
         return Endpoint(url, lambda: token)
     # A named directory is enough: a file that is not valid must not keep anybody from the gateway that runs.
@@ -58,9 +62,14 @@ def endpoint_of(config: Path | None, data_dir: Path | None, url: str | None, tok
 
     def secret() -> str:
         # A gateway that was restarted has a new one.
-        return (runtime_file.read(directory) or running).secret
+        return in_organization((runtime_file.read(directory) or running).secret, org)
 
     return Endpoint(url or running.url, secret if token is None else lambda: token)
+
+
+def in_organization(local_secret: str, org: str | None) -> str:
+    """The local secret, for an organization; the default one without."""
+    return f"{local_secret}@{org}" if org else local_secret
 
 
 def running_on(directory: Path) -> runtime_file.Runtime | None:

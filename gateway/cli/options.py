@@ -51,6 +51,15 @@ Token = Annotated[
         rich_help_panel=WHERE,
     ),
 ]
+Org = Annotated[
+    str | None,
+    typer.Option(
+        "--org",
+        envvar="THREADGATE_ORG",
+        help="Organization to act in, instead of the default one. A token says itself which is its own.",
+        rich_help_panel=WHERE,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 

@@ -8,26 +8,29 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from threadgate_client import Client, NotFound
 from threadgate_client import Token as TokenRecord
 
 from gateway import runtime_file
-from gateway.cli.connecting import Endpoint, client_for
+from gateway.cli.connecting import Endpoint, client_for, in_organization
 from gateway.cli.failures import EXIT_UNUSABLE, explained, fail
-from gateway.cli.options import Config, DataDir, Json, settings_of
+from gateway.cli.options import Config, DataDir, Json, Org, settings_of
 from gateway.cli.printing import local_time, print_json, print_table
 from gateway.cli.refusals import answered
 from gateway.clock import Clock
 from gateway.daemon import open_store
 from gateway.edge.authentication import LOCAL_ACTOR
+from gateway.rules.scopes import ROLE_SCOPES
 from gateway.services import tokens as service
-from gateway.settings import Settings
+from gateway.settings import Settings, organizations_of
 from protocol.errors import ErrorKind, Fault
 from protocol.limits import PAGE_MAX
+from protocol.methods import validated
 from protocol.records import Role
+from protocol.requests import TokenCreateParams
 from storage.files import DATABASE_NAME, LOCK_NAME, is_locked
 from storage.store import Store
 from storage.values import DEFAULT_ORG, Act
@@ -44,9 +47,12 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 @answered
 def create(
     role: Annotated[
-        Role,
-        typer.Option(help="What it may do: everything, use the gateway, only read, or answer as an agent."),
-    ],
+        Role | None,
+        typer.Option(
+            help="What it may do: everything, use the gateway, only read, or answer as an agent …",
+            show_default="needed without --rotates",
+        ),
+    ] = None,
     name: Annotated[str, typer.Option(help="What it is for.")] = "",
     ttl: Annotated[
         str | None, typer.Option(help="How long it is valid, like 12h or 30d.", show_default="for ever")
@@ -54,30 +60,73 @@ def create(
     agent: Annotated[
         str | None, typer.Option(help="With --role agent: the agent that processes with it answer for.")
     ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(help="The user it speaks for, by id.", show_default="a service account of its own"),
+    ] = None,
+    network: Annotated[
+        list[str] | None, typer.Option(help="A CIDR range it may come from; may be given several times.")
+    ] = None,
+    rate: Annotated[float | None, typer.Option(help="Requests a second it may make at most.")] = None,
+    rotates: Annotated[
+        str | None, typer.Option(help="The token whose place it takes; what is not given is as it was there.")
+    ] = None,
+    overlap: Annotated[
+        str, typer.Option(help="With --rotates: how long the old one stays valid, like 10m or 2d.")
+    ] = "1h",
     config: Config = None,
     data_dir: DataDir = None,
+    org: Org = None,
 ) -> None:
     """Make a token and print its secret, nothing else. It is shown this once."""
-    ttl_s = _seconds(ttl) if ttl is not None else None
     settings = settings_of(config, data_dir)
-    _check_agent(settings, role, agent)
+    if rotates is None:
+        _check_agent(settings, role, agent)
+    values: dict[str, Any] = {
+        "role": role,
+        "name": name,
+        "ttl_s": _seconds("--ttl", ttl) if ttl is not None else None,
+        "agent_id": agent,
+        "user_id": user,
+        "networks": network or None,
+        "requests_per_s": rate,
+        "rotates": rotates,
+        "overlap_s": _seconds("--overlap", overlap),
+    }
+    wanted = _checked(values)
 
     async def over_wire(client: Client) -> str:
-        issued = await client.tokens.create(role.value, name=name, ttl_s=ttl_s, agent_id=agent)
-        return issued.secret or ""
+        answer = await client.request("token.create", wanted.model_dump(mode="json", exclude_none=True))
+        return str(answer["secret"])
 
     async def on_store(store: Store) -> str:
-        tokens = service.Tokens(store.identities, Clock())
-        issued = await tokens.create(_act(), role, name, ttl_s, agent)
+        tokens = service.Tokens(store.identities, store.users, Clock())
+        issued = await tokens.issue(_act(settings, org), ROLE_SCOPES[Role.OWNER], wanted)
         return issued.secret or ""
 
-    print(_run(settings, over_wire, on_store))
+    try:
+        print(_run(settings, over_wire, on_store, org))
+    except Fault as fault:
+        fail(_told(fault), fault.data.get("hint", ""))
+
+
+def _checked(values: dict[str, Any]) -> TokenCreateParams:
+    try:
+        return validated(TokenCreateParams, values)
+    except Fault as fault:
+        fail(_told(fault), code=2)
+
+
+def _told(fault: Fault) -> str:
+    """What is wrong, in words; which param it is about, where one is."""
+    wrong = [f"{found['path']}: {found['message']}" for found in fault.data.get("errors", ())]
+    return "; ".join(wrong) + "." if wrong else f"{fault.message}."
 
 
 @app.command("list")
 @explained
 @answered
-def list_(config: Config = None, data_dir: DataDir = None, json: Json = False) -> None:
+def list_(config: Config = None, data_dir: DataDir = None, org: Org = None, json: Json = False) -> None:
     """List the tokens, newest first. Secrets are not kept and cannot be shown."""
 
     async def over_wire(client: Client) -> list[TokenRecord]:
@@ -87,21 +136,37 @@ def list_(config: Config = None, data_dir: DataDir = None, json: Json = False) -
         found: list[TokenRecord] = []
         cursor: str | None = None
         while True:
-            page, cursor = await store.identities.list_tokens(DEFAULT_ORG, PAGE_MAX, cursor)
+            page, cursor = await store.identities.list_tokens(org or DEFAULT_ORG, PAGE_MAX, cursor)
             found += [TokenRecord.from_json(token.model_dump(mode="json")) for token in page]
             if cursor is None:
                 return found
 
     settings = settings_of(config, data_dir)
     _need_store(settings)
-    tokens = _run(settings, over_wire, on_store)
+    tokens = _run(settings, over_wire, on_store, org)
     if json:
         print_json(tokens)
         return
     rows = [
-        (token.id, token.role, local_time(token.created_at), _validity(token), token.name) for token in tokens
+        (
+            token.id,
+            token.role,
+            token.principal_id or "",
+            local_time(token.created_at),
+            _validity(token),
+            local_time(token.last_used_at) or "never",
+            _limits(token),
+            token.name,
+        )
+        for token in tokens
     ]
-    print_table(("id", "role", "created", "valid", "name"), rows, "No tokens.")
+    headings = ("id", "role", "speaks for", "created", "valid", "last used", "limits", "name")
+    print_table(headings, rows, "No tokens.")
+
+
+def _limits(token: TokenRecord) -> str:
+    rate = [f"{token.requests_per_s:g}/s"] if token.requests_per_s is not None else []
+    return " ".join([*token.networks, *rate])
 
 
 def _validity(token: TokenRecord) -> str:
@@ -115,7 +180,7 @@ def _validity(token: TokenRecord) -> str:
 @app.command()
 @explained
 @answered
-def revoke(token_id: str, config: Config = None, data_dir: DataDir = None) -> None:
+def revoke(token_id: str, config: Config = None, data_dir: DataDir = None, org: Org = None) -> None:
     """Revoke a token; its connections end at once."""
 
     async def over_wire(client: Client) -> None:
@@ -126,7 +191,7 @@ def revoke(token_id: str, config: Config = None, data_dir: DataDir = None) -> No
 
     async def on_store(store: Store) -> None:
         try:
-            await store.identities.revoke_token(_act(), token_id)
+            await store.identities.revoke_token(_act(settings, org), token_id)
         except Fault as fault:
             if fault.data["kind"] != ErrorKind.NOT_FOUND:
                 raise
@@ -134,7 +199,7 @@ def revoke(token_id: str, config: Config = None, data_dir: DataDir = None) -> No
 
     settings = settings_of(config, data_dir)
     _need_store(settings)
-    _run(settings, over_wire, on_store)
+    _run(settings, over_wire, on_store, org)
     print(f"revoked {token_id}")
 
 
@@ -142,17 +207,18 @@ def _run(
     settings: Settings,
     over_wire: Callable[[Client], Awaitable[T]],
     on_store: Callable[[Store], Awaitable[T]],
+    org: str | None,
 ) -> T:
     """Through the gateway when it runs on this data directory, else on the store itself."""
     is_running = (settings.data_dir / LOCK_NAME).exists() and is_locked(settings.data_dir)
-    return asyncio.run(_over_wire(settings, over_wire) if is_running else _stopped(settings, on_store))
+    return asyncio.run(_over_wire(settings, over_wire, org) if is_running else _stopped(settings, on_store))
 
 
-async def _over_wire(settings: Settings, use: Callable[[Client], Awaitable[T]]) -> T:
+async def _over_wire(settings: Settings, use: Callable[[Client], Awaitable[T]], org: str | None) -> T:
     running = runtime_file.read(settings.data_dir)
     if running is None:
         fail("The gateway is starting or stopping.", "Try again in a moment.", EXIT_UNUSABLE)
-    secret = running.secret
+    secret = in_organization(running.secret, org)
     async with client_for(Endpoint(running.url, lambda: secret)) as client:
         return await use(client)
 
@@ -171,8 +237,10 @@ def _need_store(settings: Settings) -> None:
         fail(f"There is no store in {settings.data_dir}.", "threadgate serve makes it.", EXIT_UNUSABLE)
 
 
-def _check_agent(settings: Settings, role: Role, agent_id: str | None) -> None:
+def _check_agent(settings: Settings, role: Role | None, agent_id: str | None) -> None:
     """End with an error unless the agent is one that processes may answer for, and is named where it must be."""
+    if role is None:
+        fail("A token needs a role.", f"Give --role: one of {', '.join(Role)}.", code=2)
     if role is not Role.AGENT:
         if agent_id is not None:
             fail(
@@ -195,12 +263,15 @@ def _no_such(token_id: str) -> NoReturn:
     fail(f"There is no token {token_id}.", "threadgate token list shows what there is.")
 
 
-def _act() -> Act:
-    return Act(DEFAULT_ORG, LOCAL_ACTOR, "cli", Clock().now_ms())
+def _act(settings: Settings, org: str | None) -> Act:
+    if org is not None and org not in organizations_of(settings):
+        known = ", ".join(sorted(organizations_of(settings)))
+        fail(f"There is no organization {org}.", f"The configuration has {known}.", EXIT_UNUSABLE)
+    return Act(org or DEFAULT_ORG, LOCAL_ACTOR, "cli", Clock().now_ms())
 
 
-def _seconds(ttl: str) -> int:
+def _seconds(option: str, ttl: str) -> int:
     match = _TTL.match(ttl)
     if match is None or int(match[1]) == 0:
-        fail(f"--ttl {ttl} is not a time.", "Use a number and s, m, h, d or w, like 12h or 30d.", code=2)
+        fail(f"{option} {ttl} is not a time.", "Use a number and s, m, h, d or w, like 12h or 30d.", code=2)
     return int(match[1]) * _SECONDS[match[2]]

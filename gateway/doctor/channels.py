@@ -2,7 +2,7 @@
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -14,14 +14,16 @@ ANSWER_S: Final = 5.0
 """As for readiness: a gateway that takes longer is not well."""
 
 
-def check_channels(running: Runtime) -> Iterator[Finding]:
-    """How each account fares; nothing when the gateway does not answer, which another check tells."""
-    try:
-        channels = _ask(running)
-    except (OSError, http.client.HTTPException, ValueError, KeyError):
-        return
-    for channel in channels:
-        yield from _look_at(channel)
+def check_channels(running: Runtime, organizations: Iterable[str]) -> Iterator[Finding]:
+    """How each account of these organizations fares; nothing when the gateway does not answer, which another check
+    tells."""
+    for org_id in sorted(organizations):
+        try:
+            channels = _ask(running, org_id)
+        except (OSError, http.client.HTTPException, ValueError, KeyError):
+            return
+        for channel in channels:
+            yield from _look_at(channel)
 
 
 def _look_at(channel: dict[str, Any]) -> Iterator[Finding]:
@@ -53,13 +55,12 @@ def _lag(channel: dict[str, Any]) -> str:
     return f"; its newest event was under way for {lag_ms / 1000:.1f} s" if lag_ms is not None else ""
 
 
-def _ask(running: Runtime) -> list[dict[str, Any]]:
+def _ask(running: Runtime, org_id: str) -> list[dict[str, Any]]:
     # Not urllib.request: it would ask a proxy from the environment for an address of this machine.
     connection = http.client.HTTPConnection(urlsplit(running.url).netloc, timeout=ANSWER_S)
     try:
-        connection.request(
-            "POST", "/v1/channel.list", body="{}", headers={"Authorization": f"Bearer {running.secret}"}
-        )
+        headers = {"Authorization": f"Bearer {running.secret}@{org_id}"}
+        connection.request("POST", "/v1/channel.list", body="{}", headers=headers)
         response = connection.getresponse()
         body = json.loads(response.read())
         found: list[dict[str, Any]] = body["channels"]

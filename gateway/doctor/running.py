@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from channels.settings import DEFAULT_ORGANIZATION
 from gateway import runtime_file
 from gateway.doctor.channels import check_channels
 from gateway.doctor.findings import Finding, error, ok, warning
 from gateway.runtime_file import Runtime
-from gateway.settings import LOOPBACK, Settings
+from gateway.settings import LOOPBACK, Settings, organizations_of
 from storage.files import LOCK_NAME, is_locked
 
 ANSWER_S: Final = 5.0
@@ -40,7 +41,8 @@ def check_process(data_dir: Path, settings: Settings | None) -> Iterator[Finding
     running = runtime_file.read(data_dir)
     if owned and running is not None:
         yield from _check_answer(running)
-        yield from check_channels(running)
+        known = {DEFAULT_ORGANIZATION} if settings is None else organizations_of(settings)
+        yield from check_channels(running, known)
     elif owned:
         yield warning(
             "process",

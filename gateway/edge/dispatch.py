@@ -6,6 +6,7 @@ not one is `internal`: the caller gets an incident id, the log gets the story.
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from gateway.hub.receiver import Receiver
 from gateway.metrics import Metrics
 from gateway.rules.rate import TokenBucket
 from gateway.rules.scopes import require
+from gateway.services.denials import Denials
 from gateway.settings import LimitSettings
 from protocol.errors import ErrorKind, Fault, method_not_found
 from protocol.frames import Result
@@ -34,7 +36,9 @@ log = structlog.get_logger()
 STORE_RETRY_MS = 1000
 """Hint when the store does not take writes: it may be back when somebody freed the disk."""
 BUCKETS_MAX = 10_000
-"""Principals whose rate is remembered; a full bucket that is forgotten changes nothing."""
+"""Principals and tokens whose rate is remembered; a full bucket that is forgotten changes nothing."""
+TOKEN_BURST_S = 2.0
+"""What a token with a rate of its own may send at once after a pause, in seconds of that rate: as for principals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Call:
     """One request as a handler sees it.
 
     `receiver` is None when there is no connection to notify, `worker` when it is not that of an agent process.
+    `renew` gives that connection another credential.
     """
 
     method: Method
@@ -57,6 +62,7 @@ class Call:
     act: Act
     receiver: Receiver | None
     worker: Worker | None = None
+    renew: Callable[[Caller], None] | None = None
 
 
 class Handler(Protocol):
@@ -69,7 +75,12 @@ class Dispatcher:
     """The table of handlers behind the table of methods."""
 
     def __init__(
-        self, handlers: Mapping[str, Handler], clock: Clock, limits: LimitSettings, metrics: Metrics
+        self,
+        handlers: Mapping[str, Handler],
+        denials: Denials,
+        clock: Clock,
+        limits: LimitSettings,
+        metrics: Metrics,
     ) -> None:
         missing, unknown = METHODS.keys() - handlers.keys(), handlers.keys() - METHODS.keys()
         if missing or unknown:
@@ -77,6 +88,7 @@ class Dispatcher:
                 f"methods without a handler: {sorted(missing)}; handlers without: {sorted(unknown)}"
             )
         self._handlers = handlers
+        self._denials = denials
         self._clock = clock
         self._limits = limits
         self._metrics = metrics
@@ -90,6 +102,7 @@ class Dispatcher:
         params: Mapping[str, Any],
         receiver: Receiver | None = None,
         worker: Worker | None = None,
+        renew: Callable[[Caller], None] | None = None,
     ) -> Reply:
         """Answer one request. Raises Fault, and nothing else but cancellation."""
         method = METHODS.get(name)
@@ -98,10 +111,10 @@ class Dispatcher:
                 self.take(caller)
             if method is None:
                 raise method_not_found(name)
-            require(caller.scopes, method.scope)
+            await self._require(caller, method)
             values = params_of(method, params)
             act = caller.act(self._clock.now_ms(), _claim(caller, method, values))
-            outcome = await self._handlers[name](Call(method, caller, act, receiver, worker), values)
+            outcome = await self._handlers[name](Call(method, caller, act, receiver, worker, renew), values)
         except Fault as fault:
             self._metrics.requests.labels(method.name if method else "unknown", fault.data["kind"]).inc()
             raise
@@ -118,21 +131,41 @@ class Dispatcher:
         return outcome if isinstance(outcome, Reply) else Reply(outcome)
 
     def take(self, caller: Caller) -> None:
-        """Count one request of a principal, over whatever it comes. Raises Fault rate_limited."""
-        principal_id, now = caller.bearer.actor.id, self._clock.monotonic()
-        bucket = self._buckets.get(principal_id)
-        if bucket is None:
-            if len(self._buckets) >= BUCKETS_MAX:
-                self._buckets.pop(next(iter(self._buckets)))
-            bucket = TokenBucket.full(self._limits.requests_per_s, self._limits.request_burst, now)
-            self._buckets[principal_id] = bucket
-        wait_s = bucket.take(now)
+        """Count one request of a principal, over whatever it comes, and of a token with a rate of its own.
+
+        Raises Fault rate_limited.
+        """
+        bearer, settings = caller.bearer, self._limits
+        buckets = [self._bucket(bearer.actor.id, settings.requests_per_s, settings.request_burst)]
+        if bearer.requests_per_s is not None:
+            burst = max(1, math.ceil(bearer.requests_per_s * TOKEN_BURST_S))
+            buckets.append(self._bucket(bearer.token_id, bearer.requests_per_s, burst))
+        now = self._clock.monotonic()
+        wait_s, slowest = max((bucket.wait_s(now), bucket.per_s) for bucket in buckets)
         if wait_s:
             raise Fault(
                 ErrorKind.RATE_LIMITED,
-                f"More than {self._limits.requests_per_s:g} requests a second",
+                f"More than {slowest:g} requests a second",
                 retry_after_ms=max(1, round(wait_s * 1000)),
             )
+        for bucket in buckets:
+            bucket.take(now)
+
+    def _bucket(self, whose: str, per_s: float, burst: int) -> TokenBucket:
+        bucket = self._buckets.get(whose)
+        if bucket is None:
+            if len(self._buckets) >= BUCKETS_MAX:
+                self._buckets.pop(next(iter(self._buckets)))
+            bucket = self._buckets[whose] = TokenBucket.full(per_s, burst, self._clock.monotonic())
+        return bucket
+
+    async def _require(self, caller: Caller, method: Method) -> None:
+        try:
+            require(caller.scopes, method.scope)
+        except Fault:
+            act = caller.act(self._clock.now_ms())
+            await self._denials.scope(act, method.name, method.scope.value)
+            raise
 
 
 def store_fault() -> Fault:

@@ -30,7 +30,7 @@ async def authenticate(authenticator: Authenticator, request: web.Request) -> Ca
     """The caller of an HTTP request, from its Authorization header alone. Raises Fault."""
     header = request.headers.get("Authorization", "")
     secret = header[len(_BEARER) :].strip() if header[: len(_BEARER)].lower() == _BEARER else None
-    return await authenticator.authenticate(secret, "http")
+    return await authenticator.authenticate(secret, "http", request.remote)
 
 
 def problem(fault: Fault) -> web.Response:

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from gateway.edge import http, sse, websocket
+from gateway.edge import http, sse, usage_export, websocket
 from gateway.edge.blobs import BlobEdge
 from gateway.edge.dispatch import store_fault
 from gateway.edge.websocket import EdgeContext
@@ -70,6 +70,7 @@ class Server:
         app.router.add_get("/v1/threads/{thread_id}/events", self._events)
         app.router.add_post("/v1/blobs", self._upload)
         app.router.add_get("/v1/blobs/{blob_id}", self._download)
+        app.router.add_get("/v1/usage/export", self._usage)
         app.router.add_post("/v1/{method}", self._call)
         for path in ("/hooks/{kind}/{account}", "/hooks/{kind}/{account}/{path:.*}"):
             app.router.add_get(path, self._hook, allow_head=False)
@@ -183,6 +184,10 @@ class Server:
     async def _download(self, request: web.Request) -> web.StreamResponse:
         caller = await http.authenticate(self._context.authenticator, request)
         return await self._blobs.give(caller, request)
+
+    async def _usage(self, request: web.Request) -> web.StreamResponse:
+        caller = await http.authenticate(self._context.authenticator, request)
+        return await usage_export.serve(self._context, request, caller)
 
     async def _schema(self, request: web.Request) -> web.StreamResponse:
         name = request.path.rsplit("/", 1)[-1]

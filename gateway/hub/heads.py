@@ -19,17 +19,19 @@ COALESCE_S: Final = 0.05
 
 
 class InboxSubscription:
-    """One follower of all heads. `sent_offset` is the place in the store's log it has seen."""
+    """One follower of all heads of an organization. `sent_offset` is the place in the store's log it has seen."""
 
     def __init__(
         self,
         receiver: Receiver,
+        org_id: str,
         sent_offset: int,
         loop: asyncio.AbstractEventLoop,
         *,
         on_lag: Callable[[], None],
     ) -> None:
         self.receiver = receiver
+        self.org_id = org_id
         self.is_catching_up = True
         self.is_closed = False
         self.sent_offset = sent_offset

@@ -85,21 +85,23 @@ class Hub:
                 if not subscription.deliver(event.seq, event.kind, note):
                     self._spawn("catch-up", self._catch_up(subscription))
         if self._inboxes:
-            self._publish_head(
-                ThreadHead(event.thread_id, event.seq, event.offset, event.kind, event.at_ms, event.preview)
+            head = ThreadHead(
+                event.thread_id, event.seq, event.offset, event.kind, event.at_ms, event.preview
             )
+            self._publish_head(event.org_id, head)
 
     def _publish_deletion(self, deleted: ThreadDeleted) -> None:
         for subscription in tuple(self._followers.get(deleted.thread_id, ())):
-            subscription.tell_reset("gone", self.epoch, 0, 0)
-            self._forget(subscription)
-        self._publish_head(
-            ThreadHead(deleted.thread_id, deleted.seq, deleted.offset, "thread.deleted", deleted.at_ms, "")
-        )
+            if subscription.org_id == deleted.org_id:  # one of another organization is about to be refused
+                subscription.tell_reset("gone", self.epoch, 0, 0)
+                self._forget(subscription)
+        head = ThreadHead(deleted.thread_id, deleted.seq, deleted.offset, "thread.deleted", deleted.at_ms, "")
+        self._publish_head(deleted.org_id, head)
 
-    def _publish_head(self, head: ThreadHead) -> None:
+    def _publish_head(self, org_id: str, head: ThreadHead) -> None:
         for inbox in self._inboxes.values():
-            inbox.deliver(head)
+            if inbox.org_id == org_id:
+                inbox.deliver(head)
 
     # --- following a thread -------------------------------------------------------------------
 
@@ -313,7 +315,9 @@ class Hub:
         def catch_up() -> None:
             self._spawn("inbox catch-up", self._catch_up_inbox(inbox, org_id))
 
-        inbox = InboxSubscription(receiver, min(after_offset, upto_offset), self._loop, on_lag=catch_up)
+        inbox = InboxSubscription(
+            receiver, org_id, min(after_offset, upto_offset), self._loop, on_lag=catch_up
+        )
         self._inboxes[receiver] = inbox
         return catch_up
 

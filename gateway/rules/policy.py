@@ -25,16 +25,10 @@ from typing import Final, TypeAlias
 from gateway.policy_settings import (
     KEYS_OF_KIND,
     ApprovalTerms,
+    Effect,
     PolicySettings,
-)
-from gateway.policy_settings import (
-    Effect as Effect,
-)
-from gateway.policy_settings import (
-    ProposedKind as ProposedKind,
-)
-from gateway.policy_settings import (
-    Risk as Risk,
+    ProposedKind,
+    Risk,
 )
 from gateway.rules.names import Fits, fits_any
 from gateway.time_windows import TimeWindow, parse_window

@@ -47,10 +47,35 @@ ROLE_SCOPES: Final = {
     Role.ADMIN: frozenset(Scope) - _MACHINES - {Scope.DATA_ERASE},
     Role.OWNER: frozenset(Scope) - _MACHINES,
     Role.DEVICE: _SELF | {Scope.DEVICE_SERVE},
-    Role.AGENT: frozenset({Scope.SERVER_READ, Scope.AGENT_SERVE}),
+    Role.AGENT: _SELF | {Scope.AGENT_SERVE},
 }
 """Who may read, act, decide, hand out access, erase; auditors see what was done but no conversation. A device holds
 besides what whoever paired it chose."""
+
+
+def effective(role: Role, principal_role: Role | None) -> frozenset[Scope]:
+    """What a token of `role` may that speaks for a principal of `principal_role`: what both may."""
+    scopes = ROLE_SCOPES[role]
+    if principal_role is None or principal_role is role:
+        return scopes
+    return scopes & ROLE_SCOPES[principal_role]
+
+
+def require_grant(held: frozenset[Scope], wanted: frozenset[Scope]) -> None:
+    """Raise Fault forbidden, naming the first missing scope, unless who holds `held` may hand out, or take, `wanted`.
+
+    Nobody hands out what they do not hold. What only machines may is held by no person; the method by which it is
+    handed out has a scope of its own for that.
+    """
+    missing = wanted - held - _MACHINES
+    if missing:
+        scope = min(missing)
+        raise Fault(
+            ErrorKind.FORBIDDEN,
+            f"Nobody gives or takes what they do not hold: {scope.value}",
+            hint="Ask somebody who holds it",
+            scope=scope.value,
+        )
 
 
 def require(scopes: frozenset[Scope], needed: Scope) -> None:

@@ -12,14 +12,16 @@ import orjson
 from channels.messages import Rendered, RoomRef
 from channels.port import Adapter
 from protocol.records import Origin
+from storage.values import DEFAULT_ORG
 
 
 @dataclass(frozen=True, slots=True)
 class AccountPolicy:
-    """What an operator decided for one account: the settings of the same names."""
+    """What an operator decided for one account: the settings of the same names, and whose account it is."""
 
     on_unknown: Literal["repeat", "ask"] = "repeat"
     receipts: bool = True
+    org_id: str = DEFAULT_ORG
 
 
 class Channels:
@@ -34,6 +36,10 @@ class Channels:
     def all(self) -> list[Adapter]:
         """Every adapter, in the order of the configuration."""
         return list(self._adapters.values())
+
+    def of_organization(self, org_id: str) -> list[Adapter]:
+        """The adapters of an organization's accounts."""
+        return [one for one in self.all() if self.policy(one.kind, one.account).org_id == org_id]
 
     def find(self, kind: str, account: str) -> Adapter | None:
         """The adapter of an account; None when the configuration has it no longer."""

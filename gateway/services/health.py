@@ -24,7 +24,7 @@ from protocol.instants import to_instant
 from protocol.records import Channel, ChannelGap, ChannelState
 from storage.errors import StoreUnavailable
 from storage.ports import OutboxStore
-from storage.values import DEFAULT_ORG, DeliveryCounts, Gap
+from storage.values import DeliveryCounts, Gap
 
 log = structlog.get_logger()
 
@@ -71,15 +71,15 @@ class ChannelHealth:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def statuses(self) -> list[Channel]:
-        """How every account fares."""
+    async def statuses(self, org_id: str) -> list[Channel]:
+        """How every account of an organization fares."""
         self._counts = await self.outbox.counts()
-        gaps = await self.outbox.gaps(DEFAULT_ORG)
-        return [self._status(adapter, gaps) for adapter in self.channels.all()]
+        gaps = await self.outbox.gaps(org_id)
+        return [self._status(adapter, gaps) for adapter in self.channels.of_organization(org_id)]
 
-    async def status(self, channel_id: str) -> Channel:
-        """How one account fares. Raises Fault not_found."""
-        for channel in await self.statuses():
+    async def status(self, org_id: str, channel_id: str) -> Channel:
+        """How one account of an organization fares. Raises Fault not_found."""
+        for channel in await self.statuses(org_id):
             if channel.id == channel_id:
                 return channel
         raise Fault(ErrorKind.NOT_FOUND, "There is no such channel", hint="channel.list shows what there is")

@@ -34,6 +34,14 @@ STOPPED: Final = "Stopped."
 NOTHING_RUNS: Final = "Nothing is running here."
 CODE: Final = "AAAA-AAAA"
 """Stands for a code in a template; of the same length, so that what counts characters stays right."""
+LINK_REPLY: Final = (
+    f"Almost done. Give this code back where you got yours: `{CODE}`\n\n"
+    "(`threadgate users link`, or user.link.) It is valid as long as yours. If you began nothing, do nothing."
+)
+LINK_UNKNOWN: Final = (
+    "That is not a code of anybody who waits to be linked. It may have run out: get a new one."
+)
+LINK_TOO_OFTEN: Final = "Those are too many codes. Please wait ten minutes."
 OFFER: Final = (
     f"I do not know you yet. To talk to this agent, give this code to whoever runs it: `{CODE}`\n\n"
     "They let you in with it (`threadgate pairing approve`). It is valid for 10 minutes."

@@ -1,4 +1,4 @@
-"""Pairing: an operator lets strangers in, or shuts them out, by the code that they were shown or by its id.
+"""Pairing: an operator lets strangers and devices in, or shuts them out, by the code that they were shown or by its id.
 
 A code is short, so wrong ones are counted: a principal has a few guesses, then it waits.
 """
@@ -11,11 +11,18 @@ from gateway.clock import Clock
 from gateway.rules.rate import TokenBucket
 from gateway.services.channels import Channels, freeze
 from gateway.services.notices import LET_IN
+from protocol.device_requests import (
+    PairingApproveParams,
+    PairingDecideParams,
+    PairingListParams,
+    PairingListResult,
+)
 from protocol.errors import ErrorKind, Fault, invalid_params
 from protocol.frames import RawJson
 from protocol.ids import IdPrefix
 from protocol.records import PairingState
-from protocol.requests import PairingDecideParams, PairingListParams, PairingListResult
+from protocol.scopes import Scope
+from storage.device_values import DeviceGrant
 from storage.ports import PairingStore
 from storage.values import Act, Notice, PairingKey
 
@@ -63,11 +70,24 @@ class Pairings:
         )
         return PairingListResult(pairings=found, next_cursor=cursor)
 
-    async def approve(self, act: Act, params: PairingDecideParams) -> RawJson:
-        """Let somebody in and tell them. Raises Fault: not_found, expired, rate_limited, invalid_params."""
+    async def approve(self, act: Act, params: PairingApproveParams, held: frozenset[Scope]) -> RawJson:
+        """Let somebody in and tell them, or a device with what it is given; `held` are the scopes of who does it.
+
+        Raises Fault: not_found, expired, rate_limited, invalid_params; forbidden for a scope that is not `held`; of a
+        device invalid_state and conflict, too.
+        """
+        beyond = sorted(scope.value for scope in set(params.scopes or ()) - held)
+        if beyond:
+            raise Fault(
+                ErrorKind.FORBIDDEN,
+                f"Nobody gives a scope that they do not hold: {', '.join(beyond)}",
+                hint="Ask somebody who holds it",
+                scope=beyond[0],
+            )
+        grant = DeviceGrant(tuple(params.scopes) if params.scopes is not None else None, params.name)
         key = self._key(act, params)
         try:
-            answer = await self._store.approve(act, key, await self._told(act, key))
+            answer = await self._store.approve(act, key, await self._told(act, key), grant)
         except Fault as fault:
             self._count(act, key, is_wrong=fault.kind is ErrorKind.NOT_FOUND)
             raise

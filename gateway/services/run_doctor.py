@@ -5,7 +5,7 @@ together, and it is remembered since when something looks wrong. It mends nothin
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -21,7 +21,6 @@ from protocol.requests import RunDiagnoseResult
 from storage.errors import StoreUnavailable
 from storage.run_ports import RunStore
 from storage.run_values import RunProgress
-from storage.values import DEFAULT_ORG
 
 log = structlog.get_logger()
 
@@ -61,6 +60,7 @@ class RunDoctor:
     breaker: Callable[[str], BreakerState]
     owner: str
     clock: Clock
+    organizations: Callable[[], Awaitable[list[str]]]
     stuck: int = 0
     _suspicions: dict[tuple[str, Cause], int] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
@@ -84,8 +84,10 @@ class RunDoctor:
         return RunDiagnoseResult(findings=findings[:TOLD_MAX], more=len(rows) > TOLD_MAX)
 
     async def check(self) -> None:
-        """Look at all of them, count what is stuck, and say once what it is."""
-        rows = await self.runs.progress(DEFAULT_ORG, None, CHECKED_MAX)
+        """Look at all of them, in every organization, count what is stuck, and say once what it is."""
+        rows = []
+        for org_id in await self.organizations():
+            rows += await self.runs.progress(org_id, None, CHECKED_MAX)
         findings = self._look_at(rows)
         seen = {run.run_id for run in rows}
         self._suspicions = {key: at for key, at in self._suspicions.items() if key[0] in seen}

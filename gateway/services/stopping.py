@@ -14,7 +14,7 @@ from gateway.services.composing import Composer
 from protocol.errors import Fault
 from protocol.records import Actor, Origin
 from storage.ports import InboxStore, ThreadStore
-from storage.values import DEFAULT_ORG, Stop, Telling
+from storage.values import Stop, Telling
 
 WORDS: Final = frozenset({"stop", "/stop", "!stop"})
 
@@ -33,16 +33,18 @@ class Stops:
         self._hub = hub
         self._composer = composer
 
-    async def prepare(self, adapter: Adapter, said: Inbound, actor: Actor, nothing: Telling) -> Stop:
+    async def prepare(
+        self, org_id: str, adapter: Adapter, said: Inbound, actor: Actor, nothing: Telling
+    ) -> Stop:
         """How the conversation's runs end. `nothing` is told when there are none; not to who was not speaking to us."""
         origin, so_far = Origin(kind="client"), ""
         thread_id = await self._inbox.find_thread(
-            DEFAULT_ORG, adapter.kind, adapter.account, said.room.room, said.thread_key, said.reply_to
+            org_id, adapter.kind, adapter.account, said.room.room, said.thread_key, said.reply_to
         )
         if thread_id is not None:
             so_far = self._hub.being_said(thread_id)
             with suppress(Fault):  # it was erased just now: the store will find nothing to stop
-                origin = (await self._threads.get(DEFAULT_ORG, thread_id)).origin
+                origin = (await self._threads.get(org_id, thread_id)).origin
         ending = self._composer.cancelled(f"stopped by {actor.name}", origin, so_far)
         is_command = said.message_ref is None
         if said.addressed is Addressed.AMBIENT:

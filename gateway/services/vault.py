@@ -13,7 +13,6 @@ from cryptography.fernet import InvalidToken, MultiFernet
 from channels.errors import AuthLost
 from gateway.clock import Clock
 from storage.ports import VaultStore
-from storage.values import DEFAULT_ORG
 
 
 class VaultCipher:
@@ -35,7 +34,10 @@ class VaultCipher:
 class AccountVault:
     """`channels.port.Vault` for one account. `get` and `put` raise what making the cipher raises."""
 
-    def __init__(self, store: VaultStore, cipher: VaultCipher, clock: Clock, kind: str, account: str) -> None:
+    def __init__(
+        self, store: VaultStore, cipher: VaultCipher, clock: Clock, org_id: str, kind: str, account: str
+    ) -> None:
+        self._org_id = org_id
         self._store = store
         self._cipher = cipher
         self._clock = clock
@@ -43,7 +45,7 @@ class AccountVault:
         self._account = account
 
     async def get(self, key: str) -> str | None:
-        sealed = await self._store.get(DEFAULT_ORG, self._kind, self._account, key)
+        sealed = await self._store.get(self._org_id, self._kind, self._account, key)
         if sealed is None:
             return None
         try:
@@ -62,10 +64,10 @@ class AccountVault:
     async def put(self, key: str, value: str) -> None:
         plain = orjson.dumps([self._kind, self._account, key, value])
         sealed = (await self._cipher.get()).encrypt(plain).decode()
-        await self._store.put(DEFAULT_ORG, self._kind, self._account, key, sealed, self._clock.now_ms())
+        await self._store.put(self._org_id, self._kind, self._account, key, sealed, self._clock.now_ms())
 
     async def delete(self, key: str) -> None:
-        await self._store.delete(DEFAULT_ORG, self._kind, self._account, key)
+        await self._store.delete(self._org_id, self._kind, self._account, key)
 
     async def keys(self) -> Sequence[str]:
-        return await self._store.keys(DEFAULT_ORG, self._kind, self._account)
+        return await self._store.keys(self._org_id, self._kind, self._account)

@@ -20,7 +20,7 @@ CREATE TABLE chat_links (
   linked_at INTEGER NOT NULL,
   PRIMARY KEY (org_id, channel, account, sender_id)
 );
-CREATE INDEX chat_links_by_user ON chat_links (user_id);
+CREATE INDEX chat_links_by_user ON chat_links (user_id, linked_at);
 
 CREATE TABLE link_codes (
   id TEXT PRIMARY KEY,
@@ -38,3 +38,4 @@ CREATE TABLE link_codes (
   used_at INTEGER
 );
 CREATE INDEX link_codes_open ON link_codes (org_id, user_id) WHERE used_at IS NULL;
+CREATE INDEX link_codes_by_end ON link_codes (expires_at);

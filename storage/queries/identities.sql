@@ -15,19 +15,17 @@ INSERT INTO store (id, epoch, audit_log_id, created_at) VALUES (1, :epoch, :audi
 -- name: insert_organization
 INSERT INTO organizations (id, name, created_at) VALUES (:id, :name, :now);
 
--- name: insert_principal
-INSERT INTO principals (id, org_id, kind, name, role, created_at)
-VALUES (:id, :org_id, :kind, :name, :role, :now);
-
 -- name: insert_token
-INSERT INTO tokens (id, org_id, principal_id, name, role, secret_hash, created_at, expires_at, agent_id)
-VALUES (:id, :org_id, :principal_id, :name, :role, :secret_hash, :now, :expires_at, :agent_id);
+INSERT INTO tokens (id, org_id, principal_id, name, role, secret_hash, created_at, expires_at, agent_id,
+  networks, requests_per_s, rotated_from)
+VALUES (:id, :org_id, :principal_id, :name, :role, :secret_hash, :now, :expires_at, :agent_id,
+  :networks, :requests_per_s, :rotated_from);
 
 -- name: find_token
 SELECT * FROM tokens WHERE org_id = :org_id AND id = :id;
 
 -- name: token_by_secret
-SELECT t.*, p.kind AS principal_kind, p.name AS principal_name, p.disabled_at
+SELECT t.*, p.kind AS principal_kind, p.name AS principal_name, p.role AS principal_role, p.disabled_at
 FROM tokens t JOIN principals p ON p.id = t.principal_id
 WHERE t.secret_hash = :secret_hash;
 
@@ -35,7 +33,15 @@ WHERE t.secret_hash = :secret_hash;
 SELECT * FROM tokens WHERE org_id = :org_id AND id < :before ORDER BY id DESC LIMIT :limit;
 
 -- name: revoke_token
-UPDATE tokens SET revoked_at = :now WHERE id = :id;
+UPDATE tokens SET revoked_at = :now WHERE org_id = :org_id AND id = :id;
+
+-- name: shorten_token
+UPDATE tokens SET expires_at = :expires_at
+WHERE org_id = :org_id AND id = :id AND (expires_at IS NULL OR expires_at > :expires_at);
+
+-- name: note_used
+UPDATE tokens SET last_used_at = :used_at
+WHERE id = :id AND (last_used_at IS NULL OR last_used_at < :used_at);
 
 -- name: stored_answer
 SELECT params_hash, result FROM idempotency WHERE claim = :claim;

@@ -25,10 +25,14 @@ from gateway.clock import Clock
 from gateway.daemon import open_store
 from gateway.edge.authentication import LOCAL_ACTOR
 from gateway.edge.websocket import Session
+from gateway.rules.scopes import ROLE_SCOPES
 from gateway.services.tokens import Tokens, new_secret
 from gateway.settings import LimitSettings, RunSettings, Settings
 from protocol import limits
-from protocol.records import Role
+from protocol.ids import IdPrefix
+from protocol.records import ActorKind, Role
+from protocol.requests import TokenCreateParams
+from storage.identity_values import NewUser
 from storage.store import Store
 from storage.values import DEFAULT_ORG, Act
 
@@ -299,12 +303,25 @@ class Stage:
         ttl_s: int | None = None,
         name: str = "",
         agent_id: str | None = None,
+        org_id: str = DEFAULT_ORG,
+        **more: Any,
     ) -> str:
         """The secret of a new token."""
-        act = Act(DEFAULT_ORG, LOCAL_ACTOR, "test", self.clock.now_ms())
-        issued = await Tokens(self.store.identities, self.clock).create(act, role, name, ttl_s, agent_id)
+        act = Act(org_id, LOCAL_ACTOR, "test", self.clock.now_ms())
+        wanted = TokenCreateParams(role=role, ttl_s=ttl_s, name=name, agent_id=agent_id, **more)
+        tokens = Tokens(self.store.identities, self.store.users, self.clock)
+        issued = await tokens.issue(act, ROLE_SCOPES[Role.OWNER], wanted)
         assert issued.secret is not None
         return issued.secret
+
+    async def user(
+        self, role: Role = Role.OPERATOR, name: str = "Grace", org_id: str = DEFAULT_ORG
+    ) -> tuple[str, str]:
+        """A new user: their id and the secret of a token of theirs."""
+        user_id = self.clock.new_id(IdPrefix.PRINCIPAL)
+        act = Act(org_id, LOCAL_ACTOR, "test", self.clock.now_ms())
+        await self.store.users.create(act, NewUser(user_id, ActorKind.USER, name, role))
+        return user_id, await self.token(role, user_id=user_id, org_id=org_id)
 
     async def log(self, thread_id: str) -> list[Frame]:
         """A thread's whole log, as the store has it."""
@@ -340,7 +357,9 @@ class TelegramStage(Stage):
 
     async def _has_connected(self) -> bool:
         """Whether receiving has begun, and nothing that is owed waits for its first attempt."""
-        if any(adapter.health().state is HealthState.STARTING for adapter in self.gateway._channels.all()):
+        if any(
+            adapter.health().state is HealthState.STARTING for adapter in self.gateway.rooms.channels.all()
+        ):
             return False
 
         def is_settled(tx: Any) -> bool:

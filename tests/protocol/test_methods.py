@@ -51,10 +51,6 @@ def test_there_are_fewer_than_sixty() -> None:
     assert sorted(names) == sorted(METHODS), "a name occurs twice"
 
 
-def test_every_scope_is_needed_somewhere() -> None:
-    assert {method.scope for method in METHODS.values()} == set(Scope)
-
-
 def test_params_are_validated_and_unknown_fields_ignored() -> None:
     params = params_of(METHODS["thread.get"], {"thread_id": "thr_1", "later": {"much": 1}})
 

@@ -16,6 +16,7 @@ import pytest
 from cryptography.fernet import Fernet, MultiFernet
 
 from gateway.content_keys import ContentSealer
+from gateway.rules.deciding import judge
 from gateway.rules.run_states import TRANSITIONS, RunEvent
 from protocol.canonical import canonical, digest
 from protocol.errors import ErrorKind, Fault
@@ -23,6 +24,7 @@ from protocol.events import EVENT_DATA, Event, EventKind
 from protocol.frames import RawJson
 from protocol.records import Actor, ActorKind, Origin, Role, Usage
 from protocol.requests import MessageSendResult
+from storage.approval_values import Decide
 from storage.engine import Reader, Transaction
 from storage.ports import FileDraft
 from storage.run_values import NewQuestion, NewStep, Repetition, StepEnd, StepKind, StepRow
@@ -37,6 +39,7 @@ from storage.values import (
     Delivered,
     Ending,
     Entry,
+    LinkTyped,
     NewApproval,
     NewFile,
     NewMessage,
@@ -188,7 +191,9 @@ class Scene:
         repetition = Repetition(retry_id) if retry_id is not None else None
         await self.store.runs.end(run, ending, self.now_ms, repetition)
 
-    def approval(self, card: str | None = None, life_ms: int = 60_000, key: str = "publish") -> NewApproval:
+    def approval(
+        self, card: str | None = None, life_ms: int = 60_000, key: str = "publish", **choices: Any
+    ) -> NewApproval:
         return NewApproval(
             id=self.new_id("apr"),
             key=key,
@@ -196,11 +201,13 @@ class Scene:
             body="all of it",
             subject_hash="0" * 64,
             expires_at_ms=self.now_ms + life_ms,
-            settle_id=self.new_id("dlv"),
             card=Outbound(self.new_id("dlv"), 1, card) if card is not None else None,
-            expired='{"text": "expired"}',
-            cancelled='{"text": "cancelled"}',
+            **choices,
         )
+
+    def decide(self, approval_id: str, vote: Any = "approve", reason: str = "", **choices: Any) -> Decide:
+        """A decision of somebody who may, through the protocol unless told."""
+        return Decide(approval_id, vote, reason, **{"judge": judge, "among": None, **choices})
 
     def question(self, prompt: str = "Which one?", key: str = "which", **choices: Any) -> NewQuestion:
         values: dict[str, Any] = {"expires_at_ms": self.now_ms + 60_000, **choices}
@@ -214,9 +221,11 @@ class Scene:
         move = TRANSITIONS[RunEvent.WAIT]
         await self.store.runs.wait(run, move, approvals, questions, "so far", self.now_ms)
 
-    async def ask(self, run: ClaimedRun, card: str | None = None, life_ms: int = 60_000) -> str:
+    async def ask(
+        self, run: ClaimedRun, card: str | None = None, life_ms: int = 60_000, **choices: Any
+    ) -> str:
         """Park a run until something is decided; returns the approval's id."""
-        new = self.approval(card, life_ms + 1)  # it is asked a moment later
+        new = self.approval(card, life_ms + 1, **choices)  # it is asked a moment later
         await self.wait(run, [new])
         return new.id
 
@@ -295,6 +304,21 @@ class Scene:
             "room": sender_id,
         }
         return self.delivery("let me in", **{**values, **choices})
+
+    def link(self, code: str, reply: str, sender_id: str = "99") -> Delivered:
+        """Somebody types a code in a direct message; `reply` is the one they would be shown."""
+        typed = LinkTyped(
+            code,
+            reply,
+            "grace",
+            None,
+            self.notice(f"Give back {reply}"),
+            None,
+            self.notice("That is no code"),
+        )
+        return self.delivery(
+            f"/link {code}", key=None, sender_id=sender_id, room=sender_id, ref=None, message=None, link=typed
+        )
 
     async def stranger(self, sender_id: str = "99", code: str = "AAAA-BBBB") -> str:
         """Somebody who was given a code; returns the id of the pairing."""

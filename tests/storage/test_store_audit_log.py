@@ -11,29 +11,47 @@ from store_stage import CHAT, OTHER_ORG, Scene, cancelled, failed, interrupted, 
 
 from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind
-from storage import audit_log, audit_ports, identity_ports, ports, run_ports
+from protocol.privacy import RetentionRunResult
+from protocol.records import ActorKind, Role
+from storage import (
+    approval_ports,
+    audit_log,
+    audit_ports,
+    budget_ports,
+    identity_ports,
+    ports,
+    privacy_ports,
+    run_ports,
+)
 from storage.audit_chain import leaf_hash
 from storage.audit_values import KeyRotation, NewEpoch
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
+from storage.identity_values import NewLinkCode, NewUser, UserChange
 from storage.store import DEFAULT_ORG, verify_audit
-from storage.values import Decide, Gap, PairingKey
+from storage.values import Gap, PairingKey
 
 READS = {
     "threads.get", "threads.page", "threads.history", "threads.replay", "threads.search", "threads.heads",
     "threads.said", "runs.get", "runs.page", "runs.waiting_threads", "runs.abandoned",
     "runs.running", "runs.resumable", "runs.count_by_state", "runs.progress", "runs.recorded",
     "journal.steps", "journal.read",
-    "approvals.get", "approvals.page",
+    "approvals.get", "approvals.page", "approvals.page_of_voter", "approvals.editable", "approvals.by_code",
+    "approvals.is_released", "approvals.next_due_ms", "approvals.to_remind", "approvals.stale_cards",
     "inbox.cursors", "inbox.find_thread", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
     "identities.authenticate", "identities.list_tokens", "audit.page",
     "checkpoints.head", "checkpoints.root", "checkpoints.latest", "checkpoints.path", "checkpoints.consistency",
     "pairings.page", "pairings.place", "vault.get", "vault.keys", "links.principal_of",
-    "outbox.gaps", "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
+    "identities.find_token", "users.organizations", "users.get", "users.page",
+    "holds.open", "retention.organizations", "retention.look", "retention.answered", "erasures.subject",
+    "erasures.last_place", "erasures.threads", "erasures.traces", "erasures.count", "erasures.going",
+    "outbox.gaps", "budgets.states", "budgets.notices", "usage.groups", "switches.all", "switches.unfinished",
+    "deliveries.page", "blobs.get", "blobs.read", "blobs.locate", "blobs.due", "blobs.next_due",
 }  # fmt: skip
 PLURAL = {
     "thread": "threads", "run": "runs", "identity": "identities", "approval": "approvals", "pairing": "pairings",
-    "delivery": "deliveries", "blob": "blobs", "handover": "handovers", "checkpoint": "checkpoints", "link": "links",
+    "delivery": "deliveries", "blob": "blobs", "handover": "handovers", "link": "links", "user": "users",
+    "budget": "budgets", "switch": "switches", "hold": "holds", "erasure": "erasures", "checkpoint": "checkpoints",
 }  # fmt: skip
 """Repositories whose name is not their port's."""
 BOOKKEEPING = {
@@ -41,9 +59,13 @@ BOOKKEEPING = {
     "journal.open", "journal.close", "journal.allow_repeat", "journal.take_steers", "outbox.open_live",
     "outbox.doubt_interrupted_sends", "outbox.step", "identities.forget_answers", "blobs.begin", "blobs.keep",
     "blobs.settle", "blobs.fail", "blobs.postpone", "blobs.collect", "blobs.discard", "blobs.sweep",
-    "vault.put", "vault.delete", "checkpoints.grow", "checkpoints.add",
+    "vault.put", "vault.delete", "approvals.show", "identities.note_used", "links.forget_codes",
+    "budgets.recover", "budgets.tell", "budgets.forget", "usage.set_tags",
+    "erasures.erase_in_thread", "erasures.erase_deliveries", "erasures.scrub", "erasures.finish",
+    "checkpoints.grow", "checkpoints.add",
 }  # fmt: skip
-"""What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry."""
+"""What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry. Steps of an
+erasure are between the entries of its beginning and of its end."""
 
 
 async def act_on(scene: Scene, name: str) -> Callable:
@@ -52,7 +74,8 @@ async def act_on(scene: Scene, name: str) -> Callable:
     token, _ = await scene.store.identities.create_token(scene.act(), scene.token())
     if name == "threads.restore":
         await scene.store.threads.archive(scene.act(), run.thread_id)
-    asked = await scene.ask(run) if name in ("approvals.decide", "approvals.expire") else ""
+    is_asked = name in ("approvals.decide", "approvals.expire", "approvals.escalate", "approvals.remind")
+    asked = await scene.ask(run, escalate_at_ms=scene.now_ms + 5) if is_asked else ""
     if name == "runs.retry":
         await scene.answer(run)
     pairing = await scene.stranger() if name.startswith("pairings") else ""
@@ -72,6 +95,10 @@ async def act_on(scene: Scene, name: str) -> Callable:
         await scene.store.audit.record(act, "login", {}, "failure", {}, content={"said": "hello"})
         newest = len(await scene.audited())
         return lambda: scene.store.audit.reveal(act, [newest])
+    if name.startswith(("users", "links")):
+        return await act_on_users(scene, name)
+    if name.startswith(("holds", "retention", "erasures")):
+        return await privacy_act_on(scene, name, run.thread_id)
     calls = {
         "threads.create": lambda: threads.create(act, scene.new_thread()),
         "threads.update": lambda: threads.update(act, run.thread_id, "Title", None),
@@ -89,7 +116,10 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "handovers.speak": lambda: handovers.speak(
             act, run.thread_id, "msg_said", "run_said", "hello", scene.parts("hello")
         ),
-        "approvals.decide": lambda: scene.store.approvals.decide(act, Decide(asked, True, "")),
+        "approvals.decide": lambda: scene.store.approvals.decide(act, scene.decide(asked)),
+        "approvals.ask": lambda: scene.store.approvals.ask(act, scene.approval()),
+        "approvals.escalate": lambda: scene.store.approvals.escalate(scene.now_ms + 10**6, 10),
+        "approvals.remind": lambda: scene.store.approvals.remind(act.org_id, asked, None, scene.now_ms),
         "approvals.expire": lambda: scene.store.approvals.expire(scene.now_ms + 10**9, 10),
         "inbox.commit": lambda: scene.receive(scene.delivery("hello"), cursor="5"),
         "inbox.report_gap": lambda: scene.store.inbox.report_gap(act, "telegram", "main", Gap(1, 2, "down")),
@@ -97,6 +127,8 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "pairings.reject": lambda: scene.store.pairings.reject(act, PairingKey(pairing)),
         "identities.create_token": lambda: scene.store.identities.create_token(act, scene.token()),
         "identities.revoke_token": lambda: scene.store.identities.revoke_token(act, token.id),
+        "switches.off": lambda: scene.store.switches.off(act, "demo", "it errs", cancelled(), {}),
+        "switches.on": lambda: scene.store.switches.on(act, "demo"),
         "checkpoints.begin_epoch": lambda: scene.store.checkpoints.begin_epoch(
             act, NewEpoch(2, "epo_2", "behind", "log", 7, "00")
         ),
@@ -108,7 +140,60 @@ async def act_on(scene: Scene, name: str) -> Callable:
     return calls[name]
 
 
+async def act_on_users(scene: Scene, name: str) -> Callable:
+    users, links, act = scene.store.users, scene.store.links, scene.act("grace")
+    new = NewUser("prn_grace", ActorKind.USER, "Grace", Role.VIEWER)
+    code = NewLinkCode("lnk_1", "AAAA-BBBB", scene.now_ms + 60_000, 3)
+    if name == "users.create":
+        return lambda: users.create(act, new)
+    await users.create(act, new)
+    if name == "users.save":
+        return lambda: users.save(act, UserChange("prn_grace", Role.VIEWER, is_disabled=True))
+    if name == "links.begin":
+        return lambda: links.begin(act, code)
+    await links.begin(act, code)
+    await scene.receive(scene.link("AAAA-BBBB", "CCCC-DDDD"))
+    return lambda: links.finish(act, "CCCC-DDDD")
+
+
+async def privacy_act_on(scene: Scene, name: str, thread_id: str) -> Callable:
+    """The stage set for one act of retention, holds or erasure."""
+    act, holds, retention, erasures = (
+        scene.act(),
+        scene.store.holds,
+        scene.store.retention,
+        scene.store.erasures,
+    )
+    if name == "holds.release":
+        await holds.place(scene.act(), "hld_1", "thread", thread_id, "case")
+    subject = await erasures.subject(DEFAULT_ORG, "slack:U1", "ers_1")
+    if name in ("erasures.erase_thread", "erasures.erase_person", "erasures.certify"):
+        await erasures.begin(scene.act(), subject, "they asked")
+    empty = (await scene.store.threads.create(scene.act(), scene.new_thread()), scene.now_ms)[1]
+    done = RetentionRunResult(dry_run=False, classes=[])
+    old = (await retention.look(DEFAULT_ORG, "messages", empty + 1, 0, 10)).due
+    calls = {
+        "holds.place": lambda: holds.place(act, "hld_1", "thread", thread_id, "case"),
+        "holds.release": lambda: holds.release(act, "thread", thread_id, "closed"),
+        "retention.delete": lambda: retention.delete(act, "messages", empty + 1, old),
+        "retention.finish": lambda: retention.finish(act, done),
+        "erasures.begin": lambda: erasures.begin(act, subject, "they asked"),
+        "erasures.erase_thread": lambda: erasures.erase_thread(act, subject, thread_id),
+        "erasures.erase_person": lambda: erasures.erase_person(act, subject),
+        "erasures.certify": lambda: erasures.certify(act, subject),
+    }
+    return calls[name]
+
+
 AUDITED = {
+    "holds.place": ["hold.place"],
+    "holds.release": ["hold.release"],
+    "retention.delete": ["retention.delete"],
+    "retention.finish": ["retention.run"],
+    "erasures.begin": ["data.erase.begin"],
+    "erasures.erase_thread": ["thread.delete"],
+    "erasures.erase_person": ["data.erase.person"],
+    "erasures.certify": ["data.erase"],
     "threads.create": ["thread.create"],
     "threads.update": ["thread.update"],
     "threads.archive": ["thread.archive"],
@@ -123,7 +208,10 @@ AUDITED = {
     "runs.expire_questions": ["question.expire"],
     "handovers.assign": ["thread.assign"],
     "handovers.speak": ["message.send"],
-    "approvals.decide": ["approval.decide"],
+    "approvals.ask": ["approval.request"],
+    "approvals.decide": ["approval.vote", "approval.decide"],
+    "approvals.escalate": ["approval.escalate"],
+    "approvals.remind": ["approval.remind"],
     "approvals.expire": ["approval.expire"],
     "inbox.commit": ["thread.create", "message.send"],
     "inbox.report_gap": ["channel.gap"],
@@ -132,7 +220,13 @@ AUDITED = {
     "blobs.upload": ["blob.upload"],
     "identities.create_token": ["token.create"],
     "identities.revoke_token": ["token.revoke"],
+    "users.create": ["user.create"],
+    "users.save": ["user.update"],
+    "links.begin": ["link.begin"],
+    "links.finish": ["user.link"],
     "audit.record": ["login"],
+    "switches.off": ["run.cancelled", "agent.switch"],
+    "switches.on": ["agent.switch"],
     "audit.reveal": ["audit.reveal"],
     "checkpoints.begin_epoch": ["audit.epoch"],
     "checkpoints.rotate_key": ["key.rotated"],
@@ -143,7 +237,8 @@ AUDITED = {
 def test_every_port_method_is_a_read_bookkeeping_or_audited() -> None:
     """A new method belongs to one of the three; none is forgotten."""
     names = set()
-    values = {**vars(ports), **vars(run_ports), **vars(identity_ports), **vars(audit_ports)}
+    modules = (ports, run_ports, approval_ports, budget_ports, identity_ports, audit_ports, privacy_ports)
+    values = {name: value for module in modules for name, value in vars(module).items()}
     for protocol in (value for name, value in values.items() if name.endswith("Store")):
         single = protocol.__name__.removesuffix("Store").lower()
         family = PLURAL.get(single, single)

@@ -22,7 +22,7 @@ async def test_a_token_speaks_for_its_principal(scene: Scene, role: Role) -> Non
     assert (token.id, token.name, token.role, token.expires_at) == (new.id, "laptop", role, None)
     bearer = await scene.store.identities.authenticate(HASH, scene.now_ms)
     assert (bearer.token_id, bearer.org_id, bearer.role) == (new.id, DEFAULT_ORG, role)
-    assert (bearer.actor.id, bearer.actor.name, bearer.actor.kind) == (new.principal_id, "laptop", "user")
+    assert (bearer.actor.id, bearer.actor.name, bearer.actor.kind) == (new.principal_id, "laptop", "service")
     assert bearer.expires_at_ms is None
 
 

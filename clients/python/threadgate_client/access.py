@@ -1,4 +1,4 @@
-"""What is decided and recorded, as values: approvals, tokens, people who ask to be let in, the audit log.
+"""What is decided and recorded, as values: tokens, people who ask to be let in, the audit log.
 
 Frozen and tolerant, like those of `records.py`.
 """
@@ -8,51 +8,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from threadgate_client.errors import ProtocolViolation
 from threadgate_client.fields import Fields
 from threadgate_client.records import Actor
 
 
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """Something an agent wants to do and a person decides. `state` is pending, approved, denied, expired,
-    cancelled, or a newer one."""
-
-    id: str
-    thread_id: str
-    run_id: str
-    title: str
-    body: str
-    state: str
-    requested_by: str
-    created_at: datetime
-    expires_at: datetime
-    decided_by: Actor | None = None
-    decided_at: datetime | None = None
-    reason: str | None = None
-
-    @classmethod
-    def from_json(cls, value: object) -> "Approval":
-        """Read the wire's form. Raises ProtocolViolation."""
-        wire = Fields(value, "approval")
-        return cls(
-            id=wire.text("id"),
-            thread_id=wire.text("thread_id", ""),
-            run_id=wire.text("run_id", ""),
-            title=wire.text("title", ""),
-            body=wire.text("body", ""),
-            state=wire.text("state"),
-            requested_by=wire.text("requested_by", ""),
-            created_at=wire.instant("created_at"),
-            expires_at=wire.instant("expires_at"),
-            decided_by=wire.maybe("decided_by", Actor.from_json),
-            decided_at=wire.maybe_instant("decided_at"),
-            reason=wire.maybe_text("reason"),
-        )
+def _rate(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ProtocolViolation("token.requests_per_s is not a number")
+    return float(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A credential without its secret."""
+    """A credential without its secret. It may what both its role and that of its principal allow."""
 
     id: str
     name: str
@@ -61,6 +30,11 @@ class Token:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     agent_id: str | None = None
+    principal_id: str | None = None
+    networks: tuple[str, ...] = ()
+    requests_per_s: float | None = None
+    rotated_from: str | None = None
+    last_used_at: datetime | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "Token":
@@ -74,6 +48,41 @@ class Token:
             expires_at=wire.maybe_instant("expires_at"),
             revoked_at=wire.maybe_instant("revoked_at"),
             agent_id=wire.maybe_text("agent_id"),
+            principal_id=wire.maybe_text("principal_id"),
+            networks=wire.many("networks", str),
+            requests_per_s=wire.maybe("requests_per_s", _rate),
+            rotated_from=wire.maybe_text("rotated_from"),
+            last_used_at=wire.maybe_instant("last_used_at"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRequest:
+    """What a device asks for that wants to be paired. All but the key's `fingerprint` and the address is its own word.
+
+    `is_widening`: it is paired already and asks for more. `commands` are names and their risks.
+    """
+
+    device_id: str
+    fingerprint: str
+    platform: str
+    address: str
+    commands: tuple[tuple[str, str], ...]
+    scopes: tuple[str, ...]
+    is_widening: bool
+
+    @classmethod
+    def from_json(cls, value: object) -> "DeviceRequest":
+        """Read the wire's form. Raises ProtocolViolation."""
+        wire = Fields(value, "device request")
+        return cls(
+            device_id=wire.text("device_id"),
+            fingerprint=wire.text("fingerprint"),
+            platform=wire.text("platform", ""),
+            address=wire.text("address", ""),
+            commands=wire.many("commands", _outline),
+            scopes=wire.many("scopes", str),
+            is_widening=wire.flag("is_widening"),
         )
 
 
@@ -92,6 +101,7 @@ class Pairing:
     decided_at: datetime | None = None
     channel: str | None = None
     account: str | None = None
+    device: DeviceRequest | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "Pairing":
@@ -108,6 +118,7 @@ class Pairing:
             decided_at=wire.maybe_instant("decided_at"),
             channel=wire.maybe_text("channel"),
             account=wire.maybe_text("account"),
+            device=wire.maybe("device", DeviceRequest.from_json),
         )
 
 
@@ -142,3 +153,8 @@ class AuditEntry:
             body=wire.text("body"),
             reason=wire.maybe_text("reason"),
         )
+
+
+def _outline(value: object) -> tuple[str, str]:
+    wire = Fields(value, "command")
+    return wire.text("name"), wire.text("risk", "medium")

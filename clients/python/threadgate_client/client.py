@@ -10,12 +10,15 @@ from typing import Any, Literal, Self
 
 from threadgate_client import limits
 from threadgate_client.answers import Hello, SendResult, ServerInfo
+from threadgate_client.approval_methods import Approvals
 from threadgate_client.blobs import Blobs
+from threadgate_client.data_methods import Data
+from threadgate_client.device_methods import Devices
 from threadgate_client.engine import Engine, TokenSource
+from threadgate_client.groups import given
 from threadgate_client.items import Cursor
 from threadgate_client.methods import (
     Agents,
-    Approvals,
     Audit,
     Channels,
     Deliveries,
@@ -24,11 +27,12 @@ from threadgate_client.methods import (
     Runs,
     Threads,
     Tokens,
-    given,
+    Usages,
 )
 from threadgate_client.records import Part, TextPart, part_to_json
 from threadgate_client.replies import ReplyStream
 from threadgate_client.streams import Events, Inbox, Subscription
+from threadgate_client.users import Access, Users
 
 From = Literal["tail", "start"] | Cursor
 OnBusy = Literal["queue", "reject", "interrupt", "steer"]
@@ -63,14 +67,18 @@ class Client:
         self.threads = Threads(self._engine)
         self.runs = Runs(self._engine)
         self.agents = Agents(self._engine)
+        self.usage = Usages(self._engine)
         self.approvals = Approvals(self._engine)
         self.blobs = Blobs(self._engine, ssl_context)
         self.routes = Routes(self._engine)
         self.channels = Channels(self._engine)
         self.deliveries = Deliveries(self._engine)
         self.tokens = Tokens(self._engine)
+        self.users = Users(self._engine)
         self.pairings = Pairings(self._engine)
+        self.devices = Devices(self._engine)
         self.audit = Audit(self._engine)
+        self.data = Data(self._engine)
 
     def __repr__(self) -> str:
         return f"<Client of {self._engine.url}, {'connected' if self.is_connected else 'not connected'}>"
@@ -133,6 +141,18 @@ class Client:
     async def server_info(self) -> ServerInfo:
         """Who answers, with which limits."""
         return ServerInfo.from_json(await self.request("server.info"))
+
+    async def refresh(self, token: str | None = None) -> Access:
+        """Give the open connection a newer credential of the same principal, before the old one expires.
+
+        `token` is used from now on, for later connections too; without it, what the client's token source returns.
+        Raises Forbidden when it is somebody else's; the connection stays as it was then.
+        """
+        secret = token if token is not None else self._engine.token
+        access = Access.from_json(await self.request("auth.refresh", {"auth": {"token": secret}}))
+        if token is not None:
+            self._engine.use_token(token)
+        return access
 
     async def send(
         self,

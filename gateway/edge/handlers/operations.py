@@ -10,7 +10,7 @@ from protocol import requests as wire
 from protocol.errors import ErrorKind, Fault, invalid_params
 from protocol.frames import Result
 from storage.audit_ports import AuditStore
-from storage.ports import IdentityStore
+from storage.identity_ports import IdentityStore
 
 
 class Operational:
@@ -40,10 +40,10 @@ class Operational:
         return self._info.model_copy(update={"default_agent_id": self._agents.default_id})
 
     async def agent_list(self, call: Call, params: wire.NoParams) -> Result:
-        return wire.AgentListResult(agents=self._agents.all())
+        return wire.AgentListResult(agents=self._agents.all(call.act.org_id))
 
     async def agent_get(self, call: Call, params: wire.AgentParams) -> Result:
-        return wire.AgentResult(agent=self._agents.get(params.agent_id))
+        return wire.AgentResult(agent=self._agents.get(call.act.org_id, params.agent_id))
 
     async def agent_reload(self, call: Call, params: wire.NoParams) -> Result:
         return wire.AgentReloadResult(changes=await self._reloading.reload(call.act))
@@ -52,17 +52,20 @@ class Operational:
         return wire.RouteExplainResult(route=self._routing.explain(params))
 
     async def channel_list(self, call: Call, params: wire.NoParams) -> Result:
-        return wire.ChannelListResult(channels=await self._health.statuses())
+        return wire.ChannelListResult(channels=await self._health.statuses(call.act.org_id))
 
     async def channel_status(self, call: Call, params: wire.ChannelParams) -> Result:
-        return wire.ChannelResult(channel=await self._health.status(params.channel_id))
+        return wire.ChannelResult(channel=await self._health.status(call.act.org_id, params.channel_id))
 
     async def token_create(self, call: Call, params: wire.TokenCreateParams) -> Result:
-        if params.agent_id is not None and self._agents.get(params.agent_id).kind != "remote":
+        if (
+            params.agent_id is not None
+            and self._agents.get(call.act.org_id, params.agent_id).kind != "remote"
+        ):
             raise invalid_params(
                 [{"path": "agent_id", "message": "Only agents of kind remote are served by processes"}]
             )
-        issued = await self._tokens.create(call.act, params.role, params.name, params.ttl_s, params.agent_id)
+        issued = await self._tokens.issue(call.act, call.caller.scopes, params)
         return wire.TokenCreateResult(token=issued.token, secret=issued.secret)
 
     async def token_list(self, call: Call, params: wire.Page) -> Result:

@@ -14,9 +14,11 @@ from gateway.agent_settings import RemoteSettings
 from gateway.app import Gateway
 from gateway.clock import Clock
 from gateway.daemon import open_store
+from gateway.rules.scopes import ROLE_SCOPES
 from gateway.services.tokens import Tokens, new_secret
 from gateway.settings import RunSettings, Settings
 from protocol.records import Actor, ActorKind, Role
+from protocol.requests import TokenCreateParams
 from storage.values import DEFAULT_ORG, Act
 
 AGENT = "crew"
@@ -45,8 +47,9 @@ class AgentStage:
         act = Act(
             DEFAULT_ORG, Actor(id="test", kind=ActorKind.USER, name="test"), "test", self._clock.now_ms()
         )
-        tokens = Tokens(self._store.identities, self._clock)
-        self.secret = (await tokens.create(act, Role.AGENT, "crew", None, AGENT)).secret or ""
+        tokens = Tokens(self._store.identities, self._store.users, self._clock)
+        wanted = TokenCreateParams(role=Role.AGENT, name="crew", agent_id=AGENT)
+        self.secret = (await tokens.issue(act, ROLE_SCOPES[Role.OWNER], wanted)).secret or ""
         self.client = Client(self.url, token=self._owner)
         await self.client.connect()
 

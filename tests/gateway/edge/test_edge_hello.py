@@ -54,7 +54,7 @@ async def test_the_result_says_who_one_is_and_what_one_may(stage: Stage) -> None
     wire = await stage.open()
     result = await wire.say_hello(secret, role="client", capabilities=["future"], last_close_code=4200)
     assert has_prefix(result["connection_id"], IdPrefix.CONNECTION)
-    assert (result["principal"]["kind"], result["principal"]["name"]) == ("user", "Vera")
+    assert (result["principal"]["kind"], result["principal"]["name"]) == ("service", "Vera")
     assert "thread.read" in result["scopes"]
     assert "message.send" not in result["scopes"]
     assert (result["minor"], result["heartbeat_s"], result["resumed"]) == (0, 25, [])

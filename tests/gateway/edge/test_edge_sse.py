@@ -13,7 +13,6 @@ from gateway_stage import PATIENCE_S, Frame, Stage, Wire, until, words
 from gateway.edge import sse
 from gateway.settings import LimitSettings
 from protocol import limits
-from protocol.records import Role
 
 
 @pytest.fixture(autouse=True)
@@ -168,7 +167,7 @@ async def test_an_unknown_thread_and_a_missing_scope_are_problems(
 ) -> None:
     async with stream(stage, "thr_nowhere") as reader:
         assert (reader.response.status_code, reader.response.json()["kind"]) == (404, "not_found")
-    monkeypatch.setattr("gateway.edge.authentication.ROLE_SCOPES", dict.fromkeys(Role, frozenset()))
+    monkeypatch.setattr("gateway.edge.authentication.effective", lambda *_: frozenset())
     async with stream(stage, "thr_nowhere") as reader:
         assert (reader.response.status_code, reader.response.json()["scope"]) == (403, "thread.read")
 

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from gateway_stage import Frame, Stage, Wire, until
+from gateway_stage import Frame, Stage, Wire, until, words
 from workers_stage import AGENT, RawWorker, RemoteStage
 
 from gateway.agent_settings import DemoSettings, RemoteSettings
-from gateway.settings import LimitSettings
+from gateway.settings import LimitSettings, OrganizationSettings
 from protocol import limits
 from protocol.records import Role
+from storage.values import DEFAULT_ORG
 
 
 @pytest.fixture
@@ -41,8 +42,11 @@ async def refusal(stage: Stage, token: str, **said: object) -> tuple[Frame, int]
 async def test_an_agent_process_connects_with_a_token_of_its_agent(stage: RemoteStage) -> None:
     wire = await stage.open()
     hello = await wire.say_hello(stage.secret, role="agent", worker={"concurrent": 3})
-    assert (hello["scopes"], hello["principal"]["kind"]) == (["agent.serve", "server.read"], "agent")
-    assert stage.gateway._workers.count(AGENT) == 1
+    assert (hello["scopes"], hello["principal"]["kind"]) == (
+        ["agent.serve", "self.read", "server.read"],
+        "agent",
+    )
+    assert stage.gateway.runs.workers.count(AGENT) == 1
 
 
 @pytest.mark.parametrize("role", [Role.OWNER, Role.OPERATOR, Role.VIEWER])
@@ -254,7 +258,7 @@ async def test_a_worker_without_pong_is_lost(
 
 async def test_an_agent_that_is_taken_away_sends_its_workers_away(stage: RemoteStage) -> None:
     worker = await stage.worker()
-    await stage.gateway._agents.reload((DemoSettings(id="demo"),), "demo")
+    await stage.gateway.runs.agents.reload((DemoSettings(id="demo"),), "demo")
     _, code = await worker.wire.ended()
     assert code == 4202
     error, code = await refusal(stage, stage.secret, role="agent")
@@ -266,7 +270,7 @@ async def test_an_agent_that_is_configured_otherwise_keeps_its_workers(
 ) -> None:
     worker = await stage.worker()
     changed = RemoteSettings(id=AGENT, kind="remote", description="another one")
-    await stage.gateway._agents.reload((changed, DemoSettings(id="demo")), AGENT)
+    await stage.gateway.runs.agents.reload((changed, DemoSettings(id="demo")), AGENT)
     sent = await stage.ask(wire, "still there?")
     run = await worker.execute()
     await worker.say(run, "yes")
@@ -277,6 +281,23 @@ async def test_an_agent_that_is_configured_otherwise_keeps_its_workers(
 async def test_nothing_is_left_of_connections_that_are_gone(stage: RemoteStage) -> None:
     for worker in [await stage.worker() for _ in range(5)]:
         worker.vanish()
-    await until(lambda: stage.gateway._workers.count(AGENT) == 0)
-    crew = stage.gateway._workers._crews[AGENT]
+    await until(lambda: stage.gateway.runs.workers.count(AGENT) == 0)
+    crew = stage.gateway.runs.workers._served[AGENT].crew(DEFAULT_ORG)
     assert (crew.roster.workers, crew.roster.waiting, crew.waiting) == (0, 0, {})
+
+
+async def test_a_worker_executes_runs_of_its_own_organization_alone(tmp_path: Path) -> None:
+    """Agents are shared by all organizations; what is said in one is none of the others' business."""
+    stage = RemoteStage(tmp_path / "two", organizations=(OrganizationSettings(id="org_acme", name="Acme"),))
+    await stage.start()
+    try:
+        ours = await stage.worker(concurrent=8)
+        hers = await stage.connect(f"{stage.owner}@org_acme")
+        sent = await hers.call("message.send", content=words("the secret plans"))
+        stage.secret = await stage.token(Role.AGENT, agent_id=AGENT, org_id="org_acme")
+        worker = await stage.worker()
+        run = await worker.execute()
+        assert run["run_id"] == sent["run_id"]
+        assert not [note for note in await ours.wire.quiet() if note["method"] == "run.execute"]
+    finally:
+        await stage.close()

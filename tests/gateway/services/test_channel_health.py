@@ -32,15 +32,15 @@ def watch(office: Office) -> ChannelHealth:
 
 async def test_connected_means_that_the_platform_answers(office: Office) -> None:
     watching = watch(office)
-    before = await watching.status("paper:main")
+    before = await watching.status(DEFAULT_ORG, "paper:main")
     assert (before.state, before.probed_at) == (HealthState.CONNECTED, None)
     office.network.fates("probe", AuthLost("the token was revoked"))
     await watching.probe(office.network)
-    shown = await watching.status("paper:main")
+    shown = await watching.status(DEFAULT_ORG, "paper:main")
     assert (shown.state, shown.probed_at is not None) == (HealthState.DEGRADED, True)
     assert "the token was revoked" in (shown.detail or "")
     await watching.probe(office.network)
-    assert (await watching.status("paper:main")).state == HealthState.CONNECTED
+    assert (await watching.status(DEFAULT_ORG, "paper:main")).state == HealthState.CONNECTED
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ async def test_a_refusal_to_hurry_is_an_answer(office: Office, fate: Exception, 
     watching = watch(office)
     office.network.fates("probe", fate)  # type: ignore[arg-type]
     await watching.probe(office.network)
-    assert (await watching.status("paper:main")).state == state
+    assert (await watching.status(DEFAULT_ORG, "paper:main")).state == state
 
 
 async def test_a_probe_has_a_deadline_and_survives_a_broken_adapter(
@@ -68,16 +68,16 @@ async def test_a_probe_has_a_deadline_and_survives_a_broken_adapter(
 
     monkeypatch.setattr(office.network, "probe", breaks)
     await watching.probe(office.network)
-    assert "broke" in ((await watching.status("paper:main")).detail or "")
+    assert "broke" in ((await watching.status(DEFAULT_ORG, "paper:main")).detail or "")
     monkeypatch.setattr(health, "PROBE_DEADLINE_S", 0.0)
     monkeypatch.setattr(office.network, "probe", office.network.crashed.wait)
     await watching.probe(office.network)
-    assert "no answer" in ((await watching.status("paper:main")).detail or "")
+    assert "no answer" in ((await watching.status(DEFAULT_ORG, "paper:main")).detail or "")
 
 
 async def test_what_an_adapter_says_wins_when_it_is_worse(office: Office) -> None:
     office.network.state = HealthState.STOPPED
-    assert (await watch(office).status("paper:main")).state == HealthState.STOPPED
+    assert (await watch(office).status(DEFAULT_ORG, "paper:main")).state == HealthState.STOPPED
 
 
 async def test_an_open_breaker_is_no_connection(office: Office) -> None:
@@ -85,7 +85,7 @@ async def test_an_open_breaker_is_no_connection(office: Office) -> None:
     await office.owe("one")
 
     async def is_open() -> bool:
-        shown = await watch(office).status("paper:main")
+        shown = await watch(office).status(DEFAULT_ORG, "paper:main")
         return shown.breaker == "open" and shown.state == HealthState.DEGRADED
 
     await eventually(is_open)
@@ -100,7 +100,7 @@ async def test_everything_there_is_to_know_is_shown(office: Office) -> None:
     await office.store.inbox.report_gap(act, "paper", "main", Gap(1000, 2000, "down for long"))
     await office.store.inbox.report_gap(act, "paper", "main", Gap(5000, 9000, "down again"))
     await office.store.inbox.report_gap(act, "paper", "other", Gap(7000, 9999, "another account"))
-    shown = await watching.status("paper:main")
+    shown = await watching.status(DEFAULT_ORG, "paper:main")
     assert (shown.lag_ms, shown.missing) == (1500, ["files:read: no files come in"])
     assert (shown.deliveries_failed, shown.deliveries_held, shown.deliveries_waiting) == (1, 0, 0)
     assert shown.last_gap is not None
@@ -142,5 +142,5 @@ async def test_a_broken_account_with_nothing_to_send_is_asked_when_its_time_is_o
 
 async def test_an_unknown_channel_is_not_found(office: Office) -> None:
     with pytest.raises(Fault) as refused:
-        await watch(office).status("paper:nobody")
+        await watch(office).status(DEFAULT_ORG, "paper:nobody")
     assert refused.value.kind is ErrorKind.NOT_FOUND

@@ -15,6 +15,7 @@ from gateway.content_keys import ContentSealer
 from gateway.services.vault import AccountVault, VaultCipher
 from gateway.vault_key import KEY_NAME, cipher_beside, cipher_from
 from storage.store import Store
+from storage.values import DEFAULT_ORG
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 
@@ -30,7 +31,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 def vault(store: Store, *keys: str, account: str = "main", kind: str = "slack") -> AccountVault:
     cipher = VaultCipher(lambda: cipher_from(SecretStr("\n".join(keys))))
-    return AccountVault(store.vault, cipher, Clock(), kind, account)
+    return AccountVault(store.vault, cipher, Clock(), DEFAULT_ORG, kind, account)
 
 
 async def sealed(store: Store) -> list[str]:
@@ -127,7 +128,9 @@ def test_a_key_is_read_by_reference(tmp_path: Path) -> None:
 
 async def test_a_file_that_is_no_key_is_told_when_it_is_needed(store: Store, tmp_path: Path) -> None:
     (tmp_path / KEY_NAME).write_text("gone wrong")
-    broken = AccountVault(store.vault, VaultCipher(lambda: cipher_beside(tmp_path)), Clock(), "slack", "main")
+    broken = AccountVault(
+        store.vault, VaultCipher(lambda: cipher_beside(tmp_path)), Clock(), DEFAULT_ORG, "slack", "main"
+    )
     assert await broken.get("k") is None, "what needs no key works without one"
     with pytest.raises(SecretUnavailable, match=r"vault\.key holds no key"):
         await broken.put("k", "v")

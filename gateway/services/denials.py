@@ -1,0 +1,83 @@
+"""Denials: credentials and scopes that were refused, as entries of the audit log, a bounded number of them.
+
+The first few of an address (or a principal) and minute have an entry each; the others are counted, and the count is one
+entry when housekeeping comes by. A flood of bad tokens fills neither the log nor the memory, and is still told of.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+
+from gateway.clock import Clock
+from storage.audit_ports import AuditStore
+from storage.errors import StoreUnavailable
+from storage.values import DEFAULT_ORG, GATEWAY, Act
+
+log = structlog.get_logger()
+
+ENTRIES_PER_MINUTE: Final = 5
+"""Entries of their own for one source: enough to see what it tries, too few to fill a disk (7,200 a day)."""
+SOURCES_MAX: Final = 1_000
+"""Sources that are told apart within a minute; all others are one."""
+OTHERS: Final = "others"
+
+
+@dataclass(slots=True)
+class _Source:
+    """What one source was refused since the counts were written."""
+
+    written: int = 0
+    counted: int = 0
+    reasons: set[str] = field(default_factory=set)
+
+
+class Denials:
+    """Records refusals."""
+
+    def __init__(self, audit: AuditStore, clock: Clock) -> None:
+        self._audit = audit
+        self._clock = clock
+        self._sources: dict[tuple[str, str, str], _Source] = {}
+
+    async def credential(
+        self, org_id: str | None, address: str | None, via: str, reason: str, token_id: str | None
+    ) -> None:
+        """A credential let nobody in. It is the organization's whose token it was, or that of the gateway itself."""
+        subject = {"token_id": token_id} if token_id is not None else {}
+        act = Act(org_id or DEFAULT_ORG, GATEWAY, via, self._clock.now_ms())
+        await self._note(act, "auth.refuse", address or "unknown", subject, {"reason": reason})
+
+    async def scope(self, act: Act, method: str, scope: str) -> None:
+        """Somebody asked for what they have no scope for."""
+        detail = {"reason": "missing scope", "method": method, "scope": scope}
+        await self._note(act, "scope.refuse", act.actor.id, {}, detail)
+
+    async def settle(self) -> None:
+        """Write the counts and begin a new minute. Raises StoreUnavailable; then they stay for the next time."""
+        while self._sources:
+            (org_id, action, source), found = next(iter(self._sources.items()))
+            if found.counted:
+                act = Act(org_id, GATEWAY, "housekeeping", self._clock.now_ms())
+                detail = {"source": source, "count": found.counted, "reasons": sorted(found.reasons)}
+                await self._audit.record(act, action, {}, "failure", detail)
+            self._sources.pop((org_id, action, source), None)
+
+    async def _note(
+        self, act: Act, action: str, source: str, subject: dict[str, str], detail: dict[str, Any]
+    ) -> None:
+        key = (act.org_id, action, source)
+        if key not in self._sources and len(self._sources) >= SOURCES_MAX:
+            key = (DEFAULT_ORG, action, OTHERS)
+        known = self._sources.setdefault(key, _Source())
+        if known.written >= ENTRIES_PER_MINUTE:
+            known.counted += 1
+            known.reasons.add(detail["reason"])
+            return
+        known.written += 1
+        try:
+            await self._audit.record(act, action, subject, "failure", {**detail, "source": source})
+        except StoreUnavailable as error:  # it is refused all the same
+            known.written -= 1
+            known.counted += 1
+            log.warning("a refusal was not recorded yet", action="denial_unrecorded", error=str(error))
