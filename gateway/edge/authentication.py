@@ -42,7 +42,7 @@ class Caller:
     def act(self, now_ms: int, claim: Claim | None = None) -> Act:
         """An act of this caller."""
         bearer = self.bearer
-        return Act(bearer.org_id, bearer.actor, self.via, now_ms, claim, token_id=bearer.token_id)
+        return Act(bearer.org_id, bearer.actor, self.via, now_ms, claim, self.peer, bearer.token_id)
 
 
 class Authenticator:
