@@ -11,6 +11,8 @@ import uvloop
 from bench import (
     appends,
     audit,
+    authorize,
+    budgets,
     channels,
     fanout,
     floor,
@@ -28,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
     "floor": floor.run,
     "appends": appends.run,
     "audit": audit.run,
+    "authorize": authorize.run,
     "sends": sends.run,
     "turns": turns.run,
     "kinds": kinds.run,
@@ -36,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
     "fanout": fanout.run,
     "idle": idle.run,
     "channels": channels.run,
+    "budgets": budgets.run,
 }
 
 

@@ -44,8 +44,10 @@ class Pairings:
     async def place(self, org_id: str, key: PairingKey, now_ms: int) -> PairingPlace | None:
         return await self._engine.read(_place, org_id, key, now_ms)
 
-    async def approve(self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant) -> RawJson:
-        return await self._engine.write(_approve, act, key, told, grant)
+    async def approve(
+        self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant | None = None
+    ) -> RawJson:
+        return await self._engine.write(_approve, act, key, told, grant or DeviceGrant())
 
     async def reject(self, act: Act, key: PairingKey) -> RawJson:
         return await self._engine.write(_reject, act, key)

@@ -168,7 +168,9 @@ class PairingStore(Protocol):
         """Where the person of a pairing asked; None when there is no such pairing."""
         ...
 
-    async def approve(self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant) -> RawJson:
+    async def approve(
+        self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant | None = None
+    ) -> RawJson:
         """Let the person in and tell them, or a device with what it is given; again changes nothing.
 
         Returns a PairingResult. Raises Fault: not_found, expired; of a device invalid_params, invalid_state and

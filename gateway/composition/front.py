@@ -129,6 +129,7 @@ def edge_context(
         hub=hub,
         metrics=metrics,
         limits=settings.limits,
+        audit_exports=governs.audit_exports,
         uploads=Uploads(store.blobs, clock, limit_bytes=settings.limits.blob_bytes),
         identity=identity,
         compression=settings.compression,
@@ -136,6 +137,7 @@ def edge_context(
         device_connections=governs.device_connections,
         presence=presence,
         usage=usage,
+        redactors=governs.redactors,
         workers=answers.workers,
     )
 

@@ -1,10 +1,10 @@
 """What governs: policies, approvals, devices, budgets, the audit log, personal data, and who is let in."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from gateway import audit_start
 from gateway.clock import Clock
+from gateway.composition.audit import audit_exports, audit_outlets
 from gateway.edge.authentication import Authenticator
 from gateway.metrics import Metrics
 from gateway.rules.budget import Budgets
@@ -14,9 +14,12 @@ from gateway.services.approval_cards import ApprovalCards
 from gateway.services.approval_times import ApprovalTimes
 from gateway.services.approvals import Approvals
 from gateway.services.audit_checkpoints import Checkpointing
+from gateway.services.audit_export import AuditExports
+from gateway.services.audit_outlets import Outlets
 from gateway.services.budgets import BudgetCare
 from gateway.services.channels import Channels
 from gateway.services.denials import Denials
+from gateway.services.device_approvals import DeviceApprovals
 from gateway.services.device_connections import DeviceConnections
 from gateway.services.devices import Devices
 from gateway.services.erasures import Erasures
@@ -45,6 +48,8 @@ class Governance:
     invocations: Invocations
     budgets: BudgetCare
     checkpoints: Checkpointing
+    audit_exports: AuditExports
+    outlets: Outlets
     denials: Denials
     authenticator: Authenticator
     redactors: Redactors
@@ -68,6 +73,7 @@ def governance(
     store.engine.budgets = budgets
     denials = Denials(store.audit, clock)
     redactors = Redactors(settings.privacy, settings.data_dir)
+    checkpoints = audit_start.checkpointing(settings, store, clock)
     return Governance(
         guard=guard,
         approvals=approvals,
@@ -76,12 +82,20 @@ def governance(
         approval_cards=ApprovalCards(store.approvals, channels, clock),
         approval_times=ApprovalTimes(store.approvals, store.threads, channels, clock),
         device_connections=connections,
-        devices=Devices(store.devices, connections, clock),
+        devices=Devices(store.devices, connections, denials, clock),
         invocations=Invocations(
-            store.invocations, store.devices, connections, store.audit, clock, guard.judge
+            store.invocations,
+            store.devices,
+            connections,
+            store.audit,
+            DeviceApprovals(approvals, store.approvals),
+            clock,
+            guard.judge,
         ),
         budgets=BudgetCare(store.budgets, store.threads, channels, clock, budgets),
-        checkpoints=audit_start.checkpointing(settings, store, clock),
+        checkpoints=checkpoints,
+        audit_exports=audit_exports(store, checkpoints, redactors),
+        outlets=audit_outlets(settings, store, clock, redactors),
         denials=denials,
         authenticator=Authenticator(
             store.identities, denials, clock, local_secret, organizations_of(settings)
@@ -89,9 +103,5 @@ def governance(
         redactors=redactors,
         reading=Reading(redactors.of if settings.privacy.models else None),
         retention=Retention(store.retention, settings.retention, clock),
-        erasures=Erasures(store.erasures, store.holds, store.engine.truncate_log, _certified, clock),
+        erasures=Erasures(store.erasures, store.holds, store.engine.truncate_log, checkpoints.prove, clock),
     )
-
-
-async def _certified(certificate: dict[str, Any]) -> dict[str, Any]:
-    return certificate
