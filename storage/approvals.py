@@ -23,12 +23,12 @@ from storage import (
     approval_votes,
     run_rows,
 )
-from storage.approval_ports import Editable, StaleCards
+from storage.approval_ports import CardsOf, Editable
 from storage.approval_values import CardEdit, Decide, Judge
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.queries import Queries
 from storage.texts import from_text, to_text
-from storage.values import Act, ClaimedRun, NewApproval, Notice, OutboxChanged
+from storage.values import Act, CardElsewhere, ClaimedRun, NewApproval, OutboxChanged
 
 _SQL = Queries("approvals")
 _CHANNELS = Queries("channels")
@@ -92,13 +92,13 @@ class Approvals:
     async def escalate(self, now_ms: int, limit: int) -> int:
         return await self._engine.write(approval_times.escalate, now_ms, limit)
 
-    async def to_remind(self, now_ms: int, limit: int) -> list[tuple[str, Approval]]:
+    async def to_remind(self, now_ms: int, limit: int) -> list[CardsOf]:
         return await self._engine.read(approval_times.to_remind, now_ms, limit)
 
-    async def remind(self, org_id: str, approval_id: str, notice: Notice | None, now_ms: int) -> None:
-        await self._engine.write(approval_times.remind, org_id, approval_id, notice, now_ms)
+    async def remind(self, org_id: str, approval_id: str, notices: Sequence[CardEdit], now_ms: int) -> None:
+        await self._engine.write(approval_times.remind, org_id, approval_id, notices, now_ms)
 
-    async def stale_cards(self, limit: int) -> list[StaleCards]:
+    async def stale_cards(self, limit: int) -> list[CardsOf]:
         return await self._engine.read(approval_cards.stale, limit)
 
     async def show(
@@ -119,8 +119,12 @@ def request(tx: Transaction, act: Act, run: ClaimedRun, row: Row, new: NewApprov
     asked = _insert(
         tx, act, new, row["requested_by"], run_id=run.id, thread_id=run.thread_id, supersedes=before
     )
-    if not approval_grants.use(tx, act, asked) and new.card is not None:
+    if approval_grants.use(tx, act, asked):
+        return
+    if new.card is not None:
         _post(tx, run, row, new, act.at_ms)
+    for card in new.elsewhere:
+        _post_elsewhere(tx, run, new.id, card, act.at_ms)
 
 
 def _ask(tx: Transaction, act: Act, new: NewApproval) -> Approval:
@@ -162,7 +166,7 @@ def _insert(
         requested_by=requested_by,
         key=new.key,
         supersedes=supersedes,
-        shown=1 if new.card is not None else None,
+        shown=1 if new.card is not None or new.elsewhere else None,
     )
     row = approval_rows.find(tx, act.org_id, new.id)
     detail = {"kind": new.kind.value, "name": new.name, "subject_hash": new.subject_hash}
@@ -193,6 +197,32 @@ def _post(tx: Transaction, run: ClaimedRun, row: Row, new: NewApproval, now_ms: 
     )
     assert run.origin.account is not None and run.origin.room is not None
     tx.emit(OutboxChanged(run.origin.channel, run.origin.account, run.origin.room))
+
+
+def _post_elsewhere(
+    tx: Transaction, run: ClaimedRun, approval_id: str, card: CardElsewhere, now_ms: int
+) -> None:
+    """A card in another room belongs to no thread: what is said there is none of the conversation's business."""
+    tx.run(
+        _CHANNELS.insert_outbound,
+        id=card.delivery_id,
+        org_id=run.org_id,
+        channel=card.channel,
+        account=card.account,
+        room=card.room,
+        topic=None,
+        thread_id=None,
+        run_id=run.id,
+        part=1,
+        phase="idle",
+        content=card.content,
+        attempt=0,
+        recipient=None,
+        approval_id=approval_id,
+        sending_since=None,
+        now=now_ms,
+    )
+    tx.emit(OutboxChanged(card.channel, card.account, card.room))
 
 
 # --- reading ---------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def governance(
         guard=guard,
         approvals=approvals,
         approval_cards=ApprovalCards(store.approvals, channels, clock),
-        approval_times=ApprovalTimes(store.approvals, store.threads, channels, clock),
+        approval_times=ApprovalTimes(store.approvals, channels, clock),
         pairing_leave=PairingLeave(approvals, guard),
         device_connections=connections,
         devices=Devices(store.devices, connections, clock),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
-from channels.messages import Inbound, Pressed
+from channels.messages import Inbound, Pressed, RoomRef
 from channels.port import Adapter
 from gateway.agents.port import AgentAsk
 from gateway.agents.tools.arguments import BadArguments, check
@@ -36,7 +36,7 @@ from protocol.records import Origin, Role
 from storage.approval_ports import ApprovalStore
 from storage.approval_values import Decide, Edited, NewGrant, Terms
 from storage.ports import ThreadStore
-from storage.values import Act, ClaimedRun, NewApproval, Notice, Outbound
+from storage.values import Act, CardElsewhere, ClaimedRun, NewApproval, Notice, Outbound
 
 NOTHING_OPEN: Final = (
     "Nothing that waits for a decision has this code. Look at the card again: what was edited has a new one."
@@ -86,14 +86,31 @@ class Approvals:
             subject_hash=ask.subject_hash,
         )
         new = replace(new, agent_id=run.agent_id, schema=ask.schema, risk=ask.risk, rule=ask.rule)
+        asked = _as_asked(new, run.requested_by, run.id, self._clock.now_ms())
+        new = replace(new, elsewhere=self._elsewhere(run, ask, asked))
         # An answer that is asked about is not shown where it would be said.
         place = self._channels.of(run.origin) if ask.kind != "message" else None
         if place is None:
             return new
         adapter, room = place
-        asked = _as_asked(new, run.requested_by, run.id, self._clock.now_ms())
         content = freeze(approval_faces.shown(adapter, room, asked))
         return replace(new, card=Outbound(self._clock.new_id(IdPrefix.DELIVERY), 1, content))
+
+    def _elsewhere(self, run: ClaimedRun, ask: AgentAsk, asked: Approval) -> tuple[CardElsewhere, ...]:
+        """The cards for the other rooms that its terms name, but the conversation's own. A room of an account that is
+        not configured gets none: the others, the command line and the protocol do."""
+        cards = []
+        for name in ask.terms.rooms if ask.terms is not None else ():
+            channel, account, room = name.split(":", 2)
+            adapter = self._channels.find(channel, account)
+            is_own = (run.origin.channel, run.origin.account, run.origin.room) == (channel, account, room)
+            if adapter is None or is_own:
+                continue
+            content = freeze(approval_faces.shown(adapter, RoomRef(room), asked))
+            cards.append(
+                CardElsewhere(self._clock.new_id(IdPrefix.DELIVERY), channel, account, room, content)
+            )
+        return tuple(cards)
 
     async def ask(
         self,

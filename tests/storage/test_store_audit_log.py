@@ -120,7 +120,7 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "approvals.decide": lambda: scene.store.approvals.decide(act, scene.decide(asked)),
         "approvals.ask": lambda: scene.store.approvals.ask(act, scene.approval()),
         "approvals.escalate": lambda: scene.store.approvals.escalate(scene.now_ms + 10**6, 10),
-        "approvals.remind": lambda: scene.store.approvals.remind(act.org_id, asked, None, scene.now_ms),
+        "approvals.remind": lambda: scene.store.approvals.remind(act.org_id, asked, [], scene.now_ms),
         "approvals.expire": lambda: scene.store.approvals.expire(scene.now_ms + 10**9, 10),
         "inbox.commit": lambda: scene.receive(scene.delivery("hello"), cursor="5"),
         "inbox.report_gap": lambda: scene.store.inbox.report_gap(act, "telegram", "main", Gap(1, 2, "down")),
