@@ -92,13 +92,15 @@ def _end(tx: Transaction, act: Act, row: Row, kind: EventKind, action: str, stat
 
 
 def _let_in(tx: Transaction, act: Act, row: Row, is_approved: bool) -> None:
-    """A pairing is what was decided about it."""
+    """A pairing is what was decided about it. One that ran out meanwhile stays so."""
     wanted = PairingState.APPROVED if is_approved else PairingState.REJECTED
     told = from_text(row["request"]).get("told")
     notice = Notice(**told) if told is not None else None
     subject = from_text(row["subject"])
-    scopes = tuple(Scope(scope) for scope in subject["scopes"]) if subject.get("scopes") is not None else None
-    grant = DeviceGrant(scopes, subject.get("name"))
+    scopes = subject.get("scopes")
+    grant = DeviceGrant(
+        tuple(Scope(scope) for scope in scopes) if scopes is not None else None, subject.get("name")
+    )
     pairings.settle(tx, act, PairingKey(id=subject["pairing_id"]), wanted, notice, grant)
 
 

@@ -39,13 +39,15 @@ class Pairings:
         return await self._engine.read(_page, org_id, state, limit, cursor or _LAST_ID, now_ms)
 
     async def find(self, org_id: str, key: PairingKey, now_ms: int) -> Pairing:
-        return await self._engine.read(_get, org_id, key, now_ms)
+        return await self._engine.read(_named, org_id, key, now_ms)
 
     async def place(self, org_id: str, key: PairingKey, now_ms: int) -> PairingPlace | None:
         return await self._engine.read(_place, org_id, key, now_ms)
 
-    async def approve(self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant) -> RawJson:
-        return await self._engine.write(_approve, act, key, told, grant)
+    async def approve(
+        self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant | None = None
+    ) -> RawJson:
+        return await self._engine.write(_approve, act, key, told, grant or DeviceGrant())
 
     async def reject(self, act: Act, key: PairingKey) -> RawJson:
         return await self._engine.write(_reject, act, key)
@@ -125,15 +127,11 @@ def settle(
     key: PairingKey,
     wanted: PairingState,
     told: Notice | None,
-    grant: DeviceGrant,
+    grant: DeviceGrant = DeviceGrant(),  # noqa: B008 - a frozen value
 ) -> None:
-    """Do what people decided about a pairing by an approval; one that is so already stays so.
-
-    It was valid when it was asked about, so that its code has run out meanwhile is no matter. Raises Fault not_found
-    for one that is gone because its person asked anew.
-    """
+    """Do what people decided about a pairing by an approval; one that ran out, or is that already, stays so."""
     row = _find(tx, act.org_id, key, act.at_ms)
-    if _state(row, act.at_ms) is wanted:
+    if _state(row, act.at_ms) in (PairingState.EXPIRED, wanted):
         return
     if wanted is PairingState.APPROVED:
         _let_in(tx, act, row, told, grant)
@@ -209,7 +207,7 @@ def _page(
     ) > limit else None
 
 
-def _get(tx: Reader, org_id: str, key: PairingKey, now_ms: int) -> Pairing:
+def _named(tx: Reader, org_id: str, key: PairingKey, now_ms: int) -> Pairing:
     return _pairing(tx, _find(tx, org_id, key, now_ms), now_ms)
 
 

@@ -21,7 +21,6 @@ from gateway.services.composing import Composer
 from gateway.services.endings import Endings
 from gateway.services.leases import Leases
 from gateway.services.outgoing import Outgoing
-from gateway.services.releases import Releases
 from gateway.services.reloading import Reloading
 from gateway.services.replay import Replays
 from gateway.services.routing import Routing
@@ -52,7 +51,6 @@ class Runs:
     scheduler: Scheduler
     doctor: RunDoctor
     reloading: Reloading
-    releases: Releases
 
     def cost_tags(self) -> dict[str, dict[str, str]]:
         """Of each agent, for what is used."""
@@ -64,7 +62,7 @@ def runs(settings: Settings, store: Store, clock: Clock, hub: Hub, rooms: Rooms,
     workers = WorkerPool()
     parts = AgentParts(settings.directory, _secret, workers, governs.invocations)
     agents = Agents(settings.agents, settings.default_agent_id, parts)
-    routing = Routing(settings.routes, settings.default_agent_id, agents)
+    routing = Routing(settings.routes, settings.default_agent_id, agents, governs.releases.state_of)
     composer = _composer(settings, clock, rooms.channels, routing, agents)
     leases = Leases(clock.new_id(IdPrefix.EPOCH), clock)
     waits = Waits(store.runs, governs.approvals, rooms.channels, leases, clock)
@@ -81,7 +79,6 @@ def runs(settings: Settings, store: Store, clock: Clock, hub: Hub, rooms: Rooms,
         governs.reading,
         timeout_s=settings.runs.turn_timeout_s,
     )
-    releases = Releases(store.approvals, governs.approvals, agents, governs.guard, clock)
     turns = Turns(
         store.journal,
         agents,
@@ -94,8 +91,8 @@ def runs(settings: Settings, store: Store, clock: Clock, hub: Hub, rooms: Rooms,
         rooms.receipts,
         steering,
         Outgoing(governs.guard),
+        governs.releases.state_of,
         clock,
-        releases.held_back,
         attempts_max=settings.runs.attempts_max,
         has_budgets=bool(settings.budgets),
     )
@@ -122,9 +119,15 @@ def runs(settings: Settings, store: Store, clock: Clock, hub: Hub, rooms: Rooms,
             store.users.organizations,
         ),
         Reloading(
-            settings, agents, routing.replace, governs.guard.replace, breakers.forget, store.audit, clock
+            settings,
+            agents,
+            routing.replace,
+            governs.guard.replace,
+            governs.releases,
+            breakers.forget,
+            store.audit,
+            clock,
         ),
-        releases,
     )
 
 

@@ -1,124 +1,175 @@
-"""Releases: an agent that the configuration says is released stays a draft until people approved that version, where
-the policies want that.
+"""Releases: an agent that the configuration calls released is a draft until the policies, or people, let it be.
 
-One task looks at the agents when it starts, when an approval changed, and every minute, since the configuration is read
-again. Turns ask what it found, by the policies of now, and do not wait for it.
+What is released is one version with its settings: whatever of them changes is another release (`version_of`). The
+policies are asked whenever the configuration is read; where they want people to decide, an approval is asked once, and
+the agent is released at the moment in which it is approved, and stays so through restarts.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
 
 import structlog
 
 from gateway.agent_settings import AgentSettings
-from gateway.agents.registry import Agents
-from gateway.clock import Clock
+from gateway.agents.leave import fenced
 from gateway.policy_settings import ApprovalTerms
-from gateway.rules.policy import Proposed, Verdict
+from gateway.rules.policy import Policies, Proposed, Verdict
 from gateway.services.approvals import Approvals
 from gateway.services.guard import Guard
+from protocol import limits
 from protocol.approvals import ApprovalKind
+from protocol.canonical import digest
 from storage.approval_ports import ApprovalStore
 from storage.approval_values import ApprovalChanged
 from storage.errors import StoreUnavailable
-from storage.values import DEFAULT_ORG, GATEWAY, Act
+from storage.values import DEFAULT_ORG, Act
 
 log = structlog.get_logger()
 
-LOOK_AGAIN_S: Final = 60.0
-"""It is looked at least this often."""
-LIFE_S: Final = 7 * 24 * 3600.0
-"""A release waits for a week, unless the policy says how long; then it is asked anew."""
+State: TypeAlias = Literal["draft", "released", "suspended"]
+LIFE_S: Final = 7 * 86_400.0
+"""How long a release waits for people unless its policy says so: a week has everybody's working days in it."""
+DIGEST_CHARS: Final = 16
+"""Of the digest of settings, in the name of a version: 64 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Versions that are not released yet, by agent, with the verdict that holds each."""
+
+    versions: Mapping[str, tuple[str, Verdict]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def holds(self, settings: AgentSettings) -> bool:
+        """Whether this very version is held."""
+        version, _ = self.versions.get(settings.id, ("", None))
+        return version != "" and version == version_of(settings)
 
 
 class Releases:
-    """Which agents are held back. Start with `start`, end with `stop`."""
+    """Which agents are held back. `start` before the agents are used; every reload goes by `judge` and `hold`."""
 
-    def __init__(
-        self, store: ApprovalStore, approvals: Approvals, agents: Agents, guard: Guard, clock: Clock
-    ) -> None:
-        self._store = store
-        self._approvals = approvals
-        self._agents = agents
+    def __init__(self, guard: Guard, approvals: Approvals, store: ApprovalStore) -> None:
         self._guard = guard
-        self._clock = clock
-        self._released: set[tuple[str, str]] = set()
+        self._approvals = approvals
+        self._store = store
+        self._held = Held()
         self._changed = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Look once, before anything runs, and go on looking. Raises StoreUnavailable."""
-        await self.look()
-        self._task = asyncio.create_task(self._run(), name="releases")
+    def state_of(self, settings: AgentSettings) -> State:
+        """What the agent is: as its settings say, but a draft while its release is held."""
+        is_held = settings.state == "released" and self._held.holds(settings)
+        return "draft" if is_held else settings.state
+
+    async def start(self, agents: Sequence[AgentSettings], act: Act) -> None:
+        """Judge the agents of the configuration, and ask about those that need it."""
+        held = await self.judge(agents, self._guard.policies)
+        await self.hold(held, agents, act)
+        self._watcher = asyncio.create_task(self._watch(), name="releases")
 
     async def stop(self) -> None:
-        """End. Idempotent."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
+        """Watch no more. Idempotent."""
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.cancel()
+            await asyncio.wait({watcher})
 
     def on_commit(self, signals: Sequence[object]) -> None:
-        """The store's commit hook."""
-        if any(isinstance(signal, ApprovalChanged) for signal in signals):
+        """The store's commit hook: a release may have been decided."""
+        if self._held.versions and any(isinstance(signal, ApprovalChanged) for signal in signals):
             self._changed.set()
 
-    def held_back(self, settings: AgentSettings) -> str | None:
-        """Why this version of an agent is no more than a draft, for people; None when it is what it says.
-
-        By the policies of now; a version whose release is not known yet is held back.
-        """
-        verdict = self._judge(settings)
-        if verdict.effect == "deny":
-            return verdict.reason or "the policies do not allow this version"
-        if verdict.effect != "require_approval" or (settings.id, settings.version) in self._released:
-            return None
-        self._changed.set()
-        return "its release waits for approval"
-
-    async def look(self) -> None:
-        """Find out what is released, and ask about what is not. Raises StoreUnavailable."""
-        for agent in self._agents.all():
-            settings = agent.settings
-            verdict = self._judge(settings)
-            if settings.state != "released" or verdict.effect != "require_approval":
+    async def judge(self, agents: Iterable[AgentSettings], policies: Policies) -> Held:
+        """Which of these would be held under these policies. Changes nothing."""
+        held = {}
+        for settings in agents:
+            if settings.state != "released":
                 continue
-            if await self._store.is_released(DEFAULT_ORG, settings.id, settings.version):
-                self._released.add((settings.id, settings.version))
-            else:
-                await self._ask(settings, verdict)
+            version = version_of(settings)
+            verdict = self._guard.judge(
+                Proposed("release", settings.version, self._guard.now(), agent=settings.id), under=policies
+            )
+            is_asked = verdict.effect == "require_approval"
+            if is_asked and await self._store.is_released(DEFAULT_ORG, settings.id, version):
+                continue
+            if is_asked or verdict.effect == "deny":
+                held[settings.id] = version, verdict
+        return Held(MappingProxyType(held))
 
-    async def _run(self) -> None:
+    def replace(self, held: Held) -> Held:
+        """From now on these are held. Returns what was held before. Cannot fail."""
+        before, self._held = self._held, held
+        return before
+
+    async def ask(self, before: Held, agents: Iterable[AgentSettings], act: Act) -> None:
+        """Ask about what is held and was not before."""
+        for settings in agents:
+            if not self._held.holds(settings) or before.holds(settings):
+                continue
+            version, verdict = self._held.versions[settings.id]
+            log.info(
+                "a release is held",
+                action="release_held",
+                agent_id=settings.id,
+                effect=verdict.effect,
+                rule=verdict.rule,
+            )
+            if verdict.effect == "require_approval":
+                await self._ask(settings, version, verdict, act)
+
+    async def hold(self, held: Held, agents: Sequence[AgentSettings], act: Act) -> None:
+        """`replace`, then `ask`."""
+        await self.ask(self.replace(held), agents, act)
+
+    async def _ask(self, settings: AgentSettings, version: str, verdict: Verdict, act: Act) -> None:
+        shown = fenced(_shown(settings))
+        await self._approvals.ask(
+            act,
+            ApprovalKind.RELEASE,
+            key=f"release/{settings.id}/{version}",
+            name=settings.version,
+            subject={"agent_id": settings.id, "version": version},
+            title=f"Release the agent {settings.id}, version {settings.version}"[: limits.TITLE_CHARS],
+            body=f"Chat networks will talk to the agent `{settings.id}` as it is configured now:\n\n{shown}",
+            terms=verdict.terms or ApprovalTerms(),
+            life_s=LIFE_S,
+            rule=verdict.rule,
+            policy_version=verdict.version,
+        )
+
+    async def _watch(self) -> None:
+        """Release what was approved."""
         while True:
-            try:
-                async with asyncio.timeout(LOOK_AGAIN_S):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+            await self._changed.wait()
             self._changed.clear()
             try:
-                await self.look()
+                await self._release_approved()
             except StoreUnavailable as error:
                 log.warning("releases wait for the store", action="releases_wait", error=str(error))
 
-    def _judge(self, settings: AgentSettings) -> Verdict:
-        return self._guard.judge(
-            Proposed(kind="release", name=settings.version, at=self._guard.now(), agent=settings.id)
-        )
+    async def _release_approved(self) -> None:
+        looked_at = self._held
+        left = {}
+        for agent_id, (version, verdict) in looked_at.versions.items():
+            is_asked = verdict.effect == "require_approval"
+            if is_asked and await self._store.is_released(DEFAULT_ORG, agent_id, version):
+                log.info("an agent is released", action="agent_released", agent_id=agent_id)
+                continue
+            left[agent_id] = version, verdict
+        if self._held is looked_at:  # else the configuration was read meanwhile, and judged anew
+            self._held = Held(MappingProxyType(left))
 
-    async def _ask(self, settings: AgentSettings, verdict: Verdict) -> None:
-        """Ask for the release of a version, unless that waits already."""
-        await self._approvals.ask(
-            Act(DEFAULT_ORG, GATEWAY, "release", self._clock.now_ms()),
-            ApprovalKind.RELEASE,
-            f"{settings.id}/{settings.version}",
-            settings.version,
-            {"agent_id": settings.id, "version": settings.version},
-            f"Release {settings.name or settings.id}, version {settings.version}",
-            f"The configuration releases the agent `{settings.id}` in version `{settings.version}`. Until this is "
-            "approved it is a draft: clients of the protocol can talk to it, chat networks cannot.",
-            verdict.terms or ApprovalTerms(),
-            LIFE_S,
-            rule=verdict.rule,
-        )
+
+def version_of(settings: AgentSettings) -> str:
+    """What is released: the version as it is called, and the digest of the settings. Secrets are not part of it."""
+    return f"{settings.version}+{digest(_shown(settings))[:DIGEST_CHARS]}"
+
+
+def _shown(settings: AgentSettings) -> dict[str, object]:
+    """The settings without their state; secrets are masked."""
+    return settings.model_dump(mode="json", exclude={"state"}, exclude_defaults=True) | {
+        "kind": settings.kind
+    }

@@ -62,13 +62,12 @@ class Turns:
         receipts: Receipts,
         steering: Steering,
         outgoing: Outgoing,
+        state_of: Callable[[AgentSettings], str],
         clock: Clock,
-        held_back: Callable[[AgentSettings], str | None],
         *,
         attempts_max: int,
         has_budgets: bool = False,
     ) -> None:
-        self._held_back = held_back
         self._journal = journal
         self._agents = agents
         self._answering = answering
@@ -80,6 +79,7 @@ class Turns:
         self._receipts = receipts
         self._steering = steering
         self._outgoing = outgoing
+        self._state_of = state_of
         self._clock = clock
         self._attempts_max = attempts_max
         self._has_budgets = has_budgets
@@ -105,7 +105,7 @@ class Turns:
                 agent = stack.enter_context(self._agents.use(run.agent_id))
             except Fault as fault:
                 return await self._endings.fail(run, "unknown_agent", fault.message)
-            refusal = _refusal(run, agent, self._held_back(agent.settings)) or self._outgoing.refusal(run)
+            refusal = _refusal(run, agent, self._state_of(agent.settings)) or self._outgoing.refusal(run)
             if refusal is not None:
                 await self._endings.fail(run, refusal.kind, str(refusal))
             elif run.recovered and agent.recovery == "interrupt":
@@ -234,15 +234,13 @@ class Turns:
         return found or Complete()
 
 
-def _refusal(run: ClaimedRun, agent: AgentAdapter, held_back: str | None) -> AgentFailure | None:
-    """Why an agent may not answer this; `held_back` is why it is only a draft, whatever its settings say."""
-    name, state = agent.settings.name or agent.settings.id, agent.settings.state
+def _refusal(run: ClaimedRun, agent: AgentAdapter, state: str) -> AgentFailure | None:
+    """Why an agent in this state may not answer this."""
+    name = agent.settings.name or agent.settings.id
     if state == "suspended":
         return AgentFailure("agent_suspended", f"{name} is suspended")
     if state == "draft" and run.origin.channel is not None:
         return AgentFailure("agent_suspended", f"{name} is not released yet")
-    if held_back is not None and run.origin.channel is not None:
-        return AgentFailure("agent_suspended", f"{name} is not released yet: {held_back}")
     return None
 
 
