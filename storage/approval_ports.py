@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from protocol.approvals import Approval, ApprovalState
 from protocol.frames import RawJson
 from storage.approval_values import CardEdit, Decide, Judge
-from storage.values import Act, NewApproval, OutboxRow
+from storage.values import Act, ClaimedRun, NewApproval, OutboxRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,13 @@ class ApprovalStore(Protocol):
         """Count somebody's decision; the same again changes nothing. Returns an ApprovalResult.
 
         Raises Fault not_found, forbidden, and invalid_state when it was decided otherwise or is over.
+        """
+        ...
+
+    async def consume(self, run: ClaimedRun, approval_id: str, step: str, now_ms: int) -> bool:
+        """Use leave for something that has no step of its own in the journal: once, by the run that asked for it.
+
+        False when it is used up, or was never given.
         """
         ...
 

@@ -16,6 +16,7 @@ from protocol.events import EventKind
 from protocol.frames import RawJson
 from storage import (
     approval_cards,
+    approval_ends,
     approval_grants,
     approval_people,
     approval_rows,
@@ -79,6 +80,9 @@ class Approvals:
         if isinstance(answer, Fault):
             raise answer
         return answer
+
+    async def consume(self, run: ClaimedRun, approval_id: str, step: str, now_ms: int) -> bool:
+        return await self._engine.write(approval_ends.consume, run, approval_id, now_ms, step)
 
     async def is_released(self, org_id: str, agent_id: str, version: str) -> bool:
         return await self._engine.read(_is_released, org_id, agent_id, version)

@@ -36,7 +36,7 @@ from protocol.records import Origin, Role
 from storage.approval_ports import ApprovalStore
 from storage.approval_values import Decide, Edited, NewGrant, Terms
 from storage.ports import ThreadStore
-from storage.values import Act, CardElsewhere, ClaimedRun, NewApproval, Notice, Outbound
+from storage.values import Act, CardElsewhere, ClaimedRun, Decided, NewApproval, Notice, Outbound
 
 NOTHING_OPEN: Final = (
     "Nothing that waits for a decision has this code. Look at the card again: what was edited has a new one."
@@ -184,6 +184,10 @@ class Approvals:
             remind_at_ms=after(terms.remind_s),
             escalate_at_ms=after(terms.escalate_s),
         )
+
+    async def use(self, run: ClaimedRun, decided: Decided) -> bool:
+        """Use leave for an act that is told and not journalled (a program's call): once. Raises StoreUnavailable."""
+        return await self._approvals.consume(run, decided.approval_id, decided.key, self._clock.now_ms())
 
     # --- through the protocol -----------------------------------------------------------------
 
