@@ -29,7 +29,7 @@ from storage.approval_values import CardEdit, Decide, Judge
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.queries import Queries
 from storage.texts import from_text, to_text
-from storage.values import Act, CardElsewhere, ClaimedRun, NewApproval, OutboxChanged
+from storage.values import Act, ClaimedRun, NewApproval, OutboxChanged
 
 _SQL = Queries("approvals")
 _CHANNELS = Queries("channels")
@@ -127,13 +127,15 @@ def request(tx: Transaction, act: Act, run: ClaimedRun, row: Row, new: NewApprov
         return
     if new.card is not None:
         _post(tx, run, row, new, act.at_ms)
-    for card in new.elsewhere:
-        _post_elsewhere(tx, run, new.id, card, act.at_ms)
+    _post_elsewhere(tx, act, new)
 
 
 def _ask(tx: Transaction, act: Act, new: NewApproval) -> Approval:
     known = tx.one(_SQL.open_about, org_id=act.org_id, kind=new.kind.value, key=new.key)
-    row = known if known is not None else _insert(tx, act, new, act.actor.id)
+    if known is not None:
+        return approval_rows.record(tx, known)
+    row = _insert(tx, act, new, act.actor.id)
+    _post_elsewhere(tx, act, new)
     return approval_rows.record(tx, row)
 
 
@@ -205,30 +207,29 @@ def _post(tx: Transaction, run: ClaimedRun, row: Row, new: NewApproval, now_ms: 
     tx.emit(OutboxChanged(run.origin.channel, run.origin.account, run.origin.room))
 
 
-def _post_elsewhere(
-    tx: Transaction, run: ClaimedRun, approval_id: str, card: CardElsewhere, now_ms: int
-) -> None:
-    """A card in another room belongs to no thread: what is said there is none of the conversation's business."""
-    tx.run(
-        _CHANNELS.insert_outbound,
-        id=card.delivery_id,
-        org_id=run.org_id,
-        channel=card.channel,
-        account=card.account,
-        room=card.room,
-        topic=None,
-        thread_id=None,
-        run_id=run.id,
-        part=1,
-        phase="idle",
-        content=card.content,
-        attempt=0,
-        recipient=None,
-        approval_id=approval_id,
-        sending_since=None,
-        now=now_ms,
-    )
-    tx.emit(OutboxChanged(card.channel, card.account, card.room))
+def _post_elsewhere(tx: Transaction, act: Act, new: NewApproval) -> None:
+    """Cards in rooms of their own. They belong to no thread: who replies to one does not write in the run's."""
+    for card in new.elsewhere:
+        tx.run(
+            _CHANNELS.insert_outbound,
+            id=card.delivery_id,
+            org_id=act.org_id,
+            channel=card.channel,
+            account=card.account,
+            room=card.room,
+            topic=None,
+            thread_id=None,
+            run_id=None,
+            part=1,
+            phase="idle",
+            content=card.content,
+            attempt=0,
+            recipient=None,
+            approval_id=new.id,
+            sending_since=None,
+            now=act.at_ms,
+        )
+        tx.emit(OutboxChanged(card.channel, card.account, card.room))
 
 
 # --- reading ---------------------------------------------------------------------------------------
