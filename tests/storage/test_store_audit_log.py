@@ -84,8 +84,16 @@ async def act_on(scene: Scene, name: str) -> Callable:
     token, _ = await scene.store.identities.create_token(scene.act(), scene.token())
     if name == "threads.restore":
         await scene.store.threads.archive(scene.act(), run.thread_id)
-    is_asked = name in ("approvals.decide", "approvals.expire", "approvals.escalate", "approvals.remind")
+    is_asked = name in (
+        "approvals.decide",
+        "approvals.expire",
+        "approvals.escalate",
+        "approvals.remind",
+        "approvals.consume",
+    )
     asked = await scene.ask(run, escalate_at_ms=scene.now_ms + 5) if is_asked else ""
+    if name == "approvals.consume":
+        await scene.store.approvals.decide(scene.act(), scene.decide(asked))
     if name == "runs.retry":
         await scene.answer(run)
     pairing = await scene.stranger() if name.startswith("pairings") else ""
@@ -129,9 +137,10 @@ async def act_on(scene: Scene, name: str) -> Callable:
             act, run.thread_id, "msg_said", "run_said", "hello", scene.parts("hello")
         ),
         "approvals.decide": lambda: scene.store.approvals.decide(act, scene.decide(asked)),
+        "approvals.consume": lambda: scene.store.approvals.consume(run, asked, "call", scene.now_ms),
         "approvals.ask": lambda: scene.store.approvals.ask(act, scene.approval()),
         "approvals.escalate": lambda: scene.store.approvals.escalate(scene.now_ms + 10**6, 10),
-        "approvals.remind": lambda: scene.store.approvals.remind(act.org_id, asked, None, scene.now_ms),
+        "approvals.remind": lambda: scene.store.approvals.remind(act.org_id, asked, [], scene.now_ms),
         "approvals.expire": lambda: scene.store.approvals.expire(scene.now_ms + 10**9, 10),
         "inbox.commit": lambda: scene.receive(scene.delivery("hello"), cursor="5"),
         "inbox.report_gap": lambda: scene.store.inbox.report_gap(act, "telegram", "main", Gap(1, 2, "down")),
@@ -231,6 +240,7 @@ AUDITED = {
     "runs.expire_questions": ["question.expire"],
     "handovers.assign": ["thread.assign"],
     "handovers.speak": ["message.send"],
+    "approvals.consume": ["approval.consume"],
     "approvals.ask": ["approval.request"],
     "approvals.decide": ["approval.vote", "approval.decide"],
     "approvals.escalate": ["approval.escalate"],
