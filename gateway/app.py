@@ -5,6 +5,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Final
 
@@ -250,6 +251,8 @@ class Gateway:
         await asyncio.gather(*self._chores, return_exceptions=True)
         await self._hub.close()
         await self._server.stop()
+        with suppress(StoreUnavailable):
+            await self._note_access()
 
     # --- parts --------------------------------------------------------------------------------
 
@@ -430,8 +433,7 @@ class Gateway:
             await asyncio.sleep(HOUSEKEEPING_S)
             before_ms = self._clock.now_ms() - limits.IDEMPOTENCY_TTL_S * 1000
             try:
-                await self._authenticator.note_used()
-                await self._denials.settle()
+                await self._note_access()
                 await self._store.links.forget_codes(self._clock.now_ms())
                 await self._approvals.expire()
                 await self._waits.expire()
@@ -443,6 +445,11 @@ class Gateway:
                 log.warning(
                     "housekeeping waits for the store", action="housekeeping_failed", error=str(error)
                 )
+
+    async def _note_access(self) -> None:
+        """Write what is known of credentials: when they were used, and how often others were refused."""
+        await self._authenticator.note_used()
+        await self._denials.settle()
 
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()
