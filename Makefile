@@ -4,10 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 KILLS  ?= 1000
 ROUNDS ?= 1
+HISTORIES ?= 10000
 SOURCES := protocol storage channels gateway clients/python tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format schema lock chaos chaos-channels chaos-runs bench clean
+.PHONY: help setup demo test check format schema lock chaos chaos-channels chaos-runs chaos-decisions bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +50,9 @@ chaos: setup ## the long crash loop, KILLS=1000 (`make test` runs a short form)
 
 chaos-channels: setup ## the same over Slack, Telegram and Discord at once, KILLS=1000
 	$(BIN)/python -m tests.chaos.crash_loop --kills $(KILLS) --networks slack telegram discord
+
+chaos-decisions: setup ## many people decide at once while the process is killed: one winner each, HISTORIES=10000 (`make test` runs a short form)
+	$(BIN)/python -m tests.chaos.decisions --histories $(HISTORIES)
 
 chaos-runs: setup ## the crash matrix of runs: every kind of agent, killed at every point, ROUNDS=1 (`make test` runs a short form)
 	$(BIN)/python -m tests.chaos.run_matrix --rounds $(ROUNDS)

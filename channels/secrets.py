@@ -1,10 +1,12 @@
 """Secrets by reference: a setting says where a secret is, and it is read when the adapter is made.
 
-References: `env:NAME` (an environment variable), `file:/path` (a file, e.g. a mounted secret), anything else
-is the secret itself. Errors name the reference and never a secret.
+References: `env:NAME` (an environment variable), `file:/path` (a file, e.g. a mounted secret), `credential:NAME` (a
+file that systemd put into $CREDENTIALS_DIRECTORY for this service: systemd.exec(5), "Credentials"), anything else is
+the secret itself. Errors name the reference and never a secret.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +14,10 @@ from pydantic import SecretStr
 
 _ENVIRONMENT = "env:"
 _FILE = "file:"
+_CREDENTIAL = "credential:"
+_CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
+_CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
+# A name is no path: it leads to nothing outside of the directory.
 # A token or key is short; a path that points at something else should not be read into memory.
 _FILE_MAX_BYTES = 64 * 1024
 
@@ -31,12 +37,43 @@ def resolve_secret(reference: SecretStr, environment: Mapping[str, str] = os.env
         path = Path(value.removeprefix(_FILE))
         secret = _from_file(path)
         where = f"the file {path}"
+    elif value.startswith(_CREDENTIAL):
+        name = value.removeprefix(_CREDENTIAL)
+        secret = _from_file(_credential(name, environment))
+        where = f"the credential {name}"
     else:
         secret = value
         where = "the setting"
     if not secret.strip():
         raise SecretUnavailable(f"{where} holds no secret: it is empty")
     return secret.strip()
+
+
+def is_literal(setting: SecretStr) -> bool:
+    """Whether the setting is the secret itself."""
+    return not setting.get_secret_value().startswith((_ENVIRONMENT, _FILE, _CREDENTIAL))
+
+
+def file_of(setting: SecretStr, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The file that the setting refers to, which may not exist; None where it refers to none.
+
+    Raises SecretUnavailable for a credential where there are none.
+    """
+    value = setting.get_secret_value()
+    if value.startswith(_CREDENTIAL):
+        return _credential(value.removeprefix(_CREDENTIAL), environment)
+    return Path(value.removeprefix(_FILE)) if value.startswith(_FILE) else None
+
+
+def _credential(name: str, environment: Mapping[str, str]) -> Path:
+    if not _CREDENTIAL_NAME.fullmatch(name):
+        raise SecretUnavailable(f"a credential's name has letters, digits and _.-, {name!r} has others")
+    directory = environment.get(_CREDENTIALS_DIRECTORY, "")
+    if not directory:
+        raise SecretUnavailable(
+            f"there is no credential {name}: the gateway was not started by systemd with LoadCredential={name}:…"
+        )
+    return Path(directory) / name
 
 
 def _from_environment(name: str, environment: Mapping[str, str]) -> str:

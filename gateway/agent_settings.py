@@ -14,6 +14,7 @@ from protocol import limits
 from protocol.scopes import Scope
 
 AgentId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+TagName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 
@@ -64,6 +65,8 @@ class AgentSettings(Section):
     """Another agent that answers when this one cannot: its retries are used up, or its circuit breaker is open."""
     retry_interrupted: bool = True
     """Whether a run that a restart interrupted is queued again, when the agent cannot continue it."""
+    cost_tags: dict[TagName, Annotated[str, Field(max_length=64)]] = {}
+    """What its costs are told apart by in reports, like `{team = "support"}`; `usage.get` groups by `tag:team`."""
     scopes: tuple[Scope, ...] = ()
     """What it may do in the gateway beyond the thread it answers in: with thread.read its search finds messages of
     every thread, whoever asks."""
@@ -125,6 +128,13 @@ class ToolSettings(AgentSettings):
     """For `http_fetch`."""
     mcp: tuple[McpSettings, ...] = ()
     """Servers whose tools it may use too."""
+    devices: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = ()
+    """Paired devices whose commands it may use, by name, `*` for any characters; they are called
+    `device.NAME.COMMAND`."""
+
+
+OwnTool = Annotated[str, Field(min_length=1, max_length=128)]
+"""A name of a tool that an agent brings along; `*` stands for any characters."""
 
 
 class ScriptSettings(ToolSettings):
@@ -203,6 +213,9 @@ class AcpSettings(AgentSettings):
     """Open files of each of its processes."""
     output_bytes: Annotated[int, Field(ge=limits.KIB)] = 16 * limits.MIB
     """The most it may send in one run; one line of it may have a quarter of that."""
+    own_tools: tuple[OwnTool, ...] = ("*",)
+    """Which kinds of tools of its own are known here (`read`, `edit`, `execute` …), `*` for any characters; what is not
+    known is denied, unless a policy allows it by its whole name."""
 
 
 class RemoteSettings(AgentSettings):
@@ -217,6 +230,9 @@ class RemoteSettings(AgentSettings):
     """Messages of the thread that are sent along."""
     output_bytes: Annotated[int, Field(ge=limits.KIB)] = 16 * limits.MIB
     """The most that one attempt may send altogether."""
+    own_tools: tuple[OwnTool, ...] = ("*",)
+    """Which tools that it brings along are known here, `*` for any characters; what is not known is denied, unless a
+    policy allows it by its whole name."""
 
 
 class HttpSettings(AgentSettings):

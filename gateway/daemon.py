@@ -12,9 +12,10 @@ from typing import Final
 
 import structlog
 
-from gateway import crash_points, runtime_file
-from gateway.app import VERSION, Gateway
+from gateway import audit_start, crash_points, runtime_file
+from gateway.app import Gateway
 from gateway.clock import Clock
+from gateway.composition.front import VERSION
 from gateway.content_keys import ContentSealer
 from gateway.edge.authentication import LOCAL_ACTOR
 from gateway.rules.scopes import ROLE_SCOPES
@@ -69,22 +70,45 @@ async def serve(settings: Settings, announce: Callable[[str, str | None], None])
 
 
 async def open_store(settings: Settings, clock: Clock) -> Store:
-    """The store of the configured data directory with its organizations, made if need be.
+    """The store of the configured data directory with its organizations, made if need be, and compared with its last
+    published checkpoint.
 
-    Raises StoreError and SecretUnavailable.
+    Raises StoreError, SecretUnavailable and OSError.
     """
+    store = await _open(settings, clock)
+    try:
+        await audit_start.check(settings, store, clock)
+        named = {one.id: one.name for one in settings.organizations}
+        if named:
+            await store.ensure_organizations(named, clock.now_ms())
+    except BaseException:
+        await store.close()
+        raise
+    return store
+
+
+async def _open(settings: Settings, clock: Clock) -> Store:
     cipher = await asyncio.to_thread(vault_cipher, settings.vault_key, settings.data_dir)
-    store = await Store.open(
+    return await Store.open(
         settings.data_dir,
         new_epoch=clock.new_id(IdPrefix.EPOCH),
         new_log_id=clock.new_id(IdPrefix.EPOCH),
         now_ms=clock.now_ms(),
         sealer=ContentSealer(cipher),
     )
-    named = {one.id: one.name for one in settings.organizations}
-    if named:
-        await store.ensure_organizations(named, clock.now_ms())
-    return store
+
+
+async def rotate_audit_key(settings: Settings, clock: Clock, *, lost: bool) -> str:
+    """Put another key in place of the one that signs the audit log; the gateway is stopped. Returns the public key.
+
+    Raises StoreError, SecretUnavailable and OSError.
+    """
+    store = await (_open if lost else open_store)(settings, clock)
+    try:
+        act = Act(DEFAULT_ORG, LOCAL_ACTOR, "cli", clock.now_ms())
+        return await audit_start.rotate(settings, store, clock, act, lost=lost)
+    finally:
+        await store.close()
 
 
 async def _first_token(store: Store, clock: Clock) -> str | None:

@@ -35,6 +35,12 @@ class Metrics:
         self.closes = Counter(
             "threadgate_closes", "Connections the gateway closed, by code", ["code"], registry=self.registry
         )
+        self.policy_verdicts = Counter(
+            "threadgate_policy_verdicts",
+            "Judgements of policies but plain leave, by effect and rule",
+            ["effect", "rule"],
+            registry=self.registry,
+        )
         self.loop_lag = Histogram(
             "threadgate_loop_lag_seconds",
             "How late the event loop ran a timer",

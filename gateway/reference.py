@@ -66,7 +66,8 @@ otherwise, and the environment, which wins: `{ENV_PREFIX}PORT=9000`, nested keys
 (`{ENV_PREFIX}RUNS__CONCURRENT=8`), lists and tables as JSON. Options of a command win over both. A wrong value stops
 the start and is reported with its key, where it came from and what is allowed; so is a key that does not exist.
 
-Secrets are better given by reference: `env:NAME` reads an environment variable, `file:/path` a file.
+Secrets are better given by reference: `env:NAME` reads an environment variable, `file:/path` a file,
+`credential:NAME` what systemd loaded for the service (`LoadCredential=NAME:…`).
 """
 
 

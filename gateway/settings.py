@@ -160,7 +160,7 @@ class Settings(BaseSettings):
     audit: AuditSettings = AuditSettings()
     retention: RetentionSettings = RetentionSettings()
     privacy: PrivacySettings = PrivacySettings()
-    channels: tuple[dict[str, Any], ...] = ()
+    channels: tuple[dict[str, Any], ...] = Field((), repr=False)
     """Chat networks, each with `kind`, `account` and what its kind needs."""
 
     _source: Source | None = PrivateAttr(None)
@@ -173,6 +173,9 @@ class Settings(BaseSettings):
         for key, named in self._named_agents():
             if named not in ids:
                 raise ValueError(f"{key}: {named!r} is none of the agents ({', '.join(ids)})")
+        budget_names = [budget.name for budget in self.budgets]
+        if len(set(budget_names)) != len(budget_names):
+            raise ValueError("budgets: every name may occur once")
         organizations = [one.id for one in self.organizations]
         if len(set(organizations)) != len(organizations):
             raise ValueError("organizations: every id may occur once")
@@ -213,6 +216,10 @@ class Settings(BaseSettings):
                 network = pattern.partition(":")[0]
                 if "*" not in network and network not in known:
                     raise ValueError(f"policies.{number}.channel: {network!r} is none of {', '.join(known)}")
+            for room in policy.approval.rooms:
+                account = tuple(room.split(":")[:2])
+                if account not in {(one.get("kind"), one.get("account")) for one in self.channels}:
+                    raise ValueError(f"policies.{number}.approval.rooms: no account is {':'.join(account)!r}")
 
     def _fallbacks(self, first: str | None) -> set[str]:
         """An agent and those who would answer in its place, one after the other."""

@@ -1,18 +1,18 @@
 """The AsyncAPI 3.0 document: the WebSocket, its messages, and who says what to whom.
 
 The document speaks for the gateway: it *receives* requests, each with its reply, and *sends* notifications. Of agent
-processes it *sends* requests, and *receives* what they tell.
+processes and devices it *sends* requests, and of the former it *receives* what they tell.
 Payloads are the definitions of `bundle.py`.
 """
 
 from typing import Any
 
 from protocol import limits
-from protocol.bundle import VERSION, Schema, bundle, ref, relocated
+from protocol.bundle import ASKED_OF_PEERS, VERSION, Schema, bundle, ref, relocated
 from protocol.events import NOTIFICATIONS
 from protocol.methods import METHODS
 from protocol.records import Record
-from protocol.workers import WORKER_NOTICES, WORKER_OUTPUTS, WORKER_REQUESTS
+from protocol.workers import WORKER_NOTICES, WORKER_OUTPUTS
 
 _SCHEMAS = "#/components/schemas/"
 _MESSAGES = "#/components/messages/"
@@ -25,7 +25,7 @@ def asyncapi() -> Schema:
     messages = [
         *(
             f"{side}.{name}"
-            for name in ("hello", *METHODS, *WORKER_REQUESTS)
+            for name in ("hello", *METHODS, *ASKED_OF_PEERS)
             for side in ("request", "response")
         ),
         *(f"notification.{name}" for name in (*NOTIFICATIONS, *WORKER_NOTICES)),
@@ -98,7 +98,7 @@ def _operations() -> Schema:
         }
     for name, model in {**NOTIFICATIONS, **WORKER_NOTICES}.items():
         operations[f"notify.{name}"] = _notification("send", f"notification.{name}", model)
-    for name, (params, _) in WORKER_REQUESTS.items():
+    for name, (params, _) in ASKED_OF_PEERS.items():
         operations[name] = {**_request(name, _first_line(params)), "action": "send"}
     for name, model in WORKER_OUTPUTS.items():
         operations[name] = _notification("receive", f"output.{name}", model)

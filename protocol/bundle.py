@@ -15,9 +15,11 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 from pydantic_core import core_schema
 
 from protocol import errors, limits
+from protocol.devices import DEVICE_REQUESTS
 from protocol.errors import HTTP_STATUS, RETRYABLE, CloseCode, ErrorKind, Fault, retry_verdict
 from protocol.events import EVENT_DATA, NOTIFICATIONS, EventKind
-from protocol.frames import ID_CHARS_MAX, INTEGER_MAX
+from protocol.frames import ID_CHARS_MAX
+from protocol.limits import INTEGER_MAX
 from protocol.methods import METHODS
 from protocol.records import Record
 from protocol.requests import BlobResult, HelloParams, HelloResult
@@ -33,6 +35,11 @@ PROTOCOL_FAULTS: Final = tuple(
     for code in (errors.PARSE_ERROR, errors.INVALID_REQUEST, errors.METHOD_NOT_FOUND, errors.INVALID_PARAMS)
 )
 """One fault per JSON-RPC code: they have a kind and a status too."""
+ASKED_OF_PEERS: Final[Mapping[str, tuple[type[Record], type[Record]]]] = {
+    **WORKER_REQUESTS,
+    **DEVICE_REQUESTS,
+}
+"""What the gateway asks of agent processes and devices."""
 _RECEIVED: Final[JsonSchemaMode] = "validation"
 _SENT: Final[JsonSchemaMode] = "serialization"
 
@@ -63,6 +70,12 @@ def bundle() -> Schema:
                 for name, (params, result) in WORKER_REQUESTS.items()
             },
             "outputs": {name: ref(model.__name__) for name, model in WORKER_OUTPUTS.items()},
+        },
+        "x-devices": {
+            "requests": {
+                name: {"params": ref(params.__name__), "result": ref(result.__name__)}
+                for name, (params, result) in DEVICE_REQUESTS.items()
+            }
         },
         "x-events": {
             kind.value: ref(EVENT_DATA[kind].__name__) if kind in EVENT_DATA else None for kind in EventKind
@@ -128,13 +141,13 @@ def records() -> dict[str, Schema]:
     incoming: set[type[Record]] = {
         HelloParams,
         *(method.params for method in METHODS.values()),
-        *(result for _, result in WORKER_REQUESTS.values()),
+        *(result for _, result in ASKED_OF_PEERS.values()),
         *WORKER_OUTPUTS.values(),
     }
     outgoing: set[type[Record]] = {
         HelloResult,
         BlobResult,
-        *(params for params, _ in WORKER_REQUESTS.values()),
+        *(params for params, _ in ASKED_OF_PEERS.values()),
         *WORKER_NOTICES.values(),
         *(method.result for method in METHODS.values()),
         *NOTIFICATIONS.values(),
@@ -257,7 +270,7 @@ def _frames() -> dict[str, Schema]:
     calls: dict[str, tuple[type[Record], type[Record]]] = {"hello": (HelloParams, HelloResult)}
     calls |= {name: (method.params, method.result) for name, method in METHODS.items()}
     frames: dict[str, Schema] = {}
-    for name, (params, result) in (calls | dict(WORKER_REQUESTS)).items():
+    for name, (params, result) in (calls | dict(ASKED_OF_PEERS)).items():
         members: Schema = {"jsonrpc": {"const": "2.0"}, "id": ref("RequestId"), "method": {"const": name}}
         members["params"] = ref(params.__name__)
         # JSON-RPC lets params be left out; that fits only where nothing is required.
@@ -280,14 +293,14 @@ def _frames() -> dict[str, Schema]:
     frames["ClientFrame"] = {
         "anyOf": [
             *(ref(f"request.{name}") for name in calls),
-            *(ref(f"response.{name}") for name in WORKER_REQUESTS),
+            *(ref(f"response.{name}") for name in ASKED_OF_PEERS),
             *map(ref, outputs),
         ]
     }
     frames["ServerFrame"] = {
         "anyOf": [
             *map(ref, told),
-            *(ref(f"request.{name}") for name in WORKER_REQUESTS),
+            *(ref(f"request.{name}") for name in ASKED_OF_PEERS),
             ref("ResultFrame"),
             ref("ErrorFrame"),
         ]

@@ -40,13 +40,18 @@ def snapshot(bundle: Schema) -> Schema:
         for name, frame in defs.items()
         if name.startswith("notification.")
     }
-    processes = bundle["x-agent-processes"]
+    processes, devices = bundle["x-agent-processes"], bundle["x-devices"]
     received += [*processes["outputs"].values(), *(row["result"] for row in processes["requests"].values())]
     sent += [row["params"] for row in processes["requests"].values()]
+    received += [row["result"] for row in devices["requests"].values()]
+    sent += [row["params"] for row in devices["requests"].values()]
     return {
         "methods": methods,
         "worker_requests": {
             name: _fields(_target(row["params"], defs)) for name, row in processes["requests"].items()
+        },
+        "device_requests": {
+            name: _fields(_target(row["params"], defs)) for name, row in devices["requests"].items()
         },
         "worker_outputs": {name: _fields(_target(row, defs)) for name, row in processes["outputs"].items()},
         "hello": {"params": _fields(defs["HelloParams"]), "result": _fields(defs["HelloResult"])},
@@ -68,6 +73,7 @@ def breaches(promised: Schema, offered: Schema) -> list[str]:
         *_gone("event kind", promised["events"], offered["events"]),
         *_gone("notification", promised["notifications"], offered["notifications"]),
         *_gone("request of agent processes", promised.get("worker_requests", {}), offered["worker_requests"]),
+        *_gone("request of devices", promised.get("device_requests", {}), offered["device_requests"]),
         *_gone("output of agent processes", promised.get("worker_outputs", {}), offered["worker_outputs"]),
         *_changed("error kind", promised["error_kinds"], offered["error_kinds"]),
         *_changed("close code", promised["close_codes"], offered["close_codes"]),
@@ -77,7 +83,7 @@ def breaches(promised: Schema, offered: Schema) -> list[str]:
         before, after = promised["methods"][name], offered["methods"][name]
         found += _call(name, before, after)
         found += [f"{name}: `{key}` changed" for key in ("scope", "mutating") if before[key] != after[key]]
-    for group in ("events", "notifications", "worker_requests", "sent_records"):
+    for group in ("events", "notifications", "worker_requests", "device_requests", "sent_records"):
         found += _group(group, promised, offered, is_received=False)
     for group in ("worker_outputs", "received_records"):
         found += _group(group, promised, offered, is_received=True)

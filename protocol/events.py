@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, Literal
 
+from protocol.approvals import Approval
 from protocol.records import (
     Actor,
-    Approval,
     Id,
     Instant,
     Message,
@@ -198,6 +198,16 @@ class DeliveryData(Record):
     reason: str | None = None
 
 
+class BudgetData(Record):
+    """A budget that is nearly or wholly used up. `resets_at` is when it is whole again."""
+
+    budget: str
+    of: Literal["messages", "runs", "tokens", "microusd", "concurrent"]
+    used: int
+    limit: int
+    resets_at: Instant | None = None
+
+
 class EmptyData(Record):
     """The kind says it all."""
 
@@ -227,6 +237,8 @@ EVENT_DATA: Final[Mapping[EventKind, type[Record]]] = {
     EventKind.DELIVERY_SENT: DeliveryData,
     EventKind.DELIVERY_FAILED: DeliveryData,
     EventKind.DELIVERY_UNCERTAIN: DeliveryData,
+    EventKind.BUDGET_WARNED: BudgetData,
+    EventKind.BUDGET_EXCEEDED: BudgetData,
     EventKind.REDACTED: EmptyData,
 }
 """The data of every kind this version emits; the other kinds arrive with their features."""

@@ -32,8 +32,12 @@ class IdPrefix(StrEnum):
     PAIRING = "par"
     BLOB = "blb"
     QUESTION = "que"
-    LINK_CODE = "lnk"
+    GRANT = "grt"
+    INVOCATION = "inv"
+    HOLD = "hld"
+    ERASURE = "ers"
     PERSON = "per"
+    LINK_CODE = "lnk"
 
 
 def make_id(prefix: IdPrefix, now_ms: int, entropy: bytes) -> str:

@@ -9,6 +9,9 @@ from typing import Final
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
+INTEGER_MAX: Final = 2**53 - 1
+"""Largest integer every JSON implementation keeps exact (RFC 8259 §6)."""
+
 SUBPROTOCOL: Final = "threadgate.v1"
 MINORS: Final = (0,)
 """Minor versions this server speaks (PROTOCOL.md §12)."""
@@ -67,6 +70,10 @@ NAME_CHARS: Final = 100
 """Names of tokens and clients."""
 REASON_CHARS: Final = 500
 """Why somebody decided as they did: a sentence or two."""
+GRANT_USES: Final = 1000
+"""Times one grant may be used: what more often happens is for a policy to allow."""
+GRANT_TTL_S: Final = 30 * 24 * 3600
+"""How long one grant may live: a month, then somebody looks again."""
 PREVIEW_CHARS: Final = 120
 """Inbox preview: one line."""
 PAGE_DEFAULT: Final = 50

@@ -12,18 +12,39 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from protocol.approval_requests import (
+    ApprovalDecideParams,
+    ApprovalListParams,
+    ApprovalListResult,
+    ApprovalParams,
+    ApprovalResult,
+)
+from protocol.audits import AuditCheckpointResult, AuditProveParams, AuditProveResult
+from protocol.device_requests import (
+    DeviceChangeParams,
+    DeviceInvokeParams,
+    DeviceInvokeResult,
+    DeviceListParams,
+    DeviceListResult,
+    DeviceParams,
+    DeviceRenameParams,
+    DeviceResult,
+    PairingApproveParams,
+    PairingDecideParams,
+    PairingListParams,
+    PairingListResult,
+    PairingResult,
+    PresenceListParams,
+    PresenceListResult,
+)
 from protocol.errors import invalid_params
+from protocol.privacy import DataEraseParams, DataEraseResult, RetentionRunParams, RetentionRunResult
 from protocol.records import Record
 from protocol.requests import (
     AgentListResult,
     AgentParams,
     AgentReloadResult,
     AgentResult,
-    ApprovalDecideParams,
-    ApprovalListParams,
-    ApprovalListResult,
-    ApprovalParams,
-    ApprovalResult,
     AuditListParams,
     AuditListResult,
     ChannelListResult,
@@ -41,10 +62,6 @@ from protocol.requests import (
     Mutation,
     NoParams,
     Page,
-    PairingDecideParams,
-    PairingListParams,
-    PairingListResult,
-    PairingResult,
     RouteExplainParams,
     RouteExplainResult,
     RunCancelParams,
@@ -81,6 +98,7 @@ from protocol.requests import (
     TokenResult,
 )
 from protocol.scopes import Scope
+from protocol.usage import AgentSwitchParams, AgentSwitchResult, UsageGetParams, UsageGetResult
 from protocol.users import (
     AuthRefreshParams,
     AuthRefreshResult,
@@ -176,6 +194,16 @@ _ROWS: Final = (
     Method("agent.list", NoParams, AgentListResult, Scope.AGENT_READ, "All agents"),
     Method("agent.get", AgentParams, AgentResult, Scope.AGENT_READ, "Read one agent"),
     Method("agent.reload", NoParams, AgentReloadResult, Scope.AGENT_CONTROL, "Read agents and routes again"),
+    Method(
+        "agent.switch",
+        AgentSwitchParams,
+        AgentSwitchResult,
+        Scope.AGENT_SWITCH,
+        "Switch agents off, or on again",
+    ),
+    Method(
+        "usage.get", UsageGetParams, UsageGetResult, Scope.USAGE_READ, "What was used, and how budgets stand"
+    ),
     Method("route.explain", RouteExplainParams, RouteExplainResult, Scope.AGENT_READ, "Who would answer"),
     Method("channel.list", NoParams, ChannelListResult, Scope.CHANNEL_READ, "All channel accounts"),
     Method(
@@ -185,7 +213,13 @@ _ROWS: Final = (
         "approval.list", ApprovalListParams, ApprovalListResult, Scope.APPROVAL_READ, "Page through approvals"
     ),
     Method("approval.get", ApprovalParams, ApprovalResult, Scope.APPROVAL_READ, "Read one approval"),
-    Method("approval.decide", ApprovalDecideParams, ApprovalResult, Scope.APPROVAL_DECIDE, "Approve or deny"),
+    Method(
+        "approval.decide",
+        ApprovalDecideParams,
+        ApprovalResult,
+        Scope.APPROVAL_DECIDE,
+        "Approve, deny, edit, ask for changes, grant",
+    ),
     Method(
         "delivery.list",
         DeliveryListParams,
@@ -210,9 +244,53 @@ _ROWS: Final = (
     Method("user.save", UserSaveParams, UserResult, Scope.USER_WRITE, "Make or change a user"),
     Method("user.link", UserLinkParams, UserLinkResult, Scope.SELF_READ, "Link a chat identity to yourself"),
     Method("pairing.list", PairingListParams, PairingListResult, Scope.PAIRING_READ, "Who asks to be let in"),
-    Method("pairing.approve", PairingDecideParams, PairingResult, Scope.PAIRING_APPROVE, "Let somebody in"),
+    Method("pairing.approve", PairingApproveParams, PairingResult, Scope.PAIRING_APPROVE, "Let somebody in"),
     Method("pairing.reject", PairingDecideParams, PairingResult, Scope.PAIRING_APPROVE, "Shut somebody out"),
+    Method("device.list", DeviceListParams, DeviceListResult, Scope.DEVICE_READ, "Page through devices"),
+    Method("device.get", DeviceParams, DeviceResult, Scope.DEVICE_READ, "Read one device"),
+    Method(
+        "device.revoke", DeviceChangeParams, DeviceResult, Scope.DEVICE_CONTROL, "Shut a device out, at once"
+    ),
+    Method(
+        "device.rename", DeviceRenameParams, DeviceResult, Scope.DEVICE_CONTROL, "Call a device otherwise"
+    ),
+    Method(
+        "device.invoke",
+        DeviceInvokeParams,
+        DeviceInvokeResult,
+        Scope.DEVICE_INVOKE,
+        "Have a device do something",
+    ),
+    Method("presence.list", PresenceListParams, PresenceListResult, Scope.DEVICE_READ, "Who is connected"),
+    Method(
+        "data.erase",
+        DataEraseParams,
+        DataEraseResult,
+        Scope.DATA_ERASE,
+        "Erase a person, look before, or put a legal hold on what must be kept",
+    ),
+    Method(
+        "retention.run",
+        RetentionRunParams,
+        RetentionRunResult,
+        Scope.RETENTION_RUN,
+        "Delete what is over its time, or count it",
+    ),
     Method("audit.list", AuditListParams, AuditListResult, Scope.AUDIT_READ, "Page through the audit log"),
+    Method(
+        "audit.checkpoint",
+        NoParams,
+        AuditCheckpointResult,
+        Scope.AUDIT_READ,
+        "The signed size and root of the audit log",
+    ),
+    Method(
+        "audit.prove",
+        AuditProveParams,
+        AuditProveResult,
+        Scope.AUDIT_READ,
+        "Prove that an entry is in the log",
+    ),
 )
 
 METHODS: Final[Mapping[str, Method]] = MappingProxyType({row.name: row for row in _ROWS})

@@ -7,7 +7,7 @@ Shapes only. Events and other notifications are in `events.py`, the params and r
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from protocol import limits
@@ -27,6 +27,17 @@ Instant = Annotated[
         examples=["2026-11-21T09:30:00.000Z"],
     ),
 ]
+
+
+def _exact(value: int) -> int:
+    if abs(value) > limits.INTEGER_MAX:
+        raise ValueError(f"should be at most {limits.INTEGER_MAX}")
+    return value
+
+
+Exact = AfterValidator(_exact)
+"""For integers without a smaller bound: one that JSON does not keep, or the store cannot take, is refused."""
+Count = Annotated[int, Field(ge=0), Exact]
 Seq = Annotated[
     int, Field(ge=0, le=2**53 - 1, description="Place in a thread's event log; the first event is 1.")
 ]
@@ -262,6 +273,15 @@ class Route(Record):
     reasons: list[str]
 
 
+class SwitchedOff(Record):
+    """An agent that an operator has switched off, by whom and why; `agent_id` is `*` where all were."""
+
+    agent_id: str
+    by: str
+    at: Instant
+    reason: str
+
+
 class Agent(Record):
     """Somebody who answers.
 
@@ -284,6 +304,7 @@ class Agent(Record):
     concurrent: int | None = None
     workers: int | None = None
     problem: str | None = None
+    switched_off: SwitchedOff | None = None
 
 
 class AgentChanges(Record):
@@ -294,37 +315,6 @@ class AgentChanges(Record):
     changed: list[str]
     removed: list[str]
     restart_needed: list[str]
-
-
-class ApprovalState(StrEnum):
-    """Pending until somebody decides, nobody did in time, or its run ended."""
-
-    PENDING = "pending"
-    APPROVED = "approved"
-    DENIED = "denied"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
-
-
-class Approval(Record):
-    """Something an agent wants to do and a person decides. `body` is the whole of it, as CommonMark.
-
-    `requested_by` is the id of whoever asked the agent; `decided_by` is who decided, `reason` what they said.
-    """
-
-    id: Id
-    kind: Literal["action"] = "action"
-    thread_id: Id
-    run_id: Id
-    title: Title
-    body: Text
-    state: Annotated[ApprovalState, LAX]
-    requested_by: str
-    created_at: Instant
-    expires_at: Instant
-    decided_by: Actor | None = None
-    decided_at: Instant | None = None
-    reason: str | None = None
 
 
 class ChannelState(StrEnum):
@@ -459,24 +449,6 @@ class PairingState(StrEnum):
     APPROVED = "approved"
     REJECTED = "rejected"
     EXPIRED = "expired"
-
-
-class Pairing(Record):
-    """Somebody who asked to be let in. `subject` is who: the immutable id that a chat network gave a person.
-
-    `name` is their own word for themselves and proves nothing; the code they were shown is what tells them apart.
-    """
-
-    id: Id
-    kind: Literal["person", "device"]
-    channel: str | None = None
-    account: str | None = None
-    subject: str
-    name: str
-    state: Annotated[PairingState, LAX]
-    created_at: Instant
-    expires_at: Instant
-    decided_at: Instant | None = None
 
 
 class AuditEntry(Record):

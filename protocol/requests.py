@@ -8,24 +8,24 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from protocol import limits
+from protocol.devices import COMMANDS_MAX, AskedScopes, DeviceCommand, DeviceProof, PairingAsked
 from protocol.events import Event, ServerIdentity
 from protocol.records import (
     LAX,
     Actor,
     Agent,
     AgentChanges,
-    Approval,
-    ApprovalState,
     AuditEntry,
     Blob,
     Channel,
     Content,
+    Count,
     Delivery,
     DeliveryState,
+    Exact,
     Id,
     Instant,
     Offset,
-    Pairing,
     Principal,
     Record,
     Replay,
@@ -78,14 +78,6 @@ class ClientIdentity(Record):
     platform: Annotated[str, Field(max_length=limits.NAME_CHARS)] = ""
 
 
-class DeviceProof(Record):
-    """Ed25519 proof of a device's key (PROTOCOL.md §3)."""
-
-    public_key: Annotated[str, Field(max_length=64)]
-    signed_at: int
-    signature: Annotated[str, Field(max_length=128)]
-
-
 class Credentials(Record):
     """One of: a token, a device's proof, or nothing (only with a console session)."""
 
@@ -104,7 +96,10 @@ class ResumePoint(Record):
 
 
 class HelloParams(Record):
-    """What a client says first. `worker` belongs to the role agent."""
+    """What a client says first. `worker` belongs to the role agent, `commands` and `scopes` to devices.
+
+    `scopes` are what a device wants to have besides what every device may; it gets what whoever approves it chooses.
+    """
 
     minor: int
     client: ClientIdentity
@@ -114,6 +109,8 @@ class HelloParams(Record):
     resume: Annotated[list[ResumePoint], Field(max_length=limits.SUBSCRIPTIONS, default_factory=list)]
     last_close_code: int | None = None
     worker: WorkerOffer | None = None
+    commands: Annotated[list[DeviceCommand], Field(max_length=COMMANDS_MAX, default_factory=list)]
+    scopes: AskedScopes
 
 
 class ConnectionLimits(Record):
@@ -134,7 +131,10 @@ class Resumed(Record):
 
 
 class HelloResult(Record):
-    """The connection as the server sees it. Scopes come from the server's records alone."""
+    """The connection as the server sees it. Scopes come from the server's records alone.
+
+    `pairing` tells a device that asks for more scopes than it has how these can be approved.
+    """
 
     connection_id: str
     principal: Principal
@@ -146,6 +146,7 @@ class HelloResult(Record):
     limits: ConnectionLimits
     auth_expires_at: Instant | None = None
     resumed: list[Resumed]
+    pairing: PairingAsked | None = None
 
 
 # --- server, agents, channels ------------------------------------------------------------
@@ -443,7 +444,7 @@ class RunStepParams(Record):
     """
 
     run_id: Id
-    fence: int
+    fence: Annotated[int, Exact]
     key: Annotated[str, Field(min_length=1, max_length=200)]
     phase: Literal["begin", "end"]
     kind: Literal["model", "tool", "note"] = "tool"
@@ -497,43 +498,6 @@ class ThreadAssignParams(Mutation):
     person: Actor | None = None
     agent_id: str | None = None
     note: Annotated[str, Field(max_length=limits.REASON_CHARS)] = ""
-
-
-# --- approvals ---------------------------------------------------------------------------
-
-
-class ApprovalListParams(Page):
-    """Newest first."""
-
-    state: Annotated[ApprovalState, LAX] | None = None
-    thread_id: Id | None = None
-
-
-class ApprovalListResult(Record):
-    """A page of approvals."""
-
-    approvals: list[Approval]
-    next_cursor: str | None = None
-
-
-class ApprovalParams(Record):
-    """Which approval."""
-
-    approval_id: Id
-
-
-class ApprovalDecideParams(Mutation):
-    """The first decision wins; the same decision again is answered alike, another one is `invalid_state`."""
-
-    approval_id: Id
-    decision: Literal["approve", "deny"]
-    reason: Annotated[str, Field(max_length=limits.REASON_CHARS)] = ""
-
-
-class ApprovalResult(Record):
-    """One approval."""
-
-    approval: Approval
 
 
 # --- deliveries --------------------------------------------------------------------------
@@ -626,37 +590,21 @@ class TokenListResult(Record):
     next_cursor: str | None = None
 
 
-class PairingListParams(Page):
-    """Newest first; without `state` those that wait for a decision."""
-
-    state: Literal["pending", "approved", "rejected", "expired", "all"] = "pending"
-
-
-class PairingDecideParams(Mutation):
-    """Which pairing: by its id, or by the code that was shown to who asks. Exactly one of them."""
-
-    pairing_id: Id | None = None
-    code: Annotated[str, Field(min_length=1, max_length=32)] | None = None
-
-
-class PairingResult(Record):
-    """One pairing."""
-
-    pairing: Pairing
-
-
-class PairingListResult(Record):
-    """A page of pairings."""
-
-    pairings: list[Pairing]
-    next_cursor: str | None = None
-
-
 class AuditListParams(Page):
-    """Entries in order after `after_seq`, all or of one action."""
+    """Entries in order after `after_seq`, those that fit every filter given.
 
-    after_seq: Annotated[int, Field(ge=0)] = 0
+    `action` is whole, or its beginning up to a dot: `approval.*`. `actor` and `entity` are ids as entries have them; an
+    actor may be `NETWORK:ID`, an entity `KIND:ID` (`run_id:run_…`). `since` counts, `until` does not.
+    """
+
+    after_seq: Count = 0
     action: Annotated[str, Field(max_length=64)] | None = None
+    actor: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    entity: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    outcome: Literal["success", "failure"] | None = None
+    via: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    since: Instant | None = None
+    until: Instant | None = None
 
 
 class AuditListResult(Record):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from protocol import limits
-from protocol.records import Id, Record, RunError
+from protocol.records import Count, Id, Record, RunError
 
 WORKER_RUNS_MAX: Final = 1000
 """Runs one worker may offer to execute at the same time."""
@@ -28,9 +28,9 @@ class WorkerOffer(Record):
 class Spent(Record):
     """What something has cost. Money is in millionths of a US dollar."""
 
-    input_tokens: Annotated[int, Field(ge=0)] = 0
-    output_tokens: Annotated[int, Field(ge=0)] = 0
-    cost_microusd: Annotated[int, Field(ge=0)] = 0
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    cost_microusd: Count = 0
 
 
 class PastMessage(Record):
@@ -44,7 +44,8 @@ class PastDecision(Record):
     """How something was decided that an earlier attempt of the run asked for.
 
     `subject_hash` says what exactly: SHA-256, in hex, of the canonical JSON of `[title, body, subject]` (keys sorted,
-    no white space, UTF-8 without needless escapes).
+    no white space, UTF-8 without needless escapes). `edited` is the subject as whoever approved it changed it: do that
+    and nothing else. `wants_changes`: not approved, and `reason` says what should be different.
     """
 
     key: str
@@ -52,6 +53,8 @@ class PastDecision(Record):
     approved: bool
     reason: str
     by: str
+    edited: Any = None
+    wants_changes: bool = False
 
 
 class PastAnswer(Record):

@@ -8,13 +8,13 @@ who read it. A deletion is a new fact too, and takes the words back: the events 
 from typing import Any
 
 from protocol.events import EventKind
-from storage import audit_log, blobs, run_ends, steers
+from storage import audit_log, blobs, legal_holds, run_ends, steers
 from storage.engine import Row, Transaction
 from storage.event_log import Fact, Tail, append, preview_of
 from storage.queries import Queries
 from storage.texts import from_text
 from storage.thread_rows import find as find_thread
-from storage.values import Act, Amendment
+from storage.values import Act, Amendment, Ending
 
 _SQL = Queries("threads")
 _RUNS = Queries("runs")
@@ -33,7 +33,11 @@ def amend(tx: Transaction, act: Act, place: dict[str, str], ref: str, change: Am
     if message["deleted_at"] is not None:
         return "deleted before"
     if change.text is None:
-        _delete(tx, act, message, change)
+        assert change.cancel is not None, "a deletion says how queued runs end"
+        if legal_holds.of_thread(tx, act.org_id, message["thread_id"]) is not None:
+            return "a legal hold keeps it"
+        take_back(tx, act, message, change.cancel)
+        audit_log.append(tx, act, "message.delete", _subject(message))
         return message
     return _edit(tx, act, message, change, change.text) or message
 
@@ -55,11 +59,11 @@ def _edit(tx: Transaction, act: Act, message: Row, change: Amendment, text: str)
     return None
 
 
-def _delete(tx: Transaction, act: Act, message: Row, change: Amendment) -> None:
+def take_back(tx: Transaction, act: Act, message: Row, cancel: Ending) -> None:
+    """Take the words back, with all that came of them but answers. No audit entry."""
     thread_id, seq = message["thread_id"], message["seq"]
     for run in tx.all(_RUNS.queued_for_message, thread_id=thread_id, message_id=message["id"]):
-        assert change.cancel is not None, "a deletion says how queued runs end"
-        run_ends.end(tx, act, run, change.cancel)
+        run_ends.end(tx, act, run, cancel)
     steers.forget(tx, message["id"])
     tx.run(_SQL.redact_event, thread_id=thread_id, seq=seq)
     if message["edited_at"] is not None:
@@ -69,7 +73,6 @@ def _delete(tx: Transaction, act: Act, message: Row, change: Amendment) -> None:
     _rewrite(tx, message, "", edited_at=message["edited_at"], deleted_at=act.at_ms)
     _untitle(tx, act, message)
     _tell(tx, act, message, Fact(EventKind.MESSAGE_DELETED, {"message_id": message["id"]}, act.actor))
-    audit_log.append(tx, act, "message.delete", _subject(message))
 
 
 def _rewrite(

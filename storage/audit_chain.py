@@ -12,16 +12,16 @@ kept elsewhere.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 VERSION: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A place in the chain: the last entry's number and hash."""
 
     seq: int
@@ -33,14 +33,13 @@ class Link:
         return cls(0, hashlib.sha256(b"threadgate audit log " + log_id.encode()).hexdigest())
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """An entry as stored."""
 
     seq: int
     body: str
     hash: str
-    columns: Mapping[str, object] = field(default_factory=dict)
+    columns: Mapping[str, object] = MappingProxyType({})
     """Fields of the body that are also stored apart, for finding entries; they must say the same."""
 
 
@@ -71,14 +70,15 @@ def verify(entries: Iterable[Sealed], start: Link) -> tuple[Link, Break | None]:
     """Follow the chain from `start`; return the last good place and the first break, if any."""
     place = start
     for entry in entries:
-        found = _check(entry, place)
-        if found is not None:
+        found = check(entry, place)
+        if isinstance(found, Break):
             return place, found
         place = Link(entry.seq, entry.hash)
     return place, None
 
 
-def _check(entry: Sealed, place: Link) -> Break | None:
+def check(entry: Sealed, place: Link) -> dict[str, Any] | Break:
+    """What the entry behind a place says, or why it is not the one that was sealed there."""
     expected = place.seq + 1
     if entry.seq != expected:
         return Break(expected, f"entry {expected} is missing: the next one stored is {entry.seq}")
@@ -100,4 +100,4 @@ def _check(entry: Sealed, place: Link) -> Break | None:
         return Break(
             entry.seq, f"entry {entry.seq} does not follow entry {place.seq}: its `prev` is another hash"
         )
-    return None
+    return fields

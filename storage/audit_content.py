@@ -6,7 +6,7 @@ can say what was there, nor guess it, and the log still verifies.
 """
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 import orjson
@@ -20,16 +20,41 @@ from storage.texts import from_text
 
 _SQL = Queries("audit_content")
 
-CONTENT: Final = "content"
-ADDRESS: Final = "address"
+ADDRESSES_KEPT: Final = 10_000
+"""Addresses whose commitment a process remembers, so that they are sealed once and not for every entry."""
 
 
-def keep(tx: Transaction, org_id: str, seq: int, part: str, about: str, value: object, now_ms: int) -> str:
-    """Store what entry `seq` is to commit to, under the key of whom it is about; returns the commitment."""
-    salt, content = secrets.token_bytes(SALT_BYTES), canonical_content(value)
-    key_id, sealed = _seal(tx, org_id, about, salt + content, place(org_id, seq, part), now_ms)
-    tx.run(_SQL.insert, seq=seq, part=part, org_id=org_id, key_id=key_id, sealed=sealed)
-    return commitment(salt, content)
+def keep(tx: Transaction, org_id: str, seq: int, about: str, value: object, now_ms: int) -> str:
+    """Store the content entry `seq` is to commit to, under the key of whom it is about; returns the commitment."""
+    salted = secrets.token_bytes(SALT_BYTES) + canonical_content(value)
+    key_id, sealed = _seal(tx, org_id, about, salted, content_place(org_id, seq), now_ms)
+    tx.run(_SQL.insert_content, seq=seq, org_id=org_id, key_id=key_id, sealed=sealed)
+    return commitment(salted)
+
+
+def keep_address(tx: Transaction, org_id: str, actor_id: str, address: str, now_ms: int) -> str:
+    """The commitment to where an actor came from; the same for all their entries from there, as long as it is kept."""
+    known = tx.hints.get((org_id, actor_id, address))
+    if known is not None and tx.value(_SQL.has_address, commitment=known, org_id=org_id):
+        return known
+    salted = secrets.token_bytes(SALT_BYTES) + canonical_content(address)
+    key_id, sealed = _seal(tx, org_id, actor_id, salted, address_place(org_id, actor_id), now_ms)
+    committed = commitment(salted)
+    tx.run(_SQL.insert_address, commitment=committed, org_id=org_id, key_id=key_id, sealed=sealed)
+    if len(tx.hints) >= ADDRESSES_KEPT:
+        tx.hints.clear()
+    tx.hints[(org_id, actor_id, address)] = committed
+    return committed
+
+
+def content_place(org_id: str, seq: int) -> bytes:
+    """What a sealed content is bound to: moved to another entry, it does not open."""
+    return f"content\n{org_id}\n{seq}".encode()
+
+
+def address_place(org_id: str, actor_id: str) -> bytes:
+    """What a sealed address is bound to."""
+    return f"address\n{org_id}\n{actor_id}".encode()
 
 
 def _seal(
@@ -48,33 +73,40 @@ def _seal(
     return row["id"], tx.sealer.seal(wrapped, plain, bound_to)
 
 
-def place(org_id: str, seq: int, part: str) -> bytes:
-    """What a sealed content is bound to: moved to another entry, it does not open."""
-    return f"{org_id}\n{seq}\n{part}".encode()
-
-
 def reveal(tx: Reader, org_id: str, seqs: Iterable[int]) -> dict[int, Revealed]:
     """What stands behind these entries of the organization, as far as it is still there."""
-    found: dict[int, dict[str, Any]] = {}
-    for seq, part, content in _opened(tx, org_id, seqs):
-        found.setdefault(seq, {})[part] = from_text(content[SALT_BYTES:].decode())
-    return {seq: Revealed(**parts) for seq, parts in found.items()}
+    found: dict[int, Revealed] = {}
+    for row in tx.all(_SQL.entries, org_id=org_id, seqs=orjson.dumps(list(seqs)).decode()):
+        content = None
+        if row["wrapped"] is not None:
+            content = _opened(tx, row["wrapped"], row["sealed"], content_place(org_id, row["seq"]))
+        address = _address(tx, org_id, from_text(row["body"]).get("address"))
+        if content is not None or address is not None:
+            found[row["seq"]] = Revealed(content, address)
+    return found
 
 
-def _opened(tx: Reader, org_id: str, seqs: Iterable[int]) -> Iterator[tuple[int, str, bytes]]:
-    for row in tx.all(_SQL.of_entries, org_id=org_id, seqs=orjson.dumps(list(seqs)).decode()):
-        bound_to = place(org_id, row["seq"], row["part"])
-        try:
-            yield row["seq"], row["part"], tx.sealer.open(row["wrapped"], row["sealed"], bound_to)
-        except ContentUnreadable:
-            continue  # as good as erased, for a reader; `audit verify` says so
+def _address(tx: Reader, org_id: str, committed: str | None) -> str | None:
+    row = tx.one(_SQL.address, commitment=committed, org_id=org_id) if committed is not None else None
+    if row is None:
+        return None
+    address: str | None = _opened(tx, row["wrapped"], row["sealed"], address_place(org_id, row["subject"]))
+    return address
+
+
+def _opened(tx: Reader, wrapped: bytes, sealed: bytes, bound_to: bytes) -> Any:
+    try:
+        return from_text(tx.sealer.open(wrapped, sealed, bound_to)[SALT_BYTES:].decode())
+    except ContentUnreadable:
+        return None  # as good as erased, for a reader; `audit verify` says so
 
 
 def shred(tx: Transaction, org_id: str, subject: str) -> int:
-    """Delete the data keys of a person or thing and all that it opens; returns how many pieces that were.
+    """Delete the data keys of a person or thing and all that they open; returns how many pieces that were.
 
     What is kept about them later gets a key of its own.
     """
-    pieces = tx.run(_SQL.delete_of_subject, org_id=org_id, subject=subject)
+    pieces = tx.run(_SQL.delete_content, org_id=org_id, subject=subject)
+    pieces += tx.run(_SQL.delete_addresses, org_id=org_id, subject=subject)
     tx.run(_SQL.delete_keys, org_id=org_id, subject=subject)
     return pieces

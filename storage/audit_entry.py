@@ -63,6 +63,8 @@ class Plain:
         return value
 
     def _object(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+        if _is_simple(value):
+            return dict(value)
         made: dict[str, Any] = {}
         for key in self._first(list(value)):
             name = self.text(key) if isinstance(key, str) else self._key(key)
@@ -88,6 +90,16 @@ class Plain:
         if isinstance(value, int):
             return str(value) if value.bit_length() <= 4096 else f"<integer of {value.bit_length()} bits>"
         return f"<{type(value).__name__}>"
+
+
+def _is_simple(value: Mapping[Any, Any]) -> bool:
+    """Whether a mapping is short ASCII texts alone, as nearly all are: an entry is made for every message."""
+    for key, text in value.items():
+        if type(key) is not str or type(text) is not str or not (key.isascii() and text.isascii()):
+            return False
+        if len(text) > TEXT_CHARS or len(key) > TEXT_CHARS:
+            return False
+    return len(value) <= ITEMS
 
 
 def fields(
@@ -125,14 +137,16 @@ def fields(
         "subject": plain.of(subject),
         "detail": plain.of(detail),
     }
-    optional = {
-        "reason": plain.of(reason),
-        "policy": plain.of(policy),
-        "content": content,
-        "address": address,
-        "escaped": plain.has_escaped or None,
-    }
-    entry.update({name: value for name, value in optional.items() if value is not None})
+    if reason is not None:
+        entry["reason"] = plain.text(reason)
+    if policy is not None:
+        entry["policy"] = plain.of(policy)
+    if content is not None:
+        entry["content"] = content
+    if address is not None:
+        entry["address"] = address
+    if plain.has_escaped:
+        entry["escaped"] = True
     return entry
 
 
@@ -141,6 +155,6 @@ def canonical_content(value: object) -> bytes:
     return orjson.dumps(Plain(CONTENT_CHARS).of(value), option=orjson.OPT_SORT_KEYS)
 
 
-def commitment(salt: bytes, content: bytes) -> str:
-    """SHA-256 over salt and content, in hexadecimal."""
-    return hashlib.sha256(salt + content).hexdigest()
+def commitment(salted: bytes) -> str:
+    """What an entry says of a content, which comes behind its salt: SHA-256 in hexadecimal."""
+    return hashlib.sha256(salted).hexdigest()

@@ -2,18 +2,17 @@
 
 An entry's canonical text is made once (`audit_entry.fields`, `audit_chain.seal`) and stored verbatim. High-volume facts
 (frames, deltas) are not audit entries; they are metrics. What an entry commits to is `audit_content.py`, who the people
-in it are `audit_people.py`, its tree and checkpoints `audit_checkpoints.py`.
+in it are `audit_people.py`, how they are found `audit_index.py`, its tree and checkpoints `audit_checkpoints.py`.
 """
 
 from typing import Any, Final
 
 from protocol.instants import to_instant
 from protocol.records import Actor, AuditEntry
-from storage import audit_content, audit_people
+from storage import audit_content, audit_index, audit_people
 from storage.audit_chain import Link, seal
-from storage.audit_content import ADDRESS, CONTENT
 from storage.audit_entry import fields
-from storage.audit_values import AuditAppended, Revealed
+from storage.audit_values import AuditAppended, AuditFilter, Revealed
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.queries import Queries
 from storage.texts import from_text
@@ -47,26 +46,20 @@ def append(
     told), erased by `audit_content.shred`. People of chat networks in subject or detail are named by
     `audit_people.of_person`.
     """
-    last = tx.one(_SQL.last)
-    assert last is not None, "a store has its row from the beginning"
+    last = _last(tx)
     if last["at"] is not None and act.at_ms < last["at"] - CLOCK_TOLERANCE_MS:
         span = {"from": to_instant(last["at"]), "to": to_instant(act.at_ms)}
-        _seal(tx, last, Act(act.org_id, GATEWAY, "clock", act.at_ms), CLOCK_JUMP, {}, detail=span)
-        last = tx.one(_SQL.last)
-        assert last is not None, "a store has its row from the beginning"
-    return _seal(
-        tx,
-        last,
-        act,
-        action,
-        subject,
-        outcome=outcome,
-        reason=reason,
-        detail=detail or {},
-        policy=policy,
-        content=content,
-        about=about,
-    )
+        jump = Act(act.org_id, GATEWAY, "clock", act.at_ms)
+        _seal(tx, last, jump, CLOCK_JUMP, {}, "success", None, span, None, None, None)
+        last = _last(tx)
+    return _seal(tx, last, act, action, subject, outcome, reason, detail or {}, policy, content, about)
+
+
+def _last(tx: Transaction) -> Row:
+    """The last entry, and which log it is; without an entry, its columns are None."""
+    last = tx.one(_SQL.last)
+    assert last is not None, "a store has its row from the beginning"
+    return last
 
 
 def _seal(
@@ -75,42 +68,42 @@ def _seal(
     act: Act,
     action: str,
     subject: dict[str, str],
-    *,
-    outcome: str = "success",
-    content: Any = None,
-    about: str | None = None,
-    **said: Any,
+    outcome: str,
+    reason: str | None,
+    detail: dict[str, Any],
+    policy: dict[str, str] | None,
+    content: Any,
+    about: str | None,
 ) -> int:
-    log_id, seq = last["audit_log_id"], last["seq"]
-    previous = Link(seq, last["hash"]) if seq is not None else Link.start(log_id)
-    actor = {"id": audit_people.opaque(tx, act.org_id, act.actor, act.at_ms), "kind": act.actor.kind.value}
+    log_id, before, org_id, at_ms = last["audit_log_id"], last["seq"], act.org_id, act.at_ms
+    previous = Link(before, last["hash"]) if before is not None else Link.start(log_id)
+    actor = {"id": audit_people.opaque(tx, org_id, act.actor, at_ms), "kind": act.actor.kind.value}
     if act.token_id is not None:
         actor["token_id"] = act.token_id
-
-    def committed(part: str, value: object, whose: str) -> str | None:
-        if value is None:
-            return None
-        return audit_content.keep(tx, act.org_id, previous.seq + 1, part, whose, value, act.at_ms)
-
+    committed = address = None
+    if content is not None:
+        committed = audit_content.keep(tx, org_id, previous.seq + 1, about or actor["id"], content, at_ms)
+    if act.address is not None:
+        address = audit_content.keep_address(tx, org_id, actor["id"], act.address, at_ms)
     entry = fields(
         log_id=log_id,
         epoch=last["audit_epoch"],
-        org_id=act.org_id,
-        at=to_instant(act.at_ms),
+        org_id=org_id,
+        at=to_instant(at_ms),
         actor=actor,
         via=act.via,
         action=action,
         outcome=outcome,
         subject=subject,
-        content=committed(CONTENT, content, about or actor["id"]),
-        address=committed(ADDRESS, act.address, actor["id"]),
-        **said,
+        detail=detail,
+        reason=reason,
+        policy=policy,
+        content=committed,
+        address=address,
     )
     body, link = seal(previous, entry)
-    tx.run(
-        _SQL.append, seq=link.seq, org_id=act.org_id, at=act.at_ms, action=action, body=body, hash=link.hash
-    )
-    tx.emit(AuditAppended(link.seq, act.at_ms))
+    tx.run(_SQL.append, seq=link.seq, org_id=org_id, at=at_ms, action=action, body=body, hash=link.hash)
+    tx.emit(AuditAppended(link.seq, at_ms))
     return link.seq
 
 
@@ -124,6 +117,14 @@ class AuditLog:
         self, org_id: str, after_seq: int, action: str | None, limit: int
     ) -> tuple[list[AuditEntry], str | None]:
         return await self._engine.read(_page, org_id, after_seq, action, limit)
+
+    async def find(
+        self, org_id: str, wanted: AuditFilter, after_seq: int, limit: int
+    ) -> tuple[list[AuditEntry], str | None]:
+        if await self._engine.read(audit_index.is_behind):
+            while await self._engine.write(audit_index.grow):
+                pass
+        return await self._engine.read(_find, org_id, wanted, after_seq, limit)
 
     async def record(
         self,
@@ -160,6 +161,16 @@ def _page(
     if action is not None:
         values["action"] = action
     rows = tx.all(_SQL.page if action is None else _SQL.page_of_action, **values)
+    return _paged(tx, org_id, rows, limit)
+
+
+def _find(
+    tx: Reader, org_id: str, wanted: AuditFilter, after_seq: int, limit: int
+) -> tuple[list[AuditEntry], str | None]:
+    return _paged(tx, org_id, audit_index.find(tx, org_id, wanted, after_seq, limit + 1), limit)
+
+
+def _paged(tx: Reader, org_id: str, rows: list[Row], limit: int) -> tuple[list[AuditEntry], str | None]:
     entries = records(tx, org_id, rows[:limit])
     return entries, str(entries[-1].seq) if len(rows) > limit else None
 

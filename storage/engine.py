@@ -18,7 +18,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from storage import migrations
 from storage.audit_ports import Sealer
+from storage.budget_ports import BudgetRules
 from storage.errors import ContentUnreadable, StoreUnavailable
 from storage.files import DATABASE_NAME, connect, lock, refusal_to_open
 
@@ -81,13 +82,20 @@ class Reader:
 class Transaction(Reader):
     """One write, inside its savepoint. What it emits is handed to the hooks if and only if it commits."""
 
-    __slots__ = ("_engine", "has_written", "signals")
+    __slots__ = ("_engine", "has_written", "hints", "signals")
 
     def __init__(self, connection: sqlite3.Connection, engine: "Engine") -> None:
         super().__init__(connection, engine.sealer)
         self._engine = engine
+        self.hints = engine.hints
+        """What earlier transactions found out, also those that were undone: to be checked before it is believed."""
         self.signals: list[object] = []
         self.has_written = False
+
+    @property
+    def budgets(self) -> BudgetRules | None:
+        """What there may be of something; None without any budget."""
+        return self._engine.budgets
 
     def run(self, sql: str, **values: Any) -> int:
         """Execute; return the number of rows changed."""
@@ -143,9 +151,12 @@ class Engine:
         self, directory: Path, loop: asyncio.AbstractEventLoop, sealer: Sealer | None = None
     ) -> None:
         self.sealer = sealer
+        self.hints: dict[Hashable, str] = {}
         self.path = directory / DATABASE_NAME
         self.stats = EngineStats()
         self.writable = True
+        self.budgets: BudgetRules | None = None
+        """Set once, before anything is written."""
         self.last_offset = 0
         self._loop = loop
         self._lock_file = lock(directory)
@@ -159,6 +170,7 @@ class Engine:
         self._used_s = 0.0
         self._progress = threading.Event()
         self._closed = False
+        self._is_log_full = False
         self._threads: list[threading.Thread] = []
 
     @classmethod
@@ -205,6 +217,14 @@ class Engine:
         """Run `act` on a consistent snapshot. Raises what `act` raised or StoreUnavailable."""
         self.stats.reads += 1
         return await self._submit(self._reads, act, args, kwargs)
+
+    async def truncate_log(self) -> None:
+        """Empty the write-ahead log into the database after the next commit without readers of older states.
+
+        What was deleted stands in the log, too, until then. Returns after the first try.
+        """
+        self._is_log_full = True
+        await self.write(_nothing)
 
     async def close(self) -> None:
         """Finish what waits, close the readers, then the writer. Later calls raise StoreUnavailable."""
@@ -314,6 +334,8 @@ class Engine:
                     break
                 group.append(call)
             failure = self._commit_group(connection, group)
+            if self._is_log_full and failure is None:
+                self._is_log_full = not _is_truncated(connection)
             self._progress.set()
             self._post(self._finish_group, group, failure)
             if stop:
@@ -385,3 +407,15 @@ class Engine:
             self._progress.set()
             self._post(self._finish, call)
         connection.close()
+
+
+def _nothing(tx: Transaction) -> None:
+    """A write that writes nothing."""
+
+
+def _is_truncated(connection: sqlite3.Connection) -> bool:
+    """Move the log into the database and empty it, unless somebody still reads what is in it."""
+    with suppress(sqlite3.Error):
+        is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not is_busy
+    return False

@@ -8,7 +8,7 @@ from protocol.events import EventKind
 from protocol.frames import RawJson
 from protocol.records import Actor, RunState, ThreadStatus, Usage
 from protocol.requests import MessageSendResult, ThreadResult
-from storage import audit_log, audit_people, notices, run_ends, run_queue, run_rows, thread_rows
+from storage import audit_log, audit_people, budgets, notices, run_ends, run_queue, run_rows, thread_rows
 from storage.engine import Engine, Row, Transaction
 from storage.event_log import Fact, Tail, append, message_fact
 from storage.idempotency import once
@@ -156,4 +156,6 @@ def _insert_run(tx: Transaction, act: Act, row: Row, run_id: str, message_id: st
         heard["seq"] if heard is not None else seq,
         queue_key=run_queue.place(seq),
         requested_by=act.actor.id,
+        room=budgets.room_of(row),
+        token_id=act.token_id or "",
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from protocol.errors import ErrorKind, Fault
 from protocol.frames import RawJson, Result, to_json
-from storage.engine import Transaction
+from storage.engine import Reader, Transaction
 from storage.queries import Queries
 from storage.values import Act, Claim
 
@@ -19,26 +19,38 @@ def once(tx: Transaction, act: Act, effect: Callable[[], Result]) -> RawJson:
     """
     if act.claim is None:
         return to_json(effect())
-    claim = claim_hash(act.org_id, act.claim)
-    stored = tx.one(_SQL.stored_answer, claim=claim)
+    stored = answered(tx, act)
     if stored is not None:
-        if stored["params_hash"] != act.claim.params_hash:
-            raise Fault(
-                ErrorKind.IDEMPOTENCY_CONFLICT,
-                "This idempotency key was used with other params",
-                hint="Use a new key for a new request",
-            )
-        return RawJson(stored["result"].encode())
+        return stored
     answer = to_json(effect())
     tx.run(
         _SQL.store_answer,
         org_id=act.org_id,
-        claim=claim,
+        claim=claim_hash(act.org_id, act.claim),
         params_hash=act.claim.params_hash,
         result=answer.decode(),
         now=act.at_ms,
     )
     return answer
+
+
+def answered(tx: Reader, act: Act) -> RawJson | None:
+    """The answer remembered before, for what is done in more than one transaction.
+
+    Raises Fault idempotency_conflict when the key was used with other params.
+    """
+    if act.claim is None:
+        return None
+    stored = tx.one(_SQL.stored_answer, claim=claim_hash(act.org_id, act.claim))
+    if stored is None:
+        return None
+    if stored["params_hash"] != act.claim.params_hash:
+        raise Fault(
+            ErrorKind.IDEMPOTENCY_CONFLICT,
+            "This idempotency key was used with other params",
+            hint="Use a new key for a new request",
+        )
+    return RawJson(stored["result"].encode())
 
 
 def claim_hash(org_id: str, claim: Claim) -> str:

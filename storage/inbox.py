@@ -10,13 +10,24 @@ from dataclasses import replace
 import orjson
 
 from protocol.records import ThreadStatus
-from storage import amendments, approvals, audit_log, chat_links, messages, notices, pairings, run_ends
+from storage import (
+    amendments,
+    approval_votes,
+    audit_log,
+    budgets,
+    chat_links,
+    messages,
+    notices,
+    pairings,
+    run_ends,
+)
+from storage.approval_values import Decide
+from storage.budget_values import OverBudget
 from storage.engine import Engine, Reader, Transaction
 from storage.queries import Queries
 from storage.values import (
     Act,
     Amendment,
-    Decide,
     Delivered,
     Gap,
     LinkTyped,
@@ -125,7 +136,7 @@ def _follow_up(tx: Transaction, account: _Account, delivery: Delivered, now_ms: 
     if delivery.outcome != "accepted":
         return Outcome(delivery.outcome, None, is_new=True)
     if delivery.decide is not None:
-        return _press(tx, account, delivery, delivery.decide)
+        return _press(tx, account, delivery, delivery.decide, now_ms)
     if delivery.link is not None:
         return _link(tx, account, delivery, delivery.link, now_ms)
     standing = pairings.standing(tx, account, delivery.sender_id)
@@ -145,9 +156,12 @@ def _follow_up(tx: Transaction, account: _Account, delivery: Delivered, now_ms: 
     return _accept(tx, account, delivery, thread_id, now_ms)
 
 
-def _press(tx: Transaction, account: _Account, delivery: Delivered, decide: Decide) -> Outcome:
-    assert delivery.act is not None, "somebody pressed"
-    says = approvals.press(tx, delivery.act, decide)
+def _press(tx: Transaction, account: _Account, delivery: Delivered, decide: Decide, now_ms: int) -> Outcome:
+    """Count a decision. Who typed it is told in the room when it does not count; the card says it when it does."""
+    assert delivery.act is not None, "somebody pressed, or typed"
+    counts, says = approval_votes.press(tx, delivery.act, decide)
+    if not counts and delivery.undecided is not None and delivery.undecided.notice is not None:
+        _owe(tx, account, delivery, delivery.undecided.notice, now_ms)
     tx.run(_SQL.answer_delivery, **account, delivery_id=delivery.delivery_id, says=says)
     return Outcome(delivery.outcome, says, is_new=True)
 
@@ -165,6 +179,14 @@ def _accept(
         return _refuse(tx, account, delivery, "the conversation is too long", told, now_ms)
     if thread is not None and messages.is_full(tx, thread, delivery.message):
         return _refuse(tx, account, delivery, "the conversation is busy", delivery.busy, now_ms)
+    found = messages.obstacle(tx, delivery.act, delivery.message, thread)
+    if isinstance(found, OverBudget):
+        budgets.exceed(tx, now_ms, account["org_id"], found, thread_id)
+        told = delivery.over_budget.get(found.counter.budget, Telling())
+        return _refuse(tx, account, delivery, "a budget is used up", told, now_ms)
+    if found is not None:
+        told = delivery.switched_off.get(found["agent_id"], Telling())
+        return _refuse(tx, account, delivery, "the agent is switched off", told, now_ms)
     answer = orjson.loads(
         bytes(messages.accept(tx, delivery.act, replace(delivery.message, thread_id=thread_id)))
     )

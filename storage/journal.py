@@ -12,7 +12,8 @@ from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.instants import to_instant
 from protocol.records import Actor, RunStep, Usage
-from storage import run_rows, steers
+from storage import audit_log, budgets, run_rows, steers
+from storage.budget_values import OverBudget
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StaleFence
 from storage.event_log import Fact, Tail, append
@@ -23,6 +24,7 @@ from storage.values import ClaimedRun
 
 _SQL = Queries("journal")
 _THREADS = Queries("threads")
+_APPROVALS = Queries("approvals")
 ONCE_MORE: Final = 2
 """In the column `repeatable`: a person allowed it, and it was not begun again since."""
 TOLD_ARGUMENTS_BYTES: Final = 4096
@@ -38,7 +40,7 @@ class Journal:
     async def checkpoint(self, run_id: str, fence: int, text: str) -> None:
         await self._engine.write(_checkpoint, run_id, fence, text)
 
-    async def open(self, run: ClaimedRun, step: NewStep, now_ms: int) -> StepRow:
+    async def open(self, run: ClaimedRun, step: NewStep, now_ms: int) -> StepRow | OverBudget:
         return await self._engine.write(_open, run, step, now_ms)
 
     async def close(self, run: ClaimedRun, end: StepEnd, now_ms: int) -> None:
@@ -67,15 +69,23 @@ def _checkpoint(tx: Transaction, run_id: str, fence: int, text: str) -> None:
     tx.run(_SQL.checkpoint, run_id=run_id, step=run_rows.REPLY_STEP, partial=text)
 
 
-def _open(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> StepRow:
+def _open(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> StepRow | OverBudget:
     row = run_rows.owned(tx, run.org_id, run.id, run.fence)
     known = tx.one(_SQL.by_key, run_id=run.id, key=new.key)
+    if known is None or known["outcome"] is None:
+        step = known["step"] if known is not None else tx.value(_SQL.last_number, run_id=run.id) + 1
+        if (over := budgets.reserve_step(tx, row, step, new.takes, now_ms)) is not None:
+            return over
     if known is not None:
         is_new = known["attempt"] != row["attempt"] or known["repeatable"] == ONCE_MORE
         if known["outcome"] is None and known["repeatable"] and is_new:
             tx.run(_SQL.begin_again, run_id=run.id, key=new.key, attempt=row["attempt"])
+            _note(tx, run, row, new, now_ms)
         return _step(_by_key(tx, run.id, new.key))
+    if new.approval_id is not None:
+        _consume(tx, run, new, now_ms)
     number = _insert(tx, row, new, now_ms)
+    _note(tx, run, row, new, now_ms)
     if new.kind == "tool":
         arguments = _arguments(new.request)
         _tell(
@@ -86,6 +96,39 @@ def _open(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> StepRo
             {"step": number, "name": new.name, "arguments": arguments},
         )
     return _step(_by_key(tx, run.id, new.key))
+
+
+def _consume(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> None:
+    """Use the leave for a step: once, by the run that asked for it."""
+    act = run_rows.agent_act(run, now_ms)
+    known = {"approval_id": new.approval_id or "", "run_id": run.id}
+    if not tx.run(_APPROVALS.consume, org_id=run.org_id, id=new.approval_id, run_id=run.id, now=now_ms):
+        raise Fault(
+            ErrorKind.APPROVAL_REQUIRED, f"The approval {new.approval_id} was used already, or is none"
+        )
+    audit_log.append(
+        tx, act, "approval.consume", known, detail={"step": new.key, "request_hash": new.request_hash}
+    )
+
+
+def _note(tx: Transaction, run: ClaimedRun, row: Row, new: NewStep, now_ms: int) -> None:
+    """What the policies said of a step, before its effect and in the transaction that records it."""
+    policy = new.policy
+    if policy is None:
+        return
+    act, subject = run_rows.agent_act(run, now_ms), run_rows.subject(row) | {"step": new.key}
+    detail: dict[str, Any] = {"name": new.name, "policy": policy.version}
+    if policy.warned_by:
+        audit_log.append(tx, act, "policy.warn", subject, detail=detail | {"rules": list(policy.warned_by)})
+    if policy.rule or policy.effect == "deny":
+        audit_log.append(
+            tx,
+            act,
+            f"policy.{policy.effect}",
+            subject,
+            outcome="failure" if policy.effect == "deny" else "success",
+            detail=detail | {"rule": policy.rule},
+        )
 
 
 def _insert(
@@ -126,6 +169,7 @@ def _close(tx: Transaction, run: ClaimedRun, end: StepEnd, now_ms: int) -> None:
             return
         raise Fault(ErrorKind.INVALID_STATE, f"The step {end.key} ended before, as {step['outcome']}")
     tx.run(_SQL.close, run_id=run.id, key=end.key, outcome=end.outcome, result=end.result, now=now_ms)
+    budgets.release_step(tx, run.id, step["step"])
     if end.usage is not None:
         model = step["name"] if step["kind"] == "model" else ""
         run_rows.spend(tx, row, step["step"], model, end.usage, now_ms)

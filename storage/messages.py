@@ -12,7 +12,19 @@ from protocol.events import EventKind
 from protocol.frames import RawJson
 from protocol.records import RunState, ThreadStatus
 from protocol.requests import MessageSendResult
-from storage import audit_log, blobs, questions, run_ends, run_queue, run_rows, steers, thread_rows
+from storage import (
+    audit_log,
+    blobs,
+    budgets,
+    questions,
+    run_ends,
+    run_queue,
+    run_rows,
+    steers,
+    switches,
+    thread_rows,
+)
+from storage.budget_values import Consumer, OverBudget
 from storage.engine import Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append, message_fact
 from storage.idempotency import once
@@ -38,6 +50,10 @@ def accept(tx: Transaction, act: Act, new: NewMessage) -> RawJson:
                 f"The thread has {thread['messages']} messages, which is all it may have",
                 hint="Begin another thread",
             )
+        consumer = _consumer(act, new, thread)
+        if (over := budgets.count(tx, act, "messages", consumer, thread["id"])) is not None:
+            raise budgets.BudgetExceeded(over)
+        _refuse(_run_obstacle(tx, act, new, thread, consumer))
         arrival = _Arrival(tx, act, new, thread, facts, changed)
         if _is_held(thread, new):
             return _hold(arrival)
@@ -55,11 +71,60 @@ def is_too_long(thread: Row, new: NewMessage) -> bool:
     return bool(thread["messages"] >= new.messages_max)
 
 
+def obstacle(tx: Transaction, act: Act, new: NewMessage, thread: Row | None) -> OverBudget | Row | None:
+    """What keeps a message from being taken: a budget that is used up, or the switch that its agent is off by.
+
+    A message that makes no run of its own is only counted as a message. `thread` None: it begins one.
+    """
+    consumer = _consumer(act, new, thread)
+    over = budgets.refusal(tx, ("messages",), consumer, act.at_ms)
+    return over or _run_obstacle(tx, act, new, thread, consumer)
+
+
+def _run_obstacle(
+    tx: Transaction, act: Act, new: NewMessage, thread: Row | None, consumer: Consumer
+) -> OverBudget | Row | None:
+    """What keeps a message from having a run, when it needs one."""
+    if thread is not None and _needs_no_run(tx, thread, new):
+        return None
+    off = switches.find(tx, act.org_id, consumer.agent_id)
+    return off or budgets.refusal(tx, ("runs", *budgets.SPENT), consumer, act.at_ms)
+
+
 def is_full(tx: Reader, thread: Row, new: NewMessage) -> bool:
     """Whether a message would have to wait in a queue that is as long as it may be."""
-    if _is_held(thread, new) or _open_question(tx, thread, new) or _steered(tx, thread, new):
+    if _needs_no_run(tx, thread, new):
         return False
     return bool(tx.value(_RUNS.count_unfinished, thread_id=thread["id"]) >= new.queue_max)
+
+
+def _needs_no_run(tx: Reader, thread: Row, new: NewMessage) -> bool:
+    return bool(_is_held(thread, new) or _open_question(tx, thread, new) or _steered(tx, thread, new))
+
+
+def _refuse(found: OverBudget | Row | None) -> None:
+    """Raise Fault when something keeps a message from being taken."""
+    if isinstance(found, OverBudget):
+        raise budgets.BudgetExceeded(found)
+    if found is not None:
+        raise Fault(
+            ErrorKind.INVALID_STATE,
+            switches.sentence(found),
+            hint="threadgate agents start switches it on again",
+        )
+
+
+def _consumer(act: Act, new: NewMessage, thread: Row | None) -> Consumer:
+    """On whose account a message and its run are."""
+    if thread is None:
+        assert new.new_thread is not None, "a message has a thread or begins one"
+        origin = new.new_thread.origin
+        room = f"{origin.channel}:{origin.room}" if origin.room is not None else ""
+        return Consumer(
+            act.org_id, new.agent_id or new.new_thread.agent_id, act.actor.id, room, act.token_id or ""
+        )
+    agent_id = new.agent_id or thread["agent_id"]
+    return Consumer(act.org_id, agent_id, act.actor.id, budgets.room_of(thread), act.token_id or "")
 
 
 # --- what becomes of it -----------------------------------------------------------------------------
@@ -141,6 +206,8 @@ def _insert_with_run(arrival: _Arrival) -> int:
         seq,
         queue_key=run_queue.place(seq + 1),
         requested_by=act.actor.id,
+        room=budgets.room_of(thread),
+        token_id=act.token_id or "",
     )
     return seq
 

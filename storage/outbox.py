@@ -11,7 +11,8 @@ from typing import Any, Final
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.records import Actor, ThreadStatus
-from storage import approvals, run_rows
+from storage import run_rows
+from storage.approval_values import ApprovalChanged
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.queries import Queries
@@ -63,7 +64,7 @@ def _open_live(tx: Transaction, run: ClaimedRun, delivery_id: str, now_ms: int) 
     row = run_rows.owned(tx, run.org_id, run.id, run.fence)
     live = tx.one(_SQL.live_outbound, run_id=row["id"])
     if live is not None:
-        return _row(live)
+        return row_of(live)
     thread = tx.one(_THREADS.find, org_id=run.org_id, id=run.thread_id)
     origin = from_text(thread["origin"]) if thread is not None else {}
     tx.run(
@@ -98,7 +99,7 @@ def _pending_rooms(tx: Reader) -> list[OutboxChanged]:
 
 def _next_in_room(tx: Reader, room: OutboxChanged) -> OutboxRow | None:
     row = tx.one(_SQL.next_in_room, channel=room.channel, account=room.account, room=room.room)
-    return _row(row) if row is not None else None
+    return row_of(row) if row is not None else None
 
 
 def _step(tx: Transaction, delivery_id: str, step: DeliveryStep, now_ms: int) -> OutboxRow:
@@ -140,10 +141,8 @@ def record(tx: Transaction, row: Row, step: DeliveryStep, now_ms: int, actor: Ac
         )
     if row["content"] is not None and step.target in ("idle", "unknown"):
         tx.emit(OutboxChanged(row["channel"], row["account"], row["room"]))
-    if row["approval_id"] is not None and step.target == "sent":
-        card = tx.one(_SQL.find_outbound, id=row["id"])
-        assert card is not None
-        approvals.show_settled(tx, card, now_ms)
+    if row["approval_id"] is not None:
+        tx.emit(ApprovalChanged(row["approval_id"]))  # a card that stands now may show something older
     kind = _event_kind(step)
     if kind is not None:
         fact = Fact(kind, _told(row, ref, step), actor or GATEWAY, run_id=row["run_id"])
@@ -198,10 +197,11 @@ def _gaps(tx: Reader, org_id: str) -> dict[tuple[str, str], Gap]:
 def _find(tx: Reader, delivery_id: str) -> OutboxRow:
     row = tx.one(_SQL.find_outbound, id=delivery_id)
     assert row is not None, "the row was written in this transaction"
-    return _row(row)
+    return row_of(row)
 
 
-def _row(row: Row) -> OutboxRow:
+def row_of(row: Row) -> OutboxRow:
+    """A delivery as the gateway sees it."""
     return OutboxRow(
         id=row["id"],
         org_id=row["org_id"],

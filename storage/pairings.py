@@ -1,20 +1,24 @@
 """Pairing: strangers who asked to be let in, what was decided, and the standing that follows for a person.
 
+What is different for devices is in `device_pairings.py`.
+
 An approved or rejected pairing is the handle of the person: rejecting an approved one takes the access back,
 approving a rejected one gives it. Codes are stored as hashes; a pending pairing expires by its time alone.
 """
 
-import hashlib
 import hmac
 
-from protocol.errors import ErrorKind, Fault
+from protocol.device_requests import PairingResult
+from protocol.devices import Pairing
+from protocol.errors import ErrorKind, Fault, invalid_params
 from protocol.frames import RawJson
 from protocol.instants import to_instant
-from protocol.records import Pairing, PairingState
-from protocol.requests import PairingResult
-from storage import audit_log, audit_people, notices
+from protocol.records import PairingState
+from storage import audit_log, audit_people, device_pairings, notices
+from storage.device_values import DeviceGrant
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.idempotency import once
+from storage.pairing_codes import code_hash
 from storage.queries import Queries
 from storage.values import Act, Delivered, Notice, PairingKey, PairingOffer, PairingPlace, Standing
 
@@ -34,11 +38,16 @@ class Pairings:
     ) -> tuple[list[Pairing], str | None]:
         return await self._engine.read(_page, org_id, state, limit, cursor or _LAST_ID, now_ms)
 
+    async def find(self, org_id: str, key: PairingKey, now_ms: int) -> Pairing:
+        return await self._engine.read(_named, org_id, key, now_ms)
+
     async def place(self, org_id: str, key: PairingKey, now_ms: int) -> PairingPlace | None:
         return await self._engine.read(_place, org_id, key, now_ms)
 
-    async def approve(self, act: Act, key: PairingKey, told: Notice | None) -> RawJson:
-        return await self._engine.write(_approve, act, key, told)
+    async def approve(
+        self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant | None = None
+    ) -> RawJson:
+        return await self._engine.write(_approve, act, key, told, grant or DeviceGrant())
 
     async def reject(self, act: Act, key: PairingKey) -> RawJson:
         return await self._engine.write(_reject, act, key)
@@ -77,7 +86,7 @@ def ask(
         room=delivery.room,
         topic=delivery.topic,
         name=offer.name,
-        code_hash=_code_hash(offer.id, offer.code),
+        code_hash=code_hash(offer.id, offer.code),
         now=now_ms,
         expires_at=offer.expires_at_ms,
     )
@@ -95,7 +104,7 @@ def _pending_of(tx: Reader, account: dict[str, str], now_ms: int) -> list[Row]:
 # --- decisions -------------------------------------------------------------------------------------
 
 
-def _approve(tx: Transaction, act: Act, key: PairingKey, told: Notice | None) -> RawJson:
+def _approve(tx: Transaction, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant) -> RawJson:
     def effect() -> PairingResult:
         row = _find(tx, act.org_id, key, act.at_ms)
         state = _state(row, act.at_ms)
@@ -103,33 +112,67 @@ def _approve(tx: Transaction, act: Act, key: PairingKey, told: Notice | None) ->
             raise Fault(
                 ErrorKind.EXPIRED, "The code has run out", hint="Ask them to write again: they get a new one"
             )
+        if row["kind"] == "person" and grant != DeviceGrant():
+            raise invalid_params([{"path": "scopes", "message": "Scopes and a name are given to devices"}])
         if state is not PairingState.APPROVED:
-            _decide(tx, act, row, PairingState.APPROVED, "allowed")
-            if told is not None and row["room"] is not None:
-                notices.owe(
-                    tx,
-                    act.org_id,
-                    row["channel"],
-                    row["account"],
-                    row["room"],
-                    row["topic"],
-                    told,
-                    row["sender_id"],
-                    act.at_ms,
-                )
-        return PairingResult(pairing=_pairing(_again(tx, row), act.at_ms))
+            _let_in(tx, act, row, told, grant)
+        return PairingResult(pairing=_pairing(tx, _again(tx, row), act.at_ms))
 
     return once(tx, act, effect)
+
+
+def settle(
+    tx: Transaction,
+    act: Act,
+    key: PairingKey,
+    wanted: PairingState,
+    told: Notice | None,
+    grant: DeviceGrant = DeviceGrant(),  # noqa: B008 - a frozen value
+) -> None:
+    """Do what people decided about a pairing by an approval; one that ran out, or is that already, stays so."""
+    row = _find(tx, act.org_id, key, act.at_ms)
+    if _state(row, act.at_ms) in (PairingState.EXPIRED, wanted):
+        return
+    if wanted is PairingState.APPROVED:
+        _let_in(tx, act, row, told, grant)
+    else:
+        _shut_out(tx, act, row)
+
+
+def _let_in(tx: Transaction, act: Act, row: Row, told: Notice | None, grant: DeviceGrant) -> None:
+    if row["kind"] == "device":
+        device_pairings.approve(tx, act, row, grant)
+        return
+    _decide(tx, act, row, PairingState.APPROVED, "allowed")
+    if told is not None and row["room"] is not None:
+        notices.owe(
+            tx,
+            act.org_id,
+            row["channel"],
+            row["account"],
+            row["room"],
+            row["topic"],
+            told,
+            row["sender_id"],
+            act.at_ms,
+        )
 
 
 def _reject(tx: Transaction, act: Act, key: PairingKey) -> RawJson:
     def effect() -> PairingResult:
         row = _find(tx, act.org_id, key, act.at_ms)
         if row["state"] != PairingState.REJECTED:
-            _decide(tx, act, row, PairingState.REJECTED, "rejected")
-        return PairingResult(pairing=_pairing(_again(tx, row), act.at_ms))
+            _shut_out(tx, act, row)
+        return PairingResult(pairing=_pairing(tx, _again(tx, row), act.at_ms))
 
     return once(tx, act, effect)
+
+
+def _shut_out(tx: Transaction, act: Act, row: Row) -> None:
+    if row["kind"] == "device":
+        device_pairings.reject(tx, act, row)
+    else:
+        _decide(tx, act, row, PairingState.REJECTED, "rejected")
 
 
 def _decide(tx: Transaction, act: Act, row: Row, state: PairingState, standing: Standing) -> None:
@@ -159,9 +202,13 @@ def _page(
     tx: Reader, org_id: str, state: PairingState | None, limit: int, before: str, now_ms: int
 ) -> tuple[list[Pairing], str | None]:
     rows = tx.all(_SQL.page, org_id=org_id, state=state, limit=limit + 1, before=before, now=now_ms)
-    return [_pairing(row, now_ms) for row in rows[:limit]], rows[limit - 1]["id"] if len(
+    return [_pairing(tx, row, now_ms) for row in rows[:limit]], rows[limit - 1]["id"] if len(
         rows
     ) > limit else None
+
+
+def _named(tx: Reader, org_id: str, key: PairingKey, now_ms: int) -> Pairing:
+    return _pairing(tx, _find(tx, org_id, key, now_ms), now_ms)
 
 
 def _place(tx: Reader, org_id: str, key: PairingKey, now_ms: int) -> PairingPlace | None:
@@ -184,7 +231,7 @@ def _lookup(tx: Reader, org_id: str, key: PairingKey, now_ms: int) -> Row | None
         return tx.one(_SQL.find, org_id=org_id, id=key.id)
     assert key.code is not None, "a pairing is named by one of the two"
     for row in tx.all(_SQL.pending, org_id=org_id, now=now_ms):
-        if hmac.compare_digest(row["code_hash"], _code_hash(row["id"], key.code)):
+        if hmac.compare_digest(row["code_hash"], code_hash(row["id"], key.code)):
             return row
     return None
 
@@ -193,11 +240,6 @@ def _again(tx: Reader, row: Row) -> Row:
     found = tx.one(_SQL.find, org_id=row["org_id"], id=row["id"])
     assert found is not None, "it was found in this transaction"
     return found
-
-
-def _code_hash(pairing_id: str, code: str) -> str:
-    # With the id, so that equal codes have different hashes and none can be looked up in a list made before.
-    return hashlib.sha256(f"{pairing_id}:{code}".encode()).hexdigest()
 
 
 def _state(row: Row, now_ms: int) -> PairingState:
@@ -210,16 +252,17 @@ def _subject(pairing_id: str, channel: str, account: str, person: str) -> dict[s
     return {"pairing_id": pairing_id, "channel": f"{channel}:{account}", "person": person}
 
 
-def _pairing(row: Row, now_ms: int) -> Pairing:
+def _pairing(tx: Reader, row: Row, now_ms: int) -> Pairing:
     return Pairing(
         id=row["id"],
         kind=row["kind"],
         channel=row["channel"],
         account=row["account"],
-        subject=row["sender_id"],
+        subject=row["device_id"] if row["kind"] == "device" else row["sender_id"],
         name=row["name"],
         state=_state(row, now_ms),
         created_at=to_instant(row["created_at"]),
         expires_at=to_instant(row["expires_at"]),
         decided_at=to_instant(row["decided_at"]) if row["decided_at"] is not None else None,
+        device=device_pairings.request_of(tx, row) if row["kind"] == "device" else None,
     )

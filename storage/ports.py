@@ -13,21 +13,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from protocol.devices import Pairing
 from protocol.frames import RawJson
 from protocol.records import (
-    Approval,
-    ApprovalState,
     Delivery,
-    Pairing,
     PairingState,
     Thread,
 )
 from protocol.requests import SearchMatch
+from storage.device_values import DeviceGrant
 from storage.values import (
     Act,
     BlobRow,
     ClaimedRun,
-    Decide,
     Delivered,
     DeliveryCounts,
     DeliveryFilter,
@@ -162,14 +160,21 @@ class PairingStore(Protocol):
         """A page, newest first."""
         ...
 
+    async def find(self, org_id: str, key: PairingKey, now_ms: int) -> Pairing:
+        """The pairing that is meant. Raises Fault not_found."""
+        ...
+
     async def place(self, org_id: str, key: PairingKey, now_ms: int) -> PairingPlace | None:
         """Where the person of a pairing asked; None when there is no such pairing."""
         ...
 
-    async def approve(self, act: Act, key: PairingKey, told: Notice | None) -> RawJson:
-        """Let the person in and tell them; approving again changes nothing. Returns a PairingResult.
+    async def approve(
+        self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant | None = None
+    ) -> RawJson:
+        """Let the person in and tell them, or a device with what it is given; again changes nothing.
 
-        Raises Fault: not_found, expired.
+        Returns a PairingResult. Raises Fault: not_found, expired; of a device invalid_params, invalid_state and
+        conflict, too.
         """
         ...
 
@@ -237,31 +242,6 @@ class DeliveryStore(Protocol):
 
         Raises Fault: not_found, invalid_state (none of the step's sources, or nothing to say).
         """
-        ...
-
-
-class ApprovalStore(Protocol):
-    """What agents ask people to decide."""
-
-    async def get(self, org_id: str, approval_id: str) -> Approval:
-        """One approval. Raises Fault not_found."""
-        ...
-
-    async def page(
-        self, org_id: str, state: ApprovalState | None, thread_id: str | None, limit: int, cursor: str | None
-    ) -> tuple[list[Approval], str | None]:
-        """A page, newest first."""
-        ...
-
-    async def decide(self, act: Act, decide: Decide) -> RawJson:
-        """Decide; the same decision again changes nothing. Returns an ApprovalResult.
-
-        Raises Fault not_found, and invalid_state when it was decided otherwise or is over.
-        """
-        ...
-
-    async def expire(self, now_ms: int, limit: int) -> int:
-        """Deny what nobody decided in time, a bounded number at once; returns how many."""
         ...
 
 

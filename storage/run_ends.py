@@ -12,7 +12,7 @@ from typing import Any
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.records import RunState, Usage
-from storage import approvals, audit_log, blobs, questions, run_rows, steers
+from storage import approval_ends, audit_log, blobs, budgets, questions, run_rows, steers, usage_days
 from storage.engine import Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.queries import Queries
@@ -58,7 +58,7 @@ def end(tx: Transaction, act: Act, run: Row, ending: Ending, *, goes_on: bool = 
     if ending.error_kind is not None:
         error = {"kind": ending.error_kind, "message": ending.reason}
     close(tx, run, ending.move.target, act.at_ms, error=error)
-    approvals.cancel_of_run(tx, act, run["id"])
+    approval_ends.cancel_of_run(tx, act, run["id"])
     _release_files(tx, run)
     if ending.notice is not None:
         deliver(tx, run, [Outbound(ending.notice.delivery_id, 1, ending.notice.content)], act.at_ms)
@@ -115,6 +115,8 @@ def close(
     )
     tx.run(_JOURNAL.cut_off, run_id=run["id"], now=at_ms)
     questions.cancel_of_run(tx, run["id"], at_ms)
+    usage_days.count_run(tx, run, at_ms)
+    budgets.release_run(tx, run["id"])
 
 
 def _check(run: Row, move: Move) -> None:

@@ -4,19 +4,20 @@ Every change of ownership raises the fence; who writes with an older one is refu
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from protocol.canonical import digest
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.records import Origin, Run, RunState
-from storage import blobs, questions, run_rows, thread_rows
+from storage import approval_rows, blobs, budgets, questions, run_rows, switches, thread_rows
+from storage.budget_values import HeldUp
 from storage.engine import Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.queries import Queries
 from storage.run_values import AgentFull
 from storage.texts import from_text, to_text
-from storage.values import ClaimedRun, Decided, Move
+from storage.values import GATEWAY, Act, ClaimedRun, Move, Refusal
 
 _SQL = Queries("runs")
 _JOURNAL = Queries("journal")
@@ -33,7 +34,7 @@ def claim(
     reply_id: str,
     full: frozenset[str],
     versions: Mapping[str, str],
-) -> ClaimedRun | AgentFull | None:
+) -> ClaimedRun | AgentFull | HeldUp | None:
     """Start the thread's next queued run; see the port."""
     if tx.one(_SQL.active, thread_id=thread_id) is not None:
         return None
@@ -44,6 +45,9 @@ def claim(
         return None  # those behind it wait too: a conversation keeps its order
     if row["agent_id"] in full:
         return AgentFull(row["agent_id"])
+    if (place := budgets.reserve_place(tx, row, now_ms)) is not None:
+        return HeldUp(place)
+    refusal = _refusal(tx, row, now_ms)
     tx.run(
         _SQL.start,
         id=row["id"],
@@ -51,11 +55,26 @@ def claim(
         owner=owner,
         lease_until=lease_until_ms,
         agent_version=versions.get(row["agent_id"]),
+        refusal=to_text(asdict(refusal)) if refusal is not None else None,
     )
     row = run_rows.find(tx, row["org_id"], row["id"])
     _open_reply(tx, row, reply_id, now_ms)
     _tell(tx, row, now_ms, EventKind.RUN_STARTED, {"attempt": row["attempt"]})
     return _claimed(tx, row, recovered=False)
+
+
+def _refusal(tx: Transaction, run: Row, now_ms: int) -> Refusal | None:
+    """Why a run may not be answered although it is its turn; a run that may is counted."""
+    off = switches.find(tx, run["org_id"], run["agent_id"])
+    if off is not None:
+        return Refusal("agent_suspended", switches.sentence(off))
+    consumer, act = budgets.of_run(run), Act(run["org_id"], GATEWAY, "run", now_ms)
+    over = budgets.refusal(tx, budgets.SPENT, consumer, now_ms)
+    over = over or budgets.count(tx, act, "runs", consumer, run["thread_id"])
+    if over is None:
+        return None
+    budgets.exceed(tx, now_ms, run["org_id"], over, run["thread_id"])
+    return Refusal("budget_exceeded", over.counter.refusal)
 
 
 def _open_reply(tx: Transaction, run: Row, reply_id: str, now_ms: int) -> None:
@@ -105,6 +124,7 @@ def resume(
     if row is None or RunState(row["state"]) not in move.sources or run_rows.still_waits(tx, run_id):
         return None
     reason = "answered" if row["waiting_for"] == "input" else "decided"
+    budgets.reserve_place(tx, row, now_ms, is_asked=False)
     tx.run(_SQL.resume, id=run_id, state=move.target.value, owner=owner, lease_until=lease_until_ms)
     row = run_rows.find(tx, row["org_id"], run_id)
     _tell(tx, row, now_ms, EventKind.RUN_RESUMED, {"attempt": row["attempt"], "reason": reason})
@@ -168,23 +188,15 @@ def _claimed(tx: Reader, row: Row, *, recovered: bool) -> ClaimedRun:
         origin=origin,
         recovered=recovered,
         requested_by=row["requested_by"],
-        decisions=tuple(_decided(approval) for approval in tx.all(_APPROVALS.of_run, run_id=row["id"])),
+        decisions=tuple(
+            approval_rows.decided(approval) for approval in tx.all(_APPROVALS.of_run, run_id=row["id"])
+        ),
         answers=questions.settled_of_run(tx, row["id"]),
         is_taken_back=message["deleted_at"] is not None,
         message_ref=_message_ref(tx, row["message_id"], origin),
         files=blobs.of_message(tx, row["message_id"]),
         answer_files=blobs.of_message(tx, reply_id),
-    )
-
-
-def _decided(approval: Row) -> Decided:
-    return Decided(
-        approval["id"],
-        approval["state"] == "approved",
-        approval["reason"] or "",
-        from_text(approval["decided_by"])["name"] if approval["decided_by"] else "",
-        approval["key"],
-        approval["subject_hash"],
+        refusal=Refusal(**from_text(row["refusal"])) if row["refusal"] else None,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from protocol.frames import RawJson
 from protocol.records import Actor, Run, RunState, RunStep, Usage
+from storage.budget_values import HeldUp, OverBudget
 from storage.run_values import (
     AgentFull,
     Facts,
@@ -50,10 +51,12 @@ class RunStore(Protocol):
         reply_id: str,
         full: frozenset[str] = frozenset(),
         versions: Mapping[str, str] = MappingProxyType({}),
-    ) -> ClaimedRun | AgentFull | None:
+    ) -> ClaimedRun | AgentFull | HeldUp | None:
         """Start the thread's next queued run; None when it has none or one is active already.
 
-        Agents that are `full` start nothing: then nothing changes, and the answer says whom it waits for. The run's
+        Agents that are `full` start nothing, nor do runs for which a budget has no place at the same time: then
+        nothing changes, and the answer says what it waits for. A run that may not be answered, because a budget is
+        used up or its agent switched off, is started with its `refusal`. The run's
         record says which of the `versions` of its agent, by id, began to answer it.
         """
         ...
@@ -171,8 +174,11 @@ class JournalStore(Protocol):
         """Journal the answer as far as it is known. Raises StaleFence."""
         ...
 
-    async def open(self, run: ClaimedRun, step: NewStep, now_ms: int) -> StepRow:
+    async def open(self, run: ClaimedRun, step: NewStep, now_ms: int) -> StepRow | OverBudget:
         """Open a step, or open it again in this attempt when it is open and repeatable; returns it.
+
+        What it takes of budgets is reserved; when one of them has no room for it, nothing is opened and that is the
+        answer.
 
         A closed one is returned as it is. One that is open and not repeatable is returned unchanged, with the attempt
         it was begun in. The first opening of a tool step is told (tool.started). Raises StaleFence.

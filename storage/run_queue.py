@@ -28,9 +28,14 @@ def insert(
     *,
     queue_key: str,
     requested_by: str,
+    room: str,
+    token_id: str,
     retry_of: str | None = None,
 ) -> None:
-    """Queue a run at a place of the thread's queue; a repetition may keep that of the run it repeats."""
+    """Queue a run at a place of the thread's queue; a repetition may keep that of the run it repeats.
+
+    `room` is the thread's, `NETWORK:ID` or empty; `token_id` is what it was asked for with, or empty.
+    """
     tx.run(
         _SQL.insert,
         id=run_id,
@@ -42,6 +47,8 @@ def insert(
         message_seq=message_seq,
         retry_of=retry_of,
         requested_by=requested_by,
+        room=room,
+        token_id=token_id,
         queued_at=act.at_ms,
     )
 
@@ -88,6 +95,8 @@ def repeat(
         run["message_seq"],
         queue_key=queue_key or place(thread["head_seq"] + 1),
         requested_by=requested_by,
+        room=run["room"],
+        token_id=act.token_id or "" if requested_by == act.actor.id else run["token_id"],
         retry_of=run["id"],
     )
     data: dict[str, Any] = {"agent_id": agent_id, "message_id": run["message_id"], "retry_of": run["id"]}

@@ -9,6 +9,7 @@ from typing import Final
 from protocol.errors import ErrorKind, Fault
 from protocol.instants import to_instant
 from protocol.records import Actor, ActorKind, Run, RunError, RunState, Usage
+from storage import budgets, usage_days
 from storage.engine import Reader, Row, Transaction
 from storage.errors import StaleFence
 from storage.queries import Queries
@@ -92,6 +93,8 @@ def spend(tx: Transaction, run: Row, step: int, model: str, usage: Usage, at_ms:
         at=at_ms,
         **costs,
     )
+    usage_days.add(tx, run, at_ms, model, usage)
+    budgets.settle(tx, run, usage, at_ms)
     total = Usage(**{name: count + costs[name] for name, count in spent.model_dump().items()})
     tx.run(_SQL.set_usage, id=run["id"], usage=to_text(total.model_dump()))
     return total

@@ -3,10 +3,12 @@
 No behaviour. What may be asked with them is in `run_ports.py`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from protocol.records import Usage
+from storage.budget_values import BudgetOf
 
 StepKind = Literal["reply", "model", "tool", "prompt", "steer", "note"]
 """What a step is. reply: the answer as it is written, one per run · model: a call of a language model · tool: a call
@@ -19,8 +21,23 @@ not to do it again."""
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyNote:
+    """What policies said of a step, for the audit log: `rule` determined the effect, `warned_by` only warned.
+
+    `version` tells which policies these were.
+    """
+
+    effect: str
+    rule: str
+    version: str
+    warned_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class NewStep:
-    """A step to open. `request` is JSON text, canonical; `request_hash` its SHA-256."""
+    """A step to open. `request` is JSON text, canonical; `request_hash` its SHA-256. `policy` is what the audit log is
+    told of it, None for nothing; `approval_id` is the leave for it, which is used up. `takes` is what it may take of
+    budgets, reserved until it is closed."""
 
     key: str
     kind: StepKind
@@ -28,6 +45,9 @@ class NewStep:
     request: str
     request_hash: str
     is_repeatable: bool
+    policy: PolicyNote | None = None
+    approval_id: str | None = None
+    takes: Mapping[BudgetOf, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from storage import (
     thread_rows,
     waits,
 )
+from storage.budget_values import HeldUp
 from storage.engine import Engine, Reader, Transaction
 from storage.event_log import message_fact
 from storage.idempotency import once
@@ -64,7 +65,7 @@ class Runs:
         reply_id: str,
         full: frozenset[str] = frozenset(),
         versions: Mapping[str, str] = MappingProxyType({}),
-    ) -> ClaimedRun | AgentFull | None:
+    ) -> ClaimedRun | AgentFull | HeldUp | None:
         return await self._engine.write(
             run_owning.claim, thread_id, owner, now_ms, lease_until_ms, reply_id, full, versions
         )

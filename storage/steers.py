@@ -28,6 +28,7 @@ def say(tx: Transaction, act: Act, run: Row, new: NewMessage, message_seq: int) 
         message_seq=message_seq,
         own_run_id=new.run_id,
         said_by=to_text(act.actor.model_dump(mode="json")),
+        token_id=act.token_id or "",
         now=act.at_ms,
     )
     tx.emit(RunSteered(run["id"]))
@@ -69,6 +70,8 @@ def queue_untaken(tx: Transaction, act: Act, run: Row) -> None:
                 row["message_seq"]
             ),  # no run.queued has this number: it is the message's
             requested_by=said_by.id,
+            room=run["room"],
+            token_id=row["token_id"],
         )
         data = {"agent_id": run["agent_id"], "message_id": row["message_id"], "was_steered": True}
         facts.append(Fact(EventKind.RUN_QUEUED, data, said_by, row["own_run_id"]))

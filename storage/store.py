@@ -4,26 +4,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from protocol.instants import to_instant
 from storage.approvals import Approvals
-from storage.audit_chain import Break, Link, Sealed, verify
+from storage.audit_chain import Break, Link
+from storage.audit_checkpoints import Checkpoints
+from storage.audit_inspection import inspect_store
 from storage.audit_log import AuditLog
 from storage.audit_ports import Sealer
+from storage.audit_trail import AuditTrail
 from storage.blobs import Blobs
+from storage.budgets import Budgets
 from storage.chat_links import ChatLinks
 from storage.deliveries import DeliveryRecords
-from storage.engine import Engine, Reader, Row, Transaction
-from storage.errors import StoreDamaged
-from storage.files import snapshot
+from storage.devices import Devices
+from storage.engine import Engine, Reader, Transaction
+from storage.erasures import Erasures
 from storage.handovers import Handovers
 from storage.identities import Identities
 from storage.inbox import Inbox
+from storage.invocations import Invocations
 from storage.journal import Journal
+from storage.legal_holds import LegalHolds
 from storage.outbox import Outbox
 from storage.pairings import Pairings
 from storage.queries import Queries
+from storage.retention import Retention
 from storage.runs import Runs
+from storage.switches import Switches
 from storage.threads import Threads
+from storage.usage_days import UsageDays
 from storage.users import Users, ensure_organizations
 from storage.values import DEFAULT_ORG
 from storage.vault import Vaults
@@ -53,13 +61,23 @@ class Store:
         self.outbox = Outbox(engine)
         self.approvals = Approvals(engine)
         self.pairings = Pairings(engine)
+        self.devices = Devices(engine)
+        self.invocations = Invocations(engine)
         self.blobs = Blobs(engine)
         self.deliveries = DeliveryRecords(engine)
         self.identities = Identities(engine)
         self.links = ChatLinks(engine)
         self.users = Users(engine)
         self.audit = AuditLog(engine)
+        self.trail = AuditTrail(engine)
+        self.checkpoints = Checkpoints(engine)
         self.vault = Vaults(engine)
+        self.budgets = Budgets(engine)
+        self.usage = UsageDays(engine)
+        self.switches = Switches(engine)
+        self.holds = LegalHolds(engine)
+        self.retention = Retention(engine)
+        self.erasures = Erasures(engine)
 
     @classmethod
     async def open(
@@ -102,23 +120,9 @@ def _position(tx: Reader) -> int:
 
 
 def verify_audit(directory: Path) -> tuple[Link, Break | None]:
-    """Verify the audit chain of a data directory, offline or beside a running gateway.
+    """Verify the audit log of a data directory, offline or beside a running gateway, against its own checkpoints.
 
     Returns the last good place and the first break, if any. Raises StoreDamaged when there is no store.
     """
-    with snapshot(directory) as connection:
-        row = connection.execute("SELECT audit_log_id FROM store WHERE id = 1").fetchone()
-        if row is None:
-            raise StoreDamaged(f"The store in {directory} was made, but never started")
-        entries = connection.execute(
-            "SELECT seq, org_id, at, action, CAST(body AS TEXT) AS body, CAST(hash AS TEXT) AS hash "
-            "FROM audit_entries ORDER BY seq"
-        )
-        return verify((_sealed(entry) for entry in entries), Link.start(row["audit_log_id"]))
-
-
-def _sealed(row: Row) -> Sealed:
-    columns = {"org_id": row["org_id"], "action": row["action"]}
-    if isinstance(row["at"], int):
-        columns["at"] = to_instant(row["at"])
-    return Sealed(row["seq"], row["body"], row["hash"], columns)
+    report = inspect_store(directory)
+    return report.place, report.broken

@@ -10,20 +10,17 @@ from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.frames import RawJson, event_json
 from protocol.instants import to_instant
-from protocol.records import RunState, Thread, ThreadStatus
+from protocol.records import Thread, ThreadStatus
 from protocol.requests import SearchMatch, ThreadResult
-from storage import approvals, audit_log, blobs, messages, run_ends, thread_rows
+from storage import audit_log, budgets, legal_holds, messages, thread_rows
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.idempotency import once
 from storage.queries import Queries
-from storage.values import Act, LogPage, NewMessage, NewThread, Said, StoredEvent, ThreadDeleted, ThreadHead
+from storage.thread_erasure import erase_thread
+from storage.values import Act, LogPage, NewMessage, NewThread, Said, StoredEvent, ThreadHead
 
 _SQL = Queries("threads")
-_RUNS = Queries("runs")
-_JOURNAL = Queries("journal")
-_QUESTIONS = Queries("questions")
-_CHANNELS = Queries("channels")
 PAGE_BYTES = limits.FRAME_BYTES // 2
 """A page of history fits a frame with room to spare: five hundred long answers would not."""
 _LAST = 2**53
@@ -86,7 +83,12 @@ class Threads:
         return await self._engine.read(_said, thread_id, upto_seq, limit)
 
     async def accept(self, act: Act, message: NewMessage) -> RawJson:
-        return await self._engine.write(messages.accept, act, message)
+        try:
+            return await self._engine.write(messages.accept, act, message)
+        except budgets.BudgetExceeded as refused:
+            # The refusal undid everything, so it is recorded on its own.
+            await self._engine.write(budgets.record, act, refused.over, message.thread_id)
+            raise
 
 
 def number_cursor(cursor: str | None) -> int:
@@ -140,24 +142,9 @@ def _delete(tx: Transaction, act: Act, thread_id: str) -> RawJson:
     def effect() -> ThreadResult:
         row = thread_rows.find(tx, act.org_id, thread_id)
         thread = thread_rows.record(row)
-        for run in tx.all(_RUNS.unfinished, thread_id=thread_id):
-            run_ends.close(tx, run, RunState.CANCELLED, act.at_ms)
-            approvals.cancel_of_run(tx, act, run["id"])
-        tx.run(_SQL.unindex_messages, thread_id=thread_id)
-        tx.run(_SQL.delete_messages, thread_id=thread_id)
-        tx.run(_SQL.delete_events, thread_id=thread_id)
-        tx.run(_SQL.unlink, thread_id=thread_id)
-        tx.run(_SQL.forget_platform_messages, thread_id=thread_id)
-        tx.run(_JOURNAL.delete_of_thread, thread_id=thread_id)
-        tx.run(_JOURNAL.delete_steers, thread_id=thread_id)
-        tx.run(_QUESTIONS.delete_of_thread, thread_id=thread_id)
-        tx.run(_CHANNELS.abandon_thread, thread_id=thread_id, now=act.at_ms)
-        tx.run(_CHANNELS.erase_thread, thread_id=thread_id)
-        blobs.forget_thread(tx, thread_id)
-        offset = tx.next_offset()
-        tx.run(_SQL.bury, id=thread_id, head_offset=offset, at=act.at_ms)
-        row = tx.one(_SQL.find, org_id=act.org_id, id=thread_id) or row
-        tx.emit(ThreadDeleted(act.org_id, thread_id, row["head_seq"], offset, act.at_ms))
+        if (hold_id := legal_holds.of_thread(tx, act.org_id, thread_id)) is not None:
+            raise legal_holds.held_fault(hold_id)
+        erase_thread(tx, act, row)
         audit_log.append(tx, act, "thread.delete", {"thread_id": thread_id})
         return ThreadResult(thread=thread.model_copy(update={"status": ThreadStatus.DELETED, "title": ""}))
 

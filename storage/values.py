@@ -3,11 +3,14 @@
 No behaviour. What may be asked with them is in `ports.py`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from protocol.approvals import ApprovalKind
 from protocol.frames import RawJson
 from protocol.records import Actor, ActorKind, Origin, Role, RunState
+from storage.approval_values import Decide, Terms
 from storage.run_values import Answered
 
 DEFAULT_ORG: Final = "org_default"
@@ -28,7 +31,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Who does something, from where, when. Becomes the actor of events and of the audit entry."""
+    """Who does something, from where, when. Becomes the actor of events and of the audit entry.
+
+    `token_id` is the token that was used, None for none: what is asked for with it is on its account, too.
+    """
 
     org_id: str
     actor: Actor
@@ -214,7 +220,8 @@ class ClaimedRun:
     `reply_id` is the id of the answer's message, the same in every attempt; `partial` is what the journal
     holds of it. `files` came with the message, `answer_files` were given by earlier attempts. `is_taken_back`: the
     message was deleted meanwhile, so there is nothing to begin with again. `message_ref` is the platform's id of
-    the message it answers, None when that did not come from the room where the thread lives.
+    the message it answers, None when that did not come from the room where the thread lives. With a `refusal` it ends
+    at once.
     """
 
     id: str
@@ -237,6 +244,15 @@ class ClaimedRun:
     message_ref: str | None = None
     files: "tuple[BlobRow, ...]" = ()
     answer_files: "tuple[BlobRow, ...]" = ()
+    refusal: "Refusal | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a claimed run may not be answered: a budget is used up, its agent is off. `kind` is that of its error."""
+
+    kind: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +373,8 @@ class Delivered:
     is. The store has the last word by `entry`: then somebody whose standing does not do is told `refused`, or given
     the `offer`; whose conversation has all the unfinished runs it may is told `busy` (the message is not taken then,
     and the rest of the batch is). So is who writes too fast: then there is no `message`. What is refused already
-    (`outcome`) is told `refused`.
+    (`outcome`) is told `refused`. With `decide` somebody pressed a button or typed a decision; then `undecided` is told
+    in the room when that does not count.
     """
 
     delivery_id: str
@@ -376,9 +393,12 @@ class Delivered:
     refused: Telling = Telling()
     busy: Telling = Telling()
     too_long: Telling | None = None
+    over_budget: Mapping[str, Telling] = field(default_factory=dict)
+    switched_off: Mapping[str, Telling] = field(default_factory=dict)
     offer: PairingOffer | None = None
     notice_interval_ms: int = 0
-    decide: "Decide | None" = None
+    decide: Decide | None = None
+    undecided: Telling | None = None
     stop: Stop | None = None
     link: LinkTyped | None = None
 
@@ -420,11 +440,24 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class NewApproval:
-    """Something an agent asks for. `card` shows it in the thread's room, None when the thread has none.
+class PostedElsewhere:
+    """A message for a room that has nothing to do with the thread; `content` is its frozen rendering."""
 
-    `expired` and `cancelled` are what the card shows when nobody decided: frozen beforehand, so that the store
-    needs no adapter for it. `settle_id` is the delivery that will show how it ended.
+    delivery_id: str
+    channel: str
+    account: str
+    room: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewApproval:
+    """Something to ask. `card` shows it in the thread's room, None when the thread has none; `elsewhere` are cards for
+    other rooms.
+
+    `subject` is the exact action and `schema` the JSON Schema of its `arguments`, None when nobody may edit them. `key`
+    is what the run calls it; for what no run asked, what it is about: while one waits, another one is not asked. `told`
+    is what a person is told whom it lets in. `rule` and `policy_version` are of the policies that wanted it asked.
     """
 
     id: str
@@ -433,24 +466,20 @@ class NewApproval:
     body: str
     subject_hash: str
     expires_at_ms: int
-    settle_id: str
+    kind: ApprovalKind = ApprovalKind.TOOL
+    name: str = ""
+    agent_id: str | None = None
+    subject: Any = None
+    schema: Any = None
+    risk: Literal["low", "medium", "high"] = "medium"
+    rule: str = ""
+    policy_version: str = ""
+    terms: Terms = field(default_factory=Terms)
+    remind_at_ms: int | None = None
+    escalate_at_ms: int | None = None
     card: Outbound | None = None
-    expired: str | None = None
-    cancelled: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decide:
-    """A decision to record. `settled` is what the card will show, when there is a card.
-
-    `may_decide` restricts it to these actor ids; None lets whoever holds the right decide.
-    """
-
-    approval_id: str
-    approves: bool
-    reason: str
-    settled: str | None = None
-    may_decide: frozenset[str] | None = None
+    elsewhere: tuple[PostedElsewhere, ...] = ()
+    told: Notice | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """Waiting: a run is parked as data with everything it asks for at once, and nobody owns it until all is settled.
 
-How approvals are decided is in `approvals.py`, how questions are answered in `questions.py`.
+How approvals are asked is in `approvals.py`, how questions are answered in `questions.py`.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 from protocol.events import EventKind
-from storage import approvals, questions, run_rows
+from storage import approvals, budgets, questions, run_rows
 from storage.engine import Transaction
 from storage.event_log import Fact, Tail, append
 from storage.queries import Queries
@@ -38,6 +38,7 @@ def wait(
     for question in wanted:
         questions.ask(tx, act, row, question)
     reason = "approval" if asked else "input"
+    budgets.release_step(tx, run.id, budgets.PLACE)
     tx.run(_RUNS.park, id=run.id, state=move.target.value, waiting_for=reason)
     data: dict[str, Any] = {"reason": reason}
     if wanted:
@@ -45,3 +46,5 @@ def wait(
     thread = tx.one(_THREADS.find, org_id=run.org_id, id=run.thread_id)
     assert thread is not None, "a run belongs to a thread"
     append(tx, Tail.of(thread), now_ms, [Fact(EventKind.RUN_WAITING, data, act.actor, run.id)])
+    if not wanted:
+        run_rows.tell_ready(tx, run.thread_id, run.id)  # grants may have decided all of it

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from gateway.agents.devices import DeviceHands
 from gateway.agents.workers import WorkerPool
 
 
@@ -15,12 +16,13 @@ class AgentParts:
 
     `secret` resolves a reference (`env:NAME`, `file:/path`, or the secret itself); it raises AgentFailure with
     `missing_secret` and a text that names the reference, never a secret. It may read a file: call it while starting.
-    `workers` are the connected agent processes, for kind remote.
+    `workers` are the connected agent processes, for kind remote; `devices` what devices do for agents.
     """
 
     directory: Path
     secret: Callable[[SecretStr], str]
     workers: WorkerPool = field(default_factory=WorkerPool)
+    devices: DeviceHands | None = None
 
     def path(self, path: Path) -> Path:
         """A path of the configuration, made absolute."""

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from gateway.agent_settings import AgentSettings
-from gateway.policy_settings import ApprovalTerms
-from gateway.rules.policy import ProposedKind, Risk, Verdict
+from gateway.policy_settings import ApprovalTerms, ProposedKind, Risk
+from gateway.rules.budget import Expected
+from gateway.rules.policy import NOT_KNOWN, Verdict
 from protocol.canonical import digest
 from protocol.records import Usage
 from storage.run_values import Answered, Steered, StepKind, StepOutcome
-from storage.values import Decided, Said
+from storage.values import DEFAULT_ORG, Decided, Said
 
 Json: TypeAlias = Any
 """Anything that JSON can say. Numbers are finite, keys are texts."""
@@ -69,8 +70,9 @@ class AgentAsk:
     is bound: a later attempt that asks the same key about something else asks anew. An attempt may ask several
     things before it ends. Afterwards the agent answers again, and `RunContext.decided` knows.
 
-    `name` is the tool, `terms` and `rule` come from the policy that wants a person asked, and `schema` is the JSON
-    Schema of `subject["arguments"]`: with it, who decides may change them (edit and approve).
+    `name` is the tool, `terms` and `rule` come from the policy that wants a person asked, `policy_version` says which
+    policies these were, and `schema` is the JSON Schema of `subject["arguments"]`: with it, who decides may change them
+    (edit and approve).
     """
 
     key: str
@@ -83,6 +85,7 @@ class AgentAsk:
     rule: str = ""
     risk: Risk = "medium"
     schema: Json = None
+    policy_version: str = ""
 
     @property
     def subject_hash(self) -> str:
@@ -132,7 +135,9 @@ class Step:
     """Something with an effect or a price, about to be done.
 
     `key` is the same for the same step in every attempt: `model/1`, `tool/CALL_ID`. `name` is for people: the
-    model, the tool. `request` is what is asked, whole. `repeatable`: doing it twice does no harm.
+    model, the tool. `request` is what is asked, whole. `repeatable`: doing it twice does no harm. `verdict` is what the
+    policies said of it, for the audit log, which has it before the effect; `approval_id` is the leave for it, used up
+    by beginning it. `expected` says what it may cost, for budgets; without it a constant is assumed.
     """
 
     key: str
@@ -140,6 +145,9 @@ class Step:
     name: str
     request: Json
     repeatable: bool = False
+    verdict: Verdict | None = None
+    approval_id: str | None = None
+    expected: Callable[[], Expected] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +165,9 @@ class Journal(Protocol):
     async def begin(self, step: Step) -> Recorded | None:
         """Record that `step` begins; None: go and do it. Else it was done before, and this came of it.
 
-        Raises AgentFailure (`journal_mismatch`) when a tool step of that key was about something else, and
-        StaleFence when the run has another owner now.
+        Raises AgentFailure (`journal_mismatch`) when a tool step of that key was about something else,
+        (`approval_required`) when its leave was used already, (`budget_exceeded`) when a budget has no room for what it
+        may cost, and StaleFence when the run has another owner now.
         """
         ...
 
@@ -166,6 +175,10 @@ class Journal(Protocol):
         self, key: str, result: Json, *, outcome: StepOutcome = "ok", usage: Usage | None = None
     ) -> Recorded:
         """Record what came of a step that began. Raises StaleFence."""
+        ...
+
+    def is_closed(self, key: str) -> bool:
+        """Whether a step is recorded with what came of it: then it is not done any more, whatever is said of it now."""
         ...
 
     async def steered(self, key: str) -> tuple[Steered, ...]:
@@ -198,7 +211,7 @@ def allow_as_configured(
 ) -> Verdict:
     """The guard where no policies are: what is known may be done, after asking where the agent's settings say so."""
     if not is_known:
-        return Verdict("deny", "It is not known here.")
+        return Verdict("deny", NOT_KNOWN)
     return Verdict("require_approval" if asks_anyway else "allow", "")
 
 
@@ -238,8 +251,7 @@ class RunContext:
     (a program that waits for a permission); all others give an AgentAsk. `guard` is the policies' verdict on what the
     agent wants to do: its kind, name and risk, whether the gateway knows it, and whether the agent's own settings want
     a person asked; whoever executes an act obeys it, at the moment of executing. `org_id` is the organization whose run
-    it is; without one no agent process takes it. `recovered`: an earlier attempt was
-    cut off by the end of its process.
+    it is. `recovered`: an earlier attempt was cut off by the end of its process.
     """
 
     run_id: str
@@ -256,10 +268,10 @@ class RunContext:
     now_ms: Callable[[], int]
     guard: Callable[[ProposedKind, str, Risk, bool, bool], Verdict] = allow_as_configured
     recovered: bool = False
+    org_id: str = DEFAULT_ORG
     decisions: tuple[Decided, ...] = ()
     answers: tuple[Answered, ...] = ()
     files: tuple[GivenFile, ...] = ()
-    org_id: str = ""
 
     def decided(self, ask: AgentAsk) -> Decided | None:
         """How exactly this was decided; None while nobody was asked about it."""

@@ -30,7 +30,10 @@ REST_S: Final = 30.0
 
 
 class WorkerRefused(Exception):
-    """A worker did not take what it was asked to; `kind` is that of its error, or `timeout` or `gone`."""
+    """A worker did not take what it was asked to.
+
+    `kind` is that of its error, or `timeout`, `gone`, or `stalled`: it reads too slowly.
+    """
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -260,7 +263,7 @@ class Place:
         One that is `unavailable` takes no more runs on this connection, one that did not answer rests for a while.
         """
         worker_id = self._worker.result().id
-        if kind in ("unavailable", "timeout"):
+        if kind in ("unavailable", "timeout", "stalled"):
             rest_s = inf if kind == "unavailable" else REST_S
             self._crew.roster.rest(worker_id, asyncio.get_running_loop().time() + rest_s)
         self._release()

@@ -3,16 +3,19 @@
 from typing import Annotated
 
 import typer
-from threadgate_client import AgentInfo, Client, Reloaded
+from threadgate_client import AgentInfo, Client, Reloaded, Switched
 
 from gateway.cli.connecting import with_client
+from gateway.cli.failures import EXIT_UNUSABLE, fail
 from gateway.cli.groups import listing_group
 from gateway.cli.options import Json
-from gateway.cli.printing import print_fields, print_json, print_table
+from gateway.cli.printing import local_time, print_fields, print_json, print_table
 
-app = listing_group("Who answers: list, show, read again from the configuration.")
+app = listing_group("Who answers: list, show, stop at once, start again, read again from the configuration.")
 
 Which = Annotated[str, typer.Argument(metavar="AGENT", help="An agent's id.")]
+OneOrNone = Annotated[str | None, typer.Argument(metavar="AGENT", help="An agent's id.")]
+All = Annotated[bool, typer.Option("--all", help="All agents.")]
 
 
 @app.command("list")
@@ -62,6 +65,7 @@ async def show(client: Client, agent: Which, json: Json = False) -> None:
             ("tools", ", ".join(found.tools)),
             ("scopes", ", ".join(found.scopes)),
             ("problem", found.problem or ""),
+            ("switched off", _switched_off(found)),
         ]
     )
 
@@ -77,6 +81,55 @@ async def reload(client: Client, json: Json = False) -> None:
     print("\n".join(told(done)) or "nothing has changed")
 
 
+@app.command()
+@with_client()
+async def stop(
+    client: Client,
+    agent: OneOrNone = None,
+    all_: All = False,
+    reason: Annotated[str, typer.Option(help="Why; told to everybody who asks the agent something.")] = "",
+    json: Json = False,
+) -> None:
+    """Switch an agent off, or --all: its runs end now, and nothing new is taken until somebody starts it again."""
+    done = await client.agents.switch_off(_meant(agent, all_), reason=reason)
+    _print_switched(done, json)
+
+
+@app.command()
+@with_client()
+async def start(client: Client, agent: OneOrNone = None, all_: All = False, json: Json = False) -> None:
+    """Switch an agent on again, or --all."""
+    _print_switched(await client.agents.switch_on(_meant(agent, all_)), json)
+
+
+def _switched_off(agent: AgentInfo) -> str:
+    off = agent.switched_off
+    return f"by {off.by}, {local_time(off.at)}: {off.reason}" if off is not None else ""
+
+
+def _meant(agent: str | None, is_all: bool) -> str | None:
+    if (agent is None) != is_all:
+        fail("Which agent?", "Name one, or give --all.", EXIT_UNUSABLE)
+    return agent
+
+
+def _print_switched(done: Switched, json: bool) -> None:
+    if json:
+        print_json(done)
+        return
+    if done.cancelled_runs:
+        print(f"{done.cancelled_runs} runs were ended")
+    rows = [(_named(one.agent_id), one.by, local_time(one.at), one.reason) for one in done.switches]
+    if rows:
+        print_table(("switched off", "by", "since", "reason"), rows, "")
+    else:
+        print("no agent is switched off")
+
+
+def _named(agent_id: str) -> str:
+    return "all agents" if agent_id == "*" else agent_id
+
+
 def _running(agent: AgentInfo) -> str:
     return str(agent.running) if agent.concurrent is None else f"{agent.running} of {agent.concurrent}"
 
@@ -84,6 +137,8 @@ def _running(agent: AgentInfo) -> str:
 def _remarks(agent: AgentInfo) -> list[str]:
     """Everything about an agent that somebody may have to act on."""
     remarks = [f"cannot answer: {agent.problem}"] if agent.problem else []
+    if (off := agent.switched_off) is not None:
+        remarks.append(f"switched off by {off.by}: {off.reason}")
     if agent.breaker != "closed":
         instead = f", {agent.fallback} answers" if agent.fallback else ""
         remarks.append(f"left alone for a while, it failed too often ({agent.breaker}){instead}")

@@ -41,6 +41,7 @@ ENTRIES: Final = (
     _Entry("serve", RUN, "serve", "serve"),
     _Entry("demo", RUN, "demo", "demo"),
     _Entry("emulate", RUN, "emulate", "emulate"),
+    _Entry("device", RUN, "device", "app"),
     _Entry("chat", TALK, "chat.command", "chat"),
     _Entry("send", TALK, "send", "send"),
     _Entry("tail", TALK, "tail", "tail"),
@@ -49,7 +50,10 @@ ENTRIES: Final = (
     _Entry("approvals", LOOK, "approvals", "app"),
     _Entry("blobs", LOOK, "blobs", "app"),
     _Entry("agents", LOOK, "agents", "app"),
+    _Entry("usage", LOOK, "usage", "usage"),
+    _Entry("budgets", LOOK, "usage", "budgets"),
     _Entry("route", LOOK, "routes", "app"),
+    _Entry("devices", LOOK, "devices", "app"),
     _Entry("deliveries", LOOK, "deliveries", "app"),
     _Entry("channels", LOOK, "channels", "channels"),
     _Entry("doctor", CARE, "doctor", "doctor"),
@@ -57,7 +61,11 @@ ENTRIES: Final = (
     _Entry("users", CARE, "users", "app"),
     _Entry("token", CARE, "tokens", "app"),
     _Entry("pairing", CARE, "pairings", "app"),
+    _Entry("policy", CARE, "policies", "app"),
     _Entry("audit", CARE, "audit", "app"),
+    _Entry("retention", CARE, "retention", "app"),
+    _Entry("erase", CARE, "erase", "app"),
+    _Entry("holds", CARE, "holds", "app"),
 )
 
 

@@ -1,4 +1,4 @@
-"""`threadgate pairing …`: let in who asks for it in a chat network, or shut them out."""
+"""`threadgate pairing …`: let in people of chat networks and devices that ask for it, or shut them out."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -15,7 +15,7 @@ from gateway.cli.threads import Limit, first
 from protocol.ids import IdPrefix, has_prefix
 from protocol.limits import PAGE_MAX
 
-app = listing_group("People who ask to be let in: list them, let them in, shut them out.")
+app = listing_group("People and devices that ask to be let in: list them, let them in, shut them out.")
 
 NAME_CHARS: Final = 40
 Who = Annotated[str, typer.Argument(metavar="CODE", help="The code they were shown, or a pairing's id.")]
@@ -45,18 +45,25 @@ async def list_(
         print_json(pairings)
         return
     rows = [
-        (pairing.id, _where(pairing), pairing.state, _until(pairing), pairing.subject, one_line(pairing.name))
+        (pairing.id, _where(pairing), pairing.state, _until(pairing), _who(pairing), _about(pairing))
         for pairing in pairings
     ]
     nobody = "Nobody waits to be let in." if state is State.PENDING else "No pairings."
-    print_table(("pairing", "channel", "state", "valid", "person", "name"), rows, nobody)
+    print_table(("pairing", "channel", "state", "valid", "who", "about"), rows, nobody)
 
 
 @app.command()
 @with_client()
-async def approve(client: Client, who: Who) -> None:
-    """Let somebody in; they are told."""
-    print(f"let in {_named(await client.pairings.approve(**_key(who)))}")
+async def approve(
+    client: Client,
+    who: Who,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="A scope a device is to hold besides the minimum; several times.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What a device is called here.")] = None,
+) -> None:
+    """Let somebody in; people are told. Compare a device's fingerprint first: `threadgate pairing` shows it."""
+    print(f"let in {_named(await client.pairings.approve(**_key(who), scopes=scope, name=name))}")
 
 
 @app.command()
@@ -72,6 +79,25 @@ def _key(who: str) -> dict[str, Any]:
 
 def _named(pairing: Pairing) -> str:
     return f"{one_line(pairing.name, NAME_CHARS)} ({pairing.subject}) on {_where(pairing)}"
+
+
+def _who(pairing: Pairing) -> str:
+    return pairing.device.fingerprint if pairing.device is not None else pairing.subject
+
+
+def _about(pairing: Pairing) -> str:
+    """What they say of themselves; of a device also what it can do and wants to have."""
+    device = pairing.device
+    if device is None:
+        return one_line(pairing.name)
+    parts = [one_line(pairing.name, NAME_CHARS), one_line(device.platform, NAME_CHARS), device.address]
+    if device.is_widening:
+        parts.append("asks for more")
+    if device.commands:
+        parts.append("can " + ", ".join(f"{name} ({risk})" for name, risk in device.commands))
+    if device.scopes:
+        parts.append("wants " + ", ".join(device.scopes))
+    return "; ".join(part for part in parts if part)
 
 
 def _where(pairing: Pairing) -> str:

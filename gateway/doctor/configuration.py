@@ -2,17 +2,22 @@
 
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from pydantic import BaseModel, SecretStr
 
 from channels.registry import ChannelSettings, secrets_of
-from channels.secrets import SecretUnavailable, resolve_secret
+from channels.secrets import SecretUnavailable, file_of, is_literal, resolve_secret
 from gateway.agent_settings import AgentSettings
 from gateway.doctor.files import OTHERS
 from gateway.doctor.findings import Finding, error, ok, warning
 from gateway.settings import Settings, SettingsError, channel_settings
 from gateway.vault_key import cipher_from
+
+BETTER: Final = "env:NAME, file:/path or credential:NAME"
+"""How a secret is referred to."""
 
 
 def explain_settings(problem: SettingsError) -> Iterator[Finding]:
@@ -32,16 +37,32 @@ def check_configuration(settings: Settings, path: Path) -> Iterator[Finding]:
         yield from _check_secrets(channel)
     for agent in settings.agents:
         yield from _check_agent(agent)
-    secrets = [secret for channel in channels for secret in secrets_of(channel).values()]
-    secrets += [secret for agent in settings.agents for key, secret in _secrets_in(agent) if _is_key(key)]
-    if any(map(_is_literal, secrets)) and path.exists():
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & OTHERS:
-            yield error(
-                "configuration",
-                f"{path} holds a secret and other users can read it (mode {mode:04o})",
-                f"chmod 0600 {path}, or refer to the secret with env:NAME or file:/path.",
-            )
+    for sink in settings.audit.sinks:
+        for key, secret in _secrets_in(sink):
+            yield _check_secret("sink", f"sink {sink.name}", key, secret, is_surely=_is_key(key))
+    found = [(f"channel {one.kind}:{one.account}", one) for one in channels]
+    yield from _check_exposure([("configuration", settings), *found], path)
+
+
+def _check_exposure(parts: list[tuple[str, object]], path: Path) -> Iterator[Finding]:
+    """Who else can read the secrets: in the configuration itself, and in the files it refers to."""
+    secrets = [(key, secret) for where, part in parts for key, secret in _secrets_in(part, where)]
+    is_held = any(is_literal(secret) for key, secret in secrets if _is_key(key) or key.startswith("channel "))
+    if is_held and path.exists() and (mode := stat.S_IMODE(path.stat().st_mode)) & OTHERS:
+        yield error(
+            "configuration",
+            f"{path} holds a secret and other users can read it (mode {mode:04o})",
+            f"chmod 0600 {path}, or refer to the secret with {BETTER}.",
+        )
+    for key, secret in secrets:
+        with suppress(SecretUnavailable, OSError):
+            file = file_of(secret)
+            if file is not None and (mode := stat.S_IMODE(file.stat().st_mode)) & OTHERS:
+                yield warning(
+                    "secret",
+                    f"{key}: other users can read {file} (mode {mode:04o})",
+                    f"chmod 0600 {file}, or 0400.",
+                )
 
 
 def _check_vault_key(reference: SecretStr) -> Finding:
@@ -49,42 +70,33 @@ def _check_vault_key(reference: SecretStr) -> Finding:
         cipher_from(reference)
     except SecretUnavailable as problem:
         return error("vault", str(problem), "Provide the key: without it no channel gets its stored secrets.")
+    if is_literal(reference):
+        return warning("vault", "vault_key stands in the configuration", f"Better: {BETTER}.")
     return ok("vault", "The key of stored secrets is there")
 
 
 def _check_secrets(channel: ChannelSettings) -> Iterator[Finding]:
     for name, secret in secrets_of(channel).items():
         what = f"channel {channel.kind}:{channel.account}"
-        try:
-            resolve_secret(secret)
-        except SecretUnavailable as problem:
-            yield error("channel", f"{what}: {problem}", "Provide the secret, or correct the reference.")
-            continue
-        if _is_literal(secret):
-            yield warning(
-                "channel",
-                f"{what}: its {name} stands in the configuration",
-                "Better: env:NAME or file:/path.",
-            )
-        else:
-            yield ok("channel", f"{what}: its {name} is there")
+        yield _check_secret("channel", what, name, secret, is_surely=True)
 
 
 def _check_agent(agent: AgentSettings) -> Iterator[Finding]:
     """The secrets that an agent refers to. What is given as it is may be no secret (an environment, a header)."""
-    what = f"agent {agent.id}"
     for key, secret in _secrets_in(agent):
-        try:
-            resolve_secret(secret)
-        except SecretUnavailable as problem:
-            yield error("agent", f"{what}: {key}: {problem}", "Provide the secret, or correct the reference.")
-            continue
-        if not _is_literal(secret):
-            yield ok("agent", f"{what}: its {key} is there")
-        elif _is_key(key):
-            yield warning(
-                "agent", f"{what}: its {key} stands in the configuration", "Better: env:NAME or file:/path."
-            )
+        if not is_literal(secret) or _is_key(key):
+            yield _check_secret("agent", f"agent {agent.id}", key, secret, is_surely=True)
+
+
+def _check_secret(check: str, whose: str, key: str, secret: SecretStr, *, is_surely: bool) -> Finding:
+    """Whether a secret is there. `is_surely`: what is given as it is, is a secret and not a mere header."""
+    try:
+        resolve_secret(secret)
+    except SecretUnavailable as problem:
+        return error(check, f"{whose}: {key}: {problem}", "Provide the secret, or correct the reference.")
+    if is_surely and is_literal(secret):
+        return warning(check, f"{whose}: its {key} stands in the configuration", f"Better: {BETTER}.")
+    return ok(check, f"{whose}: its {key} is there")
 
 
 def _secrets_in(value: object, key: str = "") -> Iterator[tuple[str, SecretStr]]:
@@ -104,8 +116,5 @@ def _secrets_in(value: object, key: str = "") -> Iterator[tuple[str, SecretStr]]
 
 
 def _is_key(key: str) -> bool:
-    return key.endswith("api_key")
-
-
-def _is_literal(secret: SecretStr) -> bool:
-    return not secret.get_secret_value().startswith(("env:", "file:"))
+    """Whether what is given under this key is a secret whatever it says. Of headers those that authenticate are."""
+    return key.lower().endswith(("api_key", "vault_key", "authorization"))

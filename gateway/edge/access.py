@@ -1,11 +1,19 @@
 """What a change of access does to what is open: it ends, or knows its new end, in the commit that changed it."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from gateway.edge.websocket import EdgeContext, EventStream, Session
 from protocol.errors import CloseCode
+from storage.device_values import DeviceChanged
 from storage.identity_values import PrincipalChanged, TokenShortened
 from storage.values import Bearer, TokenRevoked
+
+_DEVICE_CLOSES: Final = {
+    "revoked": (CloseCode.UNAUTHORIZED, "the device was revoked"),
+    "replaced": (CloseCode.UNAUTHORIZED, "the device has another key now"),
+    "access": (CloseCode.ACCESS_CHANGED, "what the device may has changed"),
+}
 
 
 def on_commit(context: EdgeContext, signals: Sequence[object]) -> None:
@@ -19,6 +27,11 @@ def on_commit(context: EdgeContext, signals: Sequence[object]) -> None:
                 _end(context, principal_id, CloseCode.UNAUTHORIZED, "the principal was disabled")
             case PrincipalChanged(principal_id):
                 _end(context, principal_id, CloseCode.ACCESS_CHANGED, "the role was changed")
+            case DeviceChanged(device_id, change):
+                code, reason = _DEVICE_CLOSES[change]
+                for session in tuple(context.sessions):
+                    if session.device_id == device_id:
+                        session.close(code, reason)
             case TokenShortened(token_id, expires_at_ms):
                 for opened in _open_by(context, token_id):
                     if isinstance(opened, Session):

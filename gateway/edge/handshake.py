@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from gateway.edge.authentication import Caller
 from gateway.hub.hub import Opening
 from protocol import limits
+from protocol.devices import PairingAsked
 from protocol.instants import to_instant
 from protocol.records import Principal
 from protocol.requests import ConnectionLimits, HelloParams, HelloResult, Resumed, ResumePoint
@@ -17,6 +18,7 @@ def hello_result(
     openings: Sequence[Opening | str],
     epoch: str,
     accepted: ConnectionLimits,
+    pairing: PairingAsked | None = None,
 ) -> HelloResult:
     """The connection as its client may see it. An opening is a subscription, or why there is none."""
     actor = caller.bearer.actor
@@ -32,6 +34,7 @@ def hello_result(
         limits=accepted,
         auth_expires_at=to_instant(expires) if expires is not None else None,
         resumed=[_resumed(point, opening) for point, opening in zip(params.resume, openings, strict=True)],
+        pairing=pairing,
     )
 
 

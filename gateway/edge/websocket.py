@@ -15,15 +15,22 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from gateway.agents.workers import WorkerPool
 from gateway.clock import Clock
 from gateway.edge.authentication import Authenticator, Caller
+from gateway.edge.devices import DeviceLink, caller_of, check_credential, close_code
 from gateway.edge.dispatch import Dispatcher
 from gateway.edge.handshake import hello_result
 from gateway.edge.hooks import Hooks
+from gateway.edge.presence import Presence
 from gateway.edge.send_queue import SendQueue
 from gateway.edge.workers import WorkerLink, check_role
 from gateway.hub.hub import Hub, Opening
 from gateway.hub.notes import PING_FRAME, Note, pong_frame, text_frame
 from gateway.metrics import Metrics
+from gateway.services.audit_export import AuditExports
 from gateway.services.blobs import Uploads
+from gateway.services.device_connections import DeviceConnections
+from gateway.services.devices import Admission, Devices
+from gateway.services.redactors import Redactors
+from gateway.services.usage import UsageView
 from gateway.settings import LimitSettings
 from protocol import limits
 from protocol.connection import (
@@ -35,10 +42,12 @@ from protocol.connection import (
     SendPing,
     SendText,
 )
+from protocol.device_identity import Connected
 from protocol.errors import CloseCode, ErrorKind, Fault
 from protocol.events import Challenge, ServerIdentity
 from protocol.frames import Request
 from protocol.ids import IdPrefix
+from protocol.records import Principal
 from protocol.requests import (
     ConnectionLimits,
     CursorPosition,
@@ -72,8 +81,14 @@ class EdgeContext:
     metrics: Metrics
     limits: LimitSettings
     uploads: Uploads
+    audit_exports: AuditExports
     identity: ServerIdentity
     compression: bool
+    devices: Devices
+    device_connections: DeviceConnections
+    presence: Presence
+    usage: UsageView
+    redactors: Redactors
     workers: WorkerPool = field(default_factory=WorkerPool)
     sessions: set["Session"] = field(default_factory=set)
     streams: set["EventStream"] = field(default_factory=set)
@@ -137,7 +152,9 @@ class Session:
         "_caller",
         "_connection",
         "_context",
+        "_device",
         "_expiry",
+        "_host",
         "_loop",
         "_peer",
         "_queue",
@@ -147,6 +164,9 @@ class Session:
         "_timer",
         "_transport",
         "_worker",
+        "connection_id",
+        "device_id",
+        "nonce",
     )
 
     def __init__(self, context: EdgeContext, request: web.Request, socket: _Socket) -> None:
@@ -162,9 +182,15 @@ class Session:
         self._tails: dict[str, asyncio.Task[None]] = {}
         self._expiry: asyncio.TimerHandle | None = None
         self._worker: WorkerLink | None = None
+        self._device: DeviceLink | None = None
+        self.device_id: str | None = None
+        """The device whose key this connection has proved, even before it is let in."""
+        self.connection_id = context.clock.new_id(IdPrefix.CONNECTION)
+        self.nonce = secrets.token_urlsafe(NONCE_BYTES)
+        self._host = request.headers.get("Host", "")
         now = self._loop.time()
         challenge = Challenge(
-            nonce=secrets.token_urlsafe(NONCE_BYTES),
+            nonce=self.nonce,
             server_time=context.clock.now_ms(),
             server=context.identity,
             minors=list(limits.MINORS),
@@ -214,6 +240,8 @@ class Session:
             await self._hello(received.params)
         elif self._worker is not None:
             self._worker.receive(received, len(data))
+        elif self._device is not None:
+            self._device.receive(received)
 
     def close(self, code: CloseCode, reason: str, retry_after_ms: int | None = None) -> None:
         """Say bye and close."""
@@ -237,7 +265,7 @@ class Session:
             self._expiry.cancel()
         self._context.hub.drop(self._queue)
         self._queue.close()
-        self._dismiss_worker()
+        self._leave()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -283,38 +311,72 @@ class Session:
     # --- hello --------------------------------------------------------------------------------
 
     async def _hello(self, params: HelloParams) -> None:
+        admission: Admission | None = None
         try:
-            if params.role == "device" or params.auth.device is not None:
-                raise Fault(ErrorKind.FORBIDDEN, "Devices cannot connect to this version yet")
-            caller = await self._context.authenticator.authenticate(
-                params.auth.token, "websocket", self._peer
-            )
+            check_credential(params)
+            if params.auth.device is not None:
+                admission = await self._admit(params)
+                caller = caller_of(admission)
+            else:
+                caller = await self._context.authenticator.authenticate(
+                    params.auth.token, "websocket", self._peer
+                )
             self._caller = caller  # from here on a revocation finds this connection
             check_role(params, caller, self._context.workers)
             openings = [await self._resume(caller, point) for point in params.resume]
-            if self._connection.phase is Phase.CLOSED:  # it was revoked meanwhile
-                return
         except Fault as refusal:
-            forbidden = refusal.kind is ErrorKind.FORBIDDEN
-            self._connection.refuse(refusal, CloseCode.FORBIDDEN if forbidden else CloseCode.UNAUTHORIZED)
+            self._connection.refuse(refusal, close_code(refusal))
             return
         except StoreUnavailable:
             unreadable = Fault(ErrorKind.UNAVAILABLE, "The store cannot be read now")
             self._connection.refuse(unreadable, CloseCode.STORE_NOT_WRITABLE)
             return
-        connection_id = self._context.clock.new_id(IdPrefix.CONNECTION)
+        if self._connection.phase is Phase.CLOSED:  # shut out meanwhile
+            return
         accepted = connection_limits(self._context.limits)
+        asked = admission.asked if admission is not None else None
+        epoch = self._context.hub.epoch
         self._connection.accept(
-            hello_result(connection_id, caller, params, openings, self._context.hub.epoch, accepted)
+            hello_result(self.connection_id, caller, params, openings, epoch, accepted, asked)
         )
         self._arm_expiry(caller)
         self._flush()
-        if params.role == "agent" and caller.bearer.agent_id is not None:
-            self._worker = WorkerLink(connection_id, params, self._queue, self.close)
-            self._worker.join(self._context.workers, caller.bearer.org_id, caller.bearer.agent_id)
+        self._join(params, caller, admission)
         for opening in openings:
             if isinstance(opening, Opening):
                 opening.begin()
+
+    async def _admit(self, params: HelloParams) -> Admission:
+        """The device that proved its key to this connection. Raises Fault."""
+        assert params.auth.device is not None, "the caller looked"
+        here = Connected(self.nonce, params.role, self._host, self._context.clock.now_ms())
+        proven = await self._context.devices.prove(params.auth.device, here, self._peer)
+        # From here on a revocation finds this connection, whatever the store is just asked.
+        self.device_id = proven.successor_id or proven.device_id
+        return await self._context.devices.admit(proven, params, self._peer)
+
+    def _join(self, params: HelloParams, caller: Caller, admission: Admission | None) -> None:
+        """Be there for others: as a principal, as a worker, as a device."""
+        actor = caller.bearer.actor
+        principal = Principal(id=actor.id, kind=actor.kind, name=actor.name)
+        now_ms = self._context.clock.now_ms()
+        self._context.presence.joined(caller.bearer.org_id, principal, self.connection_id, now_ms)
+        if params.role == "agent" and caller.bearer.agent_id is not None:
+            self._worker = WorkerLink(self.connection_id, params, self._queue, self.close)
+            self._worker.join(self._context.workers, caller.bearer.org_id, caller.bearer.agent_id)
+        if params.role == "device" and admission is not None:
+            self._device = DeviceLink(admission.device, self._queue, self.close)
+            self._context.device_connections.join(admission.device.id, self._device)
+
+    def _leave(self) -> None:
+        """The opposite. Idempotent."""
+        if self._caller is not None:
+            bearer = self._caller.bearer
+            self._context.presence.left(bearer.org_id, bearer.actor.id, self.connection_id)
+        if self._worker is not None:
+            self._worker.leave(self._context.workers)
+        if self._device is not None:
+            self._device.leave(self._context.device_connections)
 
     async def _resume(self, caller: Caller, point: ResumePoint) -> Opening | str:
         """Reopen one subscription; a reason when its thread cannot be followed."""
@@ -362,10 +424,6 @@ class Session:
         else:
             self._arm_expiry(caller)
 
-    def _dismiss_worker(self) -> None:
-        if self._worker is not None:
-            self._worker.leave(self._context.workers)
-
     # --- writing and time ---------------------------------------------------------------------
 
     def _flush(self) -> None:
@@ -378,7 +436,7 @@ class Session:
                 case Close(code, reason):
                     self._context.metrics.closes.labels(str(code)).inc()
                     self._context.hub.drop(self._queue)  # nothing comes after bye
-                    self._dismiss_worker()
+                    self._leave()
                     task = self._loop.create_task(self._close_socket(code, reason))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)

@@ -6,18 +6,18 @@ read no faster than `FRAMES_PER_S`, and what waits of one run to be read has a l
 """
 
 import asyncio
-import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gateway.agents.workers import Worker, WorkerPool, WorkerRefused
+from gateway.edge.asking import Asking
 from gateway.edge.authentication import Caller
 from gateway.edge.send_queue import SendQueue
 from gateway.hub.notes import text_frame
 from gateway.rules.rate import TokenBucket
 from protocol.connection import NotificationReceived, Received, ResponseReceived
 from protocol.errors import CloseCode, ErrorKind, Fault
-from protocol.frames import Response, encode_notification, encode_request
+from protocol.frames import encode_notification
 from protocol.records import Record, Role
 from protocol.requests import HelloParams
 
@@ -44,9 +44,7 @@ class WorkerLink:
         self.name = hello.client.name
         self._queue = queue
         self._close = close
-        self._numbers = itertools.count(1)
-        self._asked: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
-        self._is_closed = False
+        self._asking = Asking(queue, WorkerRefused)
         self._loop = asyncio.get_running_loop()
         concurrent = hello.worker.concurrent if hello.worker is not None else 1
         per_s = max(FRAMES_MIN_PER_S, FRAMES_PER_S * concurrent)
@@ -63,12 +61,9 @@ class WorkerLink:
 
     def leave(self, pool: WorkerPool) -> None:
         """The connection ends. Idempotent."""
-        if self._is_closed:
+        if self._asking.is_closed:
             return
-        self._is_closed = True
-        for future in self._asked.values():
-            if not future.done():
-                future.set_exception(_gone())
+        self._asking.close()
         if self.worker is not None:
             pool.leave(self.worker)
 
@@ -76,24 +71,11 @@ class WorkerLink:
 
     async def request(self, method: str, params: Record, timeout_s: float) -> Mapping[str, Any]:
         """Ask the process and wait for its answer. Raises WorkerRefused."""
-        if self._is_closed or self._queue.is_closed:
-            raise _gone()
-        number = next(self._numbers)
-        if not self._queue.try_write(text_frame(encode_request(number, method, params))):
-            raise WorkerRefused("timeout", "it reads too slowly")
-        future: asyncio.Future[Mapping[str, Any]] = self._loop.create_future()
-        self._asked[number] = future
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await future
-        except TimeoutError:
-            raise WorkerRefused("timeout", f"no answer within {timeout_s:g} s") from None
-        finally:
-            del self._asked[number]
+        return await self._asking.request(method, params, timeout_s)
 
     def notify(self, method: str, params: Record) -> None:
         """Tell the process something small."""
-        if not self._is_closed:
+        if not self._asking.is_closed:
             self._queue.write(text_frame(encode_notification(method, params)))
 
     def dismiss(self, reason: str) -> None:
@@ -113,23 +95,12 @@ class WorkerLink:
         """Take what came beside requests."""
         match received:
             case ResponseReceived(response):
-                self._answered(response)
+                self._asking.answered(response)
             case NotificationReceived(notification):
                 if notification.method == "run.output" and self.worker is not None:
                     self.worker.take_output(notification.params, size_bytes)
             case _:
                 pass
-
-    def _answered(self, response: Response) -> None:
-        future = self._asked.get(response.id) if isinstance(response.id, int) else None
-        if future is None or future.done():
-            return
-        if response.error is None:
-            future.set_result(response.result or {})
-            return
-        data = response.error.get("data")
-        kind = data.get("kind") if isinstance(data, dict) else None
-        future.set_exception(WorkerRefused(str(kind or "internal"), str(response.error.get("message", ""))))
 
 
 def check_role(hello: HelloParams, caller: Caller, pool: WorkerPool) -> None:
@@ -149,7 +120,3 @@ def check_role(hello: HelloParams, caller: Caller, pool: WorkerPool) -> None:
             "A token of role agent is for agent processes",
             hint='Say hello with role "agent", or use a token of another role',
         )
-
-
-def _gone() -> WorkerRefused:
-    return WorkerRefused("gone", "its connection is closed")

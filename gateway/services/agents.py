@@ -7,7 +7,8 @@ from gateway.agent_settings import AgentSettings, ToolSettings
 from gateway.agents.port import AgentAdapter
 from gateway.agents.registry import Agents, problem_of
 from gateway.rules.breaker import BreakerState
-from protocol.records import Agent
+from gateway.services.releases import State
+from protocol.records import Agent, SwitchedOff
 
 
 class AgentsView:
@@ -19,32 +20,36 @@ class AgentsView:
         running: Callable[[str], int],
         breaker: Callable[[str], BreakerState],
         workers: Callable[[str], int | None],
+        switched_off: Callable[[str, str], SwitchedOff | None] = lambda org_id, agent_id: None,
+        state_of: Callable[[AgentSettings], State] = lambda settings: settings.state,
     ) -> None:
         self._agents = agents
         self._running = running
         self._breaker = breaker
         self._workers = workers
+        self._switched_off = switched_off
+        self._state_of = state_of
 
     @property
     def default_id(self) -> str:
         """The agent of threads that name none, as it is now."""
         return self._agents.default_id
 
-    def all(self) -> list[Agent]:
-        """All of them, in the order of the configuration."""
-        return [self._record(agent) for agent in self._agents.all()]
+    def all(self, org_id: str) -> list[Agent]:
+        """All of them, in the order of the configuration, as an organization sees them."""
+        return [self._record(org_id, agent) for agent in self._agents.all()]
 
-    def get(self, agent_id: str) -> Agent:
+    def get(self, org_id: str, agent_id: str) -> Agent:
         """One. Raises Fault not_found."""
-        return self._record(self._agents.get(agent_id))
+        return self._record(org_id, self._agents.get(agent_id))
 
-    def _record(self, agent: AgentAdapter) -> Agent:
+    def _record(self, org_id: str, agent: AgentAdapter) -> Agent:
         settings = agent.settings
         return Agent(
             id=settings.id,
             name=settings.name or settings.id,
             kind=settings.kind,
-            state=settings.state,
+            state=self._state_of(settings),
             description=settings.description or getdoc(type(settings)) or "",
             version=settings.version,
             tools=_tools(settings),
@@ -55,6 +60,7 @@ class AgentsView:
             concurrent=settings.concurrent or None,
             workers=self._workers(settings.id),
             problem=problem_of(agent),
+            switched_off=self._switched_off(org_id, settings.id),
         )
 
 

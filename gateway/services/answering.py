@@ -33,6 +33,7 @@ from gateway.hub.streams import Stream
 from gateway.rules.telling import Instead, More, Telling
 from gateway.services.answer_files import AnswerFiles
 from gateway.services.deadlines import DeadlineMissed, Deadlines
+from gateway.services.guard import Guard
 from gateway.services.journal import Checkpoints, RunJournal
 from gateway.services.live import LiveMessage
 from gateway.services.patience import until_stored
@@ -55,7 +56,7 @@ ASKS_MAX = 32
 
 @dataclass(slots=True)
 class Speaking:
-    """What one turn shows and knows, over all its attempts."""
+    """What one turn shows and knows, over all its attempts. `is_withheld`: nothing of the answer is shown or kept."""
 
     journal: RunJournal
     stream: Stream
@@ -65,12 +66,18 @@ class Speaking:
     files: list[BlobRow]
     usage: Usage = field(default_factory=Usage)
     facts: dict[str, Any] = field(default_factory=dict)
+    is_withheld: bool = False
     _notes: "list[asyncio.Task[None]]" = field(default_factory=list)
 
     @property
     def run(self) -> ClaimedRun:
         """The run as it is owned now."""
         return self.journal.run
+
+    @property
+    def shown(self) -> str:
+        """What may be seen of what the present attempt has said."""
+        return "" if self.is_withheld else self.telling.text
 
     def note(self, runs: RunStore, facts: dict[str, Any]) -> None:
         """Add to the run's record. Nobody waits for it before `settle`: the writer keeps the order."""
@@ -95,7 +102,7 @@ class Speaking:
 
     def show(self, change: More | Instead | None, now: float) -> None:
         """Show followers what is new, and journal it from time to time. Raises StaleFence."""
-        if change is None:
+        if change is None or self.is_withheld:
             return
         if isinstance(change, More):
             self.stream.push(change.text)
@@ -131,6 +138,7 @@ class Answering:
         threads: ThreadStore,
         files: AnswerFiles,
         waits: Waits,
+        guard: Guard,
         clock: Clock,
         reading: Reading,
         *,
@@ -141,6 +149,7 @@ class Answering:
         self._threads = threads
         self._files = files
         self._waits = waits
+        self._guard = guard
         self._clock = clock
         self._timeout_s = timeout_s
         self._watched: dict[str, Deadlines] = {}
@@ -242,11 +251,12 @@ class Answering:
             journal=speaking.journal,
             ask=self._asking(agent, speaking, deadlines),
             now_ms=self._clock.now_ms,
+            guard=self._guard.of_run(run, lambda: speaking.journal.tool_names),
             recovered=run.recovered,
+            org_id=run.org_id,
             decisions=run.decisions,
             answers=run.answers,
             files=self._files.given(run),
-            org_id=run.org_id,
         )
 
     def _search(self, agent: AgentAdapter, run: ClaimedRun) -> Callable[[str, int], Any]:
@@ -272,7 +282,7 @@ class Answering:
                 try:
                     await speaking.settle()
                     life_s = agent.settings.wait_timeout_s
-                    return await self._waits.hold(speaking.journal, asked, speaking.telling.text, life_s)
+                    return await self._waits.hold(speaking.journal, asked, speaking.shown, life_s)
                 finally:
                     deadlines.go_on()
 

@@ -134,6 +134,11 @@ class Composer:
         """A run that somebody stopped; `said` is what its room has seen of the answer."""
         return Ending(TRANSITIONS[RunEvent.CANCEL], reason, notice=self._notice(STOPPED, origin, said))
 
+    def switched_off(self, why: str, origin: Origin | None = None, said: str = "") -> Ending:
+        """A run whose agent was switched off; its room, where there is one, is told why."""
+        notice = self._notice(f"*Stopped.* {why}", origin, said) if origin is not None else None
+        return Ending(TRANSITIONS[RunEvent.CANCEL], why, notice=notice)
+
     def failed(self, kind: str, reason: str, origin: Origin, said: str = "") -> Ending:
         """A run that cannot be answered; the room is told why."""
         notice = self._notice(f"This did not work: {reason}", origin, said)

@@ -30,6 +30,8 @@ from gateway.rules.admission import Admitted, Policy, Refusal, Saying, judge, pe
 from gateway.rules.pace import Pace
 from gateway.rules.routing import Arrival
 from gateway.services import notices
+from gateway.services.approvals import NOT_COUNTED
+from gateway.services.budgets import Obstacles
 from gateway.services.composing import TAKEN_BACK, Composer
 from gateway.services.linking import Links, typed_code
 from gateway.services.notices import RoomNotices
@@ -37,13 +39,13 @@ from gateway.services.pairings import LIFE_MS, PENDING_MAX, new_code
 from gateway.services.stopping import Stops, is_stop
 from protocol.ids import IdPrefix
 from protocol.records import Actor, ActorKind, Origin
+from storage.approval_values import Decide
 from storage.ports import InboxStore
 from storage.values import (
     EVERYBODY,
     GATEWAY,
     Act,
     Amendment,
-    Decide,
     Delivered,
     Entry,
     Gap,
@@ -66,10 +68,14 @@ _OUTCOMES: Final[Mapping[Refusal, Literal["ambient", "ignored", "refused"]]] = {
 
 
 class Decisions(Protocol):
-    """What becomes of a pressed button: it is looked up and prepared here, and decided in the transaction."""
+    """What becomes of a pressed button or a typed decision: prepared here, and counted in the transaction."""
 
-    async def pressed(self, press: Pressed, actor: Actor) -> Decide | None:
-        """What `actor` decides by it; None when the button belongs to nothing."""
+    async def pressed(self, press: Pressed) -> Decide | str:
+        """What it decides, or what its sender is told instead."""
+        ...
+
+    async def typed(self, said: Inbound) -> Decide | str | None:
+        """The same for a message; None when it decides nothing."""
         ...
 
 
@@ -87,6 +93,7 @@ class Intake:
         decisions: Decisions,
         stops: Stops,
         org_id: str,
+        obstacles: Obstacles = Obstacles(),  # noqa: B008 - a value
     ) -> None:
         self._org_id = org_id
         self._adapter = adapter
@@ -97,6 +104,7 @@ class Intake:
         self._pace = pace
         self._decisions = decisions
         self._stops = stops
+        self._obstacles = obstacles
         self._notices = RoomNotices(adapter, clock)
         self._links = Links(self._notices, clock)
 
@@ -128,6 +136,10 @@ class Intake:
                 return self._link(delivery, code)
             case Inbound():
                 judged = self._message(delivery)
+                if judged.outcome in ("accepted", "ambient"):
+                    decided = await self._decisions.typed(delivery)
+                    if decided is not None:
+                        return self._typed(delivery, judged, decided)
                 is_heard = judged.outcome == "accepted" and is_stop(delivery)
                 return await self._stop(delivery, judged) if is_heard else judged
             case Edited():
@@ -138,13 +150,39 @@ class Intake:
                 return await self._press(delivery)
 
     async def _press(self, press: Pressed) -> Delivered:
-        actor = self._person(press.sender)
-        decide = await self._decisions.pressed(press, actor)
-        if decide is None:
-            told = Telling(says=notices.NOT_OPEN)
+        decide = await self._decisions.pressed(press)
+        if isinstance(decide, str):
+            told = Telling(says=decide)
             return Delivered(press.delivery_id, "refused", "not open", press.sender.id, refused=told)
-        act = self._act(actor)
+        act = self._act(self._person(press.sender))
         return Delivered(press.delivery_id, "accepted", None, press.sender.id, act=act, decide=decide)
+
+    def _typed(self, said: Inbound, judged: Delivered, decide: Decide | str) -> Delivered:
+        """A decision in words is no message. Who was not speaking to us is told nothing about what is none."""
+        if isinstance(decide, str):
+            if judged.outcome == "ambient":
+                return judged
+            return Delivered(
+                said.delivery_id,
+                "refused",
+                "decides nothing",
+                said.sender.id,
+                room=said.room.room,
+                topic=said.room.topic,
+                refused=self._told(said, decide),
+            )
+        return Delivered(
+            said.delivery_id,
+            "accepted",
+            "a decision",
+            said.sender.id,
+            room=said.room.room,
+            topic=said.room.topic,
+            ref=said.message_ref,
+            act=self._act(self._person(said.sender)),
+            decide=decide,
+            undecided=self._told(said, NOT_COUNTED.format(id=decide.approval_id)),
+        )
 
     async def _stop(self, said: Inbound, judged: Delivered) -> Delivered:
         """It ends what is running, however fast its sender writes; only then they may hear that nothing was."""
@@ -221,6 +259,8 @@ class Intake:
             refused=Telling(says=_to_command(said, not_yet)),
             busy=self._told(said, notices.BUSY if is_paced else notices.TOO_FAST),
             too_long=self._told(said, notices.TOO_LONG),
+            over_budget=self._all_told(said, self._obstacles.over_budget()),
+            switched_off=self._all_told(said, self._obstacles.switched_off()),
             offer=self._offer(said) if is_offered else None,
             notice_interval_ms=NOTICE_INTERVAL_MS,
         )
@@ -281,6 +321,9 @@ class Intake:
         if said.message_ref is None:
             return Telling(says=text)
         return Telling(notice=self._notices.of(text, said.room))
+
+    def _all_told(self, said: Inbound, texts: Mapping[str, str]) -> dict[str, Telling]:
+        return {name: self._told(said, text) for name, text in texts.items()}
 
     def _person(self, sender: Sender) -> Actor:
         return Actor(id=f"{self._adapter.kind}:{sender.id}", kind=ActorKind.PERSON, name=sender.name)

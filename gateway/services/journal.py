@@ -5,7 +5,7 @@ hash over all of it is, is in `gateway/rules/journal.py`.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import orjson
@@ -14,16 +14,20 @@ import structlog
 from gateway.agents.port import AgentFailure, Json, Recorded, Step
 from gateway.clock import Clock
 from gateway.crash_points import reached
+from gateway.rules import budget
 from gateway.rules import journal as rules
 from gateway.rules.journal import Visit
+from gateway.rules.policy import Verdict
 from gateway.services.patience import until_stored
 from gateway.services.steering import Steering
 from protocol import limits
 from protocol.canonical import canonical, digest, text_digest
+from protocol.errors import Fault
 from protocol.records import Usage
+from storage.budget_values import BudgetOf, OverBudget
 from storage.errors import StoreUnavailable
 from storage.run_ports import JournalStore
-from storage.run_values import NewStep, Steered, StepEnd, StepOutcome, StepRow
+from storage.run_values import NewStep, PolicyNote, Steered, StepEnd, StepOutcome, StepRow
 from storage.values import ClaimedRun
 
 log = structlog.get_logger()
@@ -35,10 +39,24 @@ SHOWN_CHARS: Final = 200
 
 
 class RunJournal:
-    """`gateway.agents.port.Journal` for one claimed run. `run` is replaced when its fence was raised meanwhile."""
+    """`gateway.agents.port.Journal` for one claimed run. `run` is replaced when its fence was raised meanwhile.
 
-    def __init__(self, store: JournalStore, run: ClaimedRun, clock: Clock, steering: Steering) -> None:
+    `wishes` are what people wanted changed of its answer: the agent is told of each once, as of what is said to it.
+    """
+
+    def __init__(
+        self,
+        store: JournalStore,
+        run: ClaimedRun,
+        clock: Clock,
+        steering: Steering,
+        wishes: Sequence[Steered] = (),
+        *,
+        has_budgets: bool = False,
+    ) -> None:
         self.run = run
+        self._wishes = wishes
+        self._has_budgets = has_budgets
         self._steering = steering
         self._may_be_steered = False
         """Something may have been said to it before this turn."""
@@ -65,6 +83,14 @@ class RunJournal:
         return [row for row in rows if row.outcome is None and not row.is_repeatable]
 
     @property
+    def tool_names(self) -> set[str]:
+        """The tools that the run has used, or is using, as far as it is recorded."""
+        return {row.name for row in self._rows.values() if row.kind == "tool"}
+
+    def is_closed(self, key: str) -> bool:
+        return key in self._ended
+
+    @property
     def visits(self) -> Iterable[Visit]:
         """The steps this attempt came to and that are closed, and those inside its prompts, as they will be recorded:
         what was cut off in there stays unknown."""
@@ -83,11 +109,26 @@ class RunJournal:
         if (ended := self._ended.get(step.key)) is not None:
             self._visit(step, request_hash, ended, digest(ended.result))
             return ended
-        new = NewStep(step.key, step.kind, step.name, request, request_hash, step.repeatable)
-        reached("step.before_open")
-        row = await until_stored(
-            lambda: self._store.open(self.run, new, self._clock.now_ms()), "step", self.run.id
+        new = NewStep(
+            step.key,
+            step.kind,
+            step.name,
+            request,
+            request_hash,
+            step.repeatable,
+            note_of(step.verdict),
+            step.approval_id,
+            self._takes(step),
         )
+        reached("step.before_open")
+        try:
+            row = await until_stored(
+                lambda: self._store.open(self.run, new, self._clock.now_ms()), "step", self.run.id
+            )
+        except Fault as fault:
+            raise AgentFailure(fault.data["kind"], fault.message) from fault
+        if isinstance(row, OverBudget):
+            raise AgentFailure("budget_exceeded", budget.says(row))
         reached("step.opened")
         self._rows[step.key] = row
         if row.outcome is not None:
@@ -96,6 +137,12 @@ class RunJournal:
             return ended
         self._opened[step.key] = (step, request_hash)
         return None
+
+    def _takes(self, step: Step) -> dict[BudgetOf, int]:
+        """What a step may take of budgets; only asking a model, or somebody else's agent, costs something."""
+        if not self._has_budgets or step.kind not in ("model", "prompt"):
+            return {}
+        return budget.reserve(step.expected() if step.expected is not None else None)
 
     async def finish(
         self, key: str, result: Json, *, outcome: StepOutcome = "ok", usage: Usage | None = None
@@ -113,6 +160,11 @@ class RunJournal:
     async def steered(self, key: str) -> tuple[Steered, ...]:
         if key in self._ended:
             return self._steered(key, [Steered(**one) for one in self._ended[key].result])
+        if wanted := self._untold():
+            await self.begin(Step(key, "steer", "", {}, repeatable=True))
+            result = [{"message_id": one.message_id, "text": one.text, "by": one.by} for one in wanted]
+            await self.finish(key, result)
+            return wanted
         if not self._steering.take(self.run.id) and not self._may_be_steered:
             return ()
         self._may_be_steered = False
@@ -120,6 +172,12 @@ class RunJournal:
             lambda: self._store.take_steers(self.run, key, self._clock.now_ms()), "steers", self.run.id
         )
         return self._steered(key, list(said))
+
+    def _untold(self) -> tuple[Steered, ...]:
+        """The wishes that no step has taken yet."""
+        steps = [row.key for row in self._rows.values() if row.kind == "steer" and row.key in self._ended]
+        told = {one["message_id"] for key in steps for one in self._ended[key].result}
+        return tuple(one for one in self._wishes if one.message_id not in told)
 
     def _steered(self, key: str, said: list[Steered]) -> tuple[Steered, ...]:
         if said:
@@ -192,6 +250,13 @@ class Checkpoints:
         """Give up the one being written."""
         if self._writing is not None:
             self._writing.cancel()
+
+
+def note_of(verdict: Verdict | None) -> PolicyNote | None:
+    """What the audit log is told of a verdict; nothing of one that no policy has to do with."""
+    if verdict is None or (verdict.effect == "allow" and not verdict.rule and not verdict.warned_by):
+        return None
+    return PolicyNote(verdict.effect, verdict.rule, verdict.version, verdict.warned_by)
 
 
 def recorded(row: StepRow) -> Recorded:

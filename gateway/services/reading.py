@@ -145,6 +145,9 @@ class _ReadJournal:
     ) -> Recorded:
         return await self._journal.finish(key, result, outcome=outcome, usage=usage)
 
+    def is_closed(self, key: str) -> bool:
+        return self._journal.is_closed(key)
+
     async def steered(self, key: str) -> tuple[Steered, ...]:
         said = await self._journal.steered(key)
         return tuple([replace(one, text=await self._reader.text(one.text)) for one in said])

@@ -1,4 +1,4 @@
-"""Reading the configuration again: agents and routes change while the gateway runs, all of them or none.
+"""Reading the configuration again: agents, routes and policies change while the gateway runs, all of them or none.
 
 The file is looked at every two seconds; SIGHUP and the method `agent.reload` ask at once. Everything is validated
 first. What is not valid is logged once and changes nothing; other settings that differ are named, and wait for a
@@ -19,6 +19,8 @@ from gateway.agent_settings import RouteSettings, Section
 from gateway.agents.registry import Agents, Changes
 from gateway.clock import Clock
 from gateway.metrics import Sample
+from gateway.rules.policy import Policies, compiled
+from gateway.services.releases import Held, Releases
 from gateway.settings import Settings, SettingsError, Source
 from protocol.errors import ErrorKind, Fault
 from protocol.records import AgentChanges
@@ -32,13 +34,16 @@ WATCH_S: Final = 2.0
 """How often the file is looked at: soon enough for somebody who has just saved it, and costs one stat."""
 ACTION: Final = "agent.reload"
 """Of the audit entry; the method has the same name."""
-HOT: Final = frozenset({"agents", "routes", "default_agent"})
+HOT: Final = frozenset({"agents", "routes", "default_agent", "policies"})
 """Settings that change without a restart."""
 
 Stamp: TypeAlias = tuple[int, int, int] | None
 """What changes when a file is written or replaced: its time, size and inode; None without a file."""
 ReplaceRoutes: TypeAlias = Callable[[Sequence[RouteSettings], str], None]
 """From now on these routes decide, and this agent where none fits. Cannot fail: they are validated."""
+
+ReplacePolicies: TypeAlias = Callable[[Policies], None]
+"""From now on these policies are in force. Cannot fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class Reloading:
         settings: Settings,
         agents: Agents,
         replace_routes: ReplaceRoutes,
+        replace_policies: ReplacePolicies,
+        releases: Releases,
         forget: Callable[[Iterable[str]], None],
         audit: AuditStore,
         clock: Clock,
@@ -68,6 +75,8 @@ class Reloading:
         self._now = settings
         self._agents = agents
         self._replace_routes = replace_routes
+        self._replace_policies = replace_policies
+        self._releases = releases
         self._forget = forget
         self._audit = audit
         self._clock = clock
@@ -157,18 +166,25 @@ class Reloading:
             try:
                 if isinstance(reading.found, SettingsError):
                     raise reading.found
+                policies = compiled(reading.found.policies)
+                held = await self._releases.judge(reading.found.agents, policies)
                 changes = await self._agents.reload(reading.found.agents, reading.found.default_agent_id)
             except SettingsError as error:
                 self._refuse(reading.content, error)
                 raise
             self._is_valid, self._refused = True, None
-            return await self._apply(reading.found, changes, act)
+            return await self._apply(reading.found, policies, held, changes, act)
 
-    async def _apply(self, wanted: Settings, changes: Changes, act: Act) -> AgentChanges:
-        """The agents are replaced; without a pause the routes are, too."""
+    async def _apply(
+        self, wanted: Settings, policies: Policies, held: Held, changes: Changes, act: Act
+    ) -> AgentChanges:
+        """The agents are replaced; without a pause the routes, the policies and what is released are, too."""
+        self._replace_policies(policies)
+        held_before = self._releases.replace(held)
         self._replace_routes(wanted.routes, wanted.default_agent_id)
         self._forget((*changes.changed, *changes.removed))
         before, self._now = self._now, wanted
+        await self._releases.ask(held_before, wanted.agents, act)
         restart_needed = [key for key in _differences(self._started_with, wanted) if key not in HOT]
         result = AgentChanges(
             added=list(changes.added),
@@ -177,6 +193,8 @@ class Reloading:
             restart_needed=restart_needed,
         )
         detail = {**result.model_dump(), "settings": sorted(HOT & set(_differences(before, wanted)))}
+        if "policies" in detail["settings"]:
+            detail["policy"] = policies.version
         if any(detail.values()):
             log.info("the configuration was read again", action="config_reloaded", **detail)
             await self._audit.record(act, ACTION, {"id": "configuration"}, "success", detail)

@@ -74,6 +74,9 @@ class RecordedJournal:
     ) -> Recorded:
         raise Diverged(f"{key}: it ended a step that is recorded as ended")
 
+    def is_closed(self, key: str) -> bool:
+        return key in self._ended
+
     async def steered(self, key: str) -> tuple[Steered, ...]:
         ended = self._ended.get(key)
         if ended is None:
@@ -164,10 +167,10 @@ class Replays:
             journal=journal,
             ask=ask,
             now_ms=lambda: 0,
+            org_id=run.org_id,
             decisions=run.decisions,
             answers=run.answers,
             files=self._files.given(run),
-            org_id=run.org_id,
         )
         return context
 

@@ -19,6 +19,7 @@ from gateway.rules.run_states import TRANSITIONS, RunEvent
 from gateway.services.leases import RENEW_S, Leases
 from protocol.events import RUN_ENDINGS, EventKind
 from protocol.ids import IdPrefix
+from storage.budget_values import HeldUp, PlaceFreed
 from storage.errors import StoreUnavailable
 from storage.run_ports import RunStore
 from storage.run_values import AgentFull, RunReady
@@ -74,7 +75,9 @@ class Scheduler:
         self._running: Counter[str] = Counter()
         """Turns by agent."""
         self._parked: dict[str, dict[str, None]] = {}
-        """Threads whose next run waits until its agent has room."""
+        """Threads whose next run waits until its agent, or a budget of runs at the same time, has room; by which."""
+        self._freed = 0
+        """How often a budget had room again."""
         self._claiming = asyncio.Lock()
         """Held by claims while some agent has a limit: two at once would not see each other."""
         self._line: deque[str] = deque()
@@ -124,6 +127,9 @@ class Scheduler:
                 self._note(signal)
             elif isinstance(signal, RunReady):
                 self._continue(signal.thread_id, signal.run_id)
+            elif isinstance(signal, PlaceFreed):
+                self._freed += 1
+                self._unpark(signal.place)
             elif isinstance(signal, FilesSettled):
                 self._queued[signal.thread_id] = (
                     MANY  # those behind the run that waited could not begin either
@@ -221,6 +227,7 @@ class Scheduler:
     async def _work(self, thread_id: str) -> None:
         """One turn of a thread: claim its next run, if it has one, and drive it to its end."""
         expected = self._queued.pop(thread_id, 1)  # what is queued from here on is noted anew
+        freed = self._freed
         try:
             run = await self._claim(thread_id)
         except StoreUnavailable:
@@ -229,12 +236,17 @@ class Scheduler:
             return
         if isinstance(run, AgentFull):
             self._parked.setdefault(run.agent_id, {})[thread_id] = None
+        elif isinstance(run, HeldUp):
+            if self._freed == freed:
+                self._parked.setdefault(run.place, {})[thread_id] = None
+            else:  # perhaps this place, in the same commit: ask again
+                self._queued[thread_id] = MANY
         elif run is not None:
             reached("run.claimed")
             self._expect(thread_id, expected - 1)
             await self._drive_run(run)
 
-    async def _claim(self, thread_id: str) -> ClaimedRun | AgentFull | None:
+    async def _claim(self, thread_id: str) -> ClaimedRun | AgentFull | HeldUp | None:
         limits = self._capacity.limits()
         if not limits:
             return await self._claim_unless(thread_id, frozenset())
@@ -242,11 +254,13 @@ class Scheduler:
             full = frozenset(agent for agent, limit in limits.items() if self._running[agent] >= limit)
             return await self._claim_unless(thread_id, full)
 
-    async def _claim_unless(self, thread_id: str, full: frozenset[str]) -> ClaimedRun | AgentFull | None:
+    async def _claim_unless(
+        self, thread_id: str, full: frozenset[str]
+    ) -> ClaimedRun | AgentFull | HeldUp | None:
         reply_id, versions = self._clock.new_id(IdPrefix.MESSAGE), self._capacity.versions()
         lease = self._leases.now_and_until()
         run = await self._runs.claim(thread_id, self._leases.owner, *lease, reply_id, full, versions)
-        if run is not None and not isinstance(run, AgentFull):
+        if isinstance(run, ClaimedRun):
             self._running[run.agent_id] += 1
         return run
 
@@ -296,11 +310,15 @@ class Scheduler:
         self._running[agent_id] -= 1
         if not self._running[agent_id]:
             del self._running[agent_id]
-        if (parked := self._parked.get(agent_id)) is not None:
+        self._unpark(agent_id)
+
+    def _unpark(self, place: str) -> None:
+        """One of the threads that wait for a place may begin."""
+        if (parked := self._parked.get(place)) is not None:
             thread_id = next(iter(parked))
             del parked[thread_id]
             if not parked:
-                del self._parked[agent_id]
+                del self._parked[place]
             self._queued[thread_id] = MANY
             self._ask(thread_id)
 

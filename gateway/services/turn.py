@@ -10,11 +10,13 @@ for the next start to take over. How one attempt goes is in `answering.py`, what
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Final
 
 import structlog
 
+from gateway.agent_settings import AgentSettings
 from gateway.agents.port import AgentAdapter, AgentAsk, AgentFailure, decision_about
 from gateway.agents.registry import Agents
 from gateway.clock import Clock
@@ -27,6 +29,7 @@ from gateway.services.composing import TAKEN_BACK
 from gateway.services.endings import Endings
 from gateway.services.journal import Checkpoints, RunJournal
 from gateway.services.live import LiveMessages
+from gateway.services.outgoing import Outgoing, Said, wishes
 from gateway.services.receipts import Receipts
 from gateway.services.steering import Steering
 from gateway.services.unknown_steps import ask_about, why_skipped
@@ -58,9 +61,12 @@ class Turns:
         live: LiveMessages,
         receipts: Receipts,
         steering: Steering,
+        outgoing: Outgoing,
+        state_of: Callable[[AgentSettings], str],
         clock: Clock,
         *,
         attempts_max: int,
+        has_budgets: bool = False,
     ) -> None:
         self._journal = journal
         self._agents = agents
@@ -72,8 +78,11 @@ class Turns:
         self._live = live
         self._receipts = receipts
         self._steering = steering
+        self._outgoing = outgoing
+        self._state_of = state_of
         self._clock = clock
         self._attempts_max = attempts_max
+        self._has_budgets = has_budgets
 
     async def drive(self, run: ClaimedRun) -> None:
         """Drive a run. Cancelling it leaves the run to whoever cancelled or will take over."""
@@ -86,6 +95,8 @@ class Turns:
     async def _drive(self, run: ClaimedRun) -> None:
         if run.is_taken_back:
             return await self._endings.cancel(run, TAKEN_BACK)
+        if run.refusal is not None:
+            return await self._endings.fail(run, run.refusal.kind, run.refusal.reason, run.partial)
         if run.attempt > self._attempts_max:
             reason = f"it was started {self._attempts_max} times and never finished"
             return await self._endings.fail(run, "gave_up", reason, run.partial)
@@ -94,7 +105,7 @@ class Turns:
                 agent = stack.enter_context(self._agents.use(run.agent_id))
             except Fault as fault:
                 return await self._endings.fail(run, "unknown_agent", fault.message)
-            refusal = _refusal(run, agent)
+            refusal = _refusal(run, agent, self._state_of(agent.settings)) or self._outgoing.refusal(run)
             if refusal is not None:
                 await self._endings.fail(run, refusal.kind, str(refusal))
             elif run.recovered and agent.recovery == "interrupt":
@@ -103,11 +114,26 @@ class Turns:
                 await self._speak(run, agent)
 
     async def _speak(self, run: ClaimedRun, agent: AgentAdapter) -> None:
-        stream = self._hub.open_stream(run.thread_id, run.id, run.reply_id, run.partial)
-        journal = RunJournal(self._journal, run, self._clock, self._steering)
+        is_withheld = self._outgoing.is_withheld(run)
+        shown = "" if is_withheld else run.partial
+        stream = self._hub.open_stream(run.thread_id, run.id, run.reply_id, shown)
+        journal = RunJournal(
+            self._journal,
+            run,
+            self._clock,
+            self._steering,
+            wishes(run.decisions),
+            has_budgets=self._has_budgets,
+        )
         live = self._live.open(run)
         speaking = Speaking(
-            journal, stream, live, Checkpoints(journal), Telling(run.partial), list(run.answer_files)
+            journal,
+            stream,
+            live,
+            Checkpoints(journal),
+            Telling(shown),
+            list(run.answer_files),
+            is_withheld=is_withheld,
         )
         is_first = run.attempt == 1 and not run.decisions and not run.answers
         try:
@@ -182,7 +208,9 @@ class Turns:
         return backoff_s(number, self._clock.chance())
 
     async def _conclude(self, agent: AgentAdapter, speaking: Speaking, outcome: Attempted) -> None:
-        run, said = speaking.run, speaking.telling.text
+        run, said = speaking.run, speaking.shown
+        if isinstance(outcome, Complete):
+            outcome = self._judged(speaking)
         match outcome:
             case Complete():
                 await self._endings.complete(speaking)
@@ -197,10 +225,18 @@ class Turns:
                 else:
                     await self._endings.fail(run, failure.kind, str(failure), said, speaking.usage)
 
+    def _judged(self, speaking: Speaking) -> Attempted:
+        """What the policies make of a complete answer."""
+        said = Said(speaking.telling.text, speaking.files)
+        found = self._outgoing.judge(speaking.run, said, speaking.journal.tool_names)
+        if isinstance(found, AgentAsk):
+            return Waiting([found], ())
+        return found or Complete()
 
-def _refusal(run: ClaimedRun, agent: AgentAdapter) -> AgentFailure | None:
-    """Why an agent may not answer this."""
-    name, state = agent.settings.name or agent.settings.id, agent.settings.state
+
+def _refusal(run: ClaimedRun, agent: AgentAdapter, state: str) -> AgentFailure | None:
+    """Why an agent in this state may not answer this."""
+    name = agent.settings.name or agent.settings.id
     if state == "suspended":
         return AgentFailure("agent_suspended", f"{name} is suspended")
     if state == "draft" and run.origin.channel is not None:

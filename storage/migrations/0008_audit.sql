@@ -1,7 +1,8 @@
 -- The audit log, version 2: epochs, the Merkle tree over the entries, who the people in it are, and content behind its
 -- commitments under keys that can be deleted.
 
-ALTER TABLE store ADD COLUMN audit_epoch INTEGER NOT NULL DEFAULT 1;  -- raised when the log goes on behind a restored store
+ALTER TABLE store ADD COLUMN audit_epoch INTEGER NOT NULL DEFAULT 1;      -- raised when the log goes on behind a restored store
+ALTER TABLE store ADD COLUMN audit_tree_size INTEGER NOT NULL DEFAULT 0;  -- how many entries audit_nodes are over
 
 -- Complete subtrees: node (level, at) is the RFC 6962 hash over the 2^level leaves from leaf at * 2^level, counted from 0.
 -- Level 0 is audit_entries.hash. Written for all entries below the newest checkpoint; made of the entries, so it can be
@@ -36,11 +37,18 @@ CREATE INDEX audit_keys_by_subject ON audit_keys (org_id, subject, id);
 
 -- What entries commit to: salt and canonical text, encrypted. A row may be deleted; its entry stays.
 CREATE TABLE audit_content (
-  seq INTEGER NOT NULL,
-  part TEXT NOT NULL,               -- content, address
+  seq INTEGER PRIMARY KEY,
   org_id TEXT NOT NULL,
   key_id INTEGER NOT NULL REFERENCES audit_keys (id),
-  sealed BLOB NOT NULL,
-  PRIMARY KEY (seq, part)
-) WITHOUT ROWID;
+  sealed BLOB NOT NULL
+);
 CREATE INDEX audit_content_by_key ON audit_content (key_id);
+
+-- Where people came from, committed to in the same way, once for all their entries from there.
+CREATE TABLE audit_addresses (
+  commitment TEXT PRIMARY KEY,
+  org_id TEXT NOT NULL,
+  key_id INTEGER NOT NULL REFERENCES audit_keys (id),
+  sealed BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX audit_addresses_by_key ON audit_addresses (key_id);

@@ -54,8 +54,9 @@ UPDATE journal_steps SET outcome = 'unknown', closed_at = :now WHERE run_id = :r
 DELETE FROM journal_steps WHERE run_id IN (SELECT id FROM runs WHERE thread_id = :thread_id);
 
 -- name: insert_steer
-INSERT INTO steers (message_id, org_id, run_id, thread_id, message_seq, own_run_id, said_by, created_at)
-VALUES (:message_id, :org_id, :run_id, :thread_id, :message_seq, :own_run_id, :said_by, :now);
+INSERT INTO steers (message_id, org_id, run_id, thread_id, message_seq, own_run_id, said_by, token_id,
+  created_at)
+VALUES (:message_id, :org_id, :run_id, :thread_id, :message_seq, :own_run_id, :said_by, :token_id, :now);
 
 -- name: waiting_steers
 -- In the words they have now: a message may have been edited meanwhile.

@@ -2,9 +2,9 @@
 
 -- name: insert
 INSERT INTO runs (id, org_id, thread_id, agent_id, state, queue_key, message_id, message_seq, retry_of,
-  requested_by, queued_at)
+  requested_by, room, token_id, queued_at)
 VALUES (:id, :org_id, :thread_id, :agent_id, 'queued', :queue_key, :message_id, :message_seq, :retry_of,
-  :requested_by, :queued_at);
+  :requested_by, :room, :token_id, :queued_at);
 
 -- name: find
 SELECT * FROM runs WHERE org_id = :org_id AND id = :id;
@@ -42,7 +42,8 @@ SELECT DISTINCT thread_id FROM runs WHERE state = 'queued' LIMIT :limit;
 
 -- name: start
 UPDATE runs SET state = 'running', attempt = attempt + 1, started_at = coalesce(started_at, :now),
-  lease_owner = :owner, lease_until = :lease_until, fence = fence + 1, agent_version = :agent_version
+  lease_owner = :owner, lease_until = :lease_until, fence = fence + 1, agent_version = :agent_version,
+  refusal = :refusal
 WHERE id = :id;
 
 -- name: take_over

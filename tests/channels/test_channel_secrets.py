@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from channels.secrets import SecretUnavailable, resolve_secret
+from channels.secrets import SecretUnavailable, file_of, is_literal, resolve_secret
 
 
 def resolve(reference: str, environment: dict[str, str] | None = None) -> str:
@@ -61,3 +61,27 @@ def test_a_binary_file_is_no_secret_and_not_quoted(tmp_path: Path) -> None:
         resolve(f"file:{file}")
     assert raised.value.__cause__ is None
     assert "secret\\xff" not in str(raised.value)
+
+
+def test_a_credential_is_what_systemd_loaded(tmp_path: Path) -> None:
+    (tmp_path / "bot-token").write_text("42:abc\n")
+    assert resolve("credential:bot-token", {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == "42:abc"
+    with pytest.raises(SecretUnavailable, match=r"LoadCredential=bot-token"):
+        resolve("credential:bot-token")
+    with pytest.raises(SecretUnavailable, match="cannot be read"):
+        resolve("credential:other", {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+
+@pytest.mark.parametrize("name", ["", "../token", "a/b", ".hidden", "a b", "a\0b"])
+def test_a_credential_is_a_name_and_no_path(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SecretUnavailable, match="credential's name"):
+        resolve(f"credential:{name}", {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+
+def test_references_and_secrets_are_told_apart() -> None:
+    assert is_literal(SecretStr("42:abc"))
+    for reference in ("env:TOKEN", "file:/run/token", "credential:token"):
+        assert not is_literal(SecretStr(reference))
+    assert file_of(SecretStr("file:/run/token"), {}) == Path("/run/token")
+    assert file_of(SecretStr("credential:t"), {"CREDENTIALS_DIRECTORY": "/run/c"}) == Path("/run/c/t")
+    assert file_of(SecretStr("env:TOKEN"), {}) is None

@@ -63,7 +63,7 @@ class ContractStage(Stage):
 
     @property
     def adapters(self) -> list[Adapter]:
-        return self.gateway._channels.all()
+        return self.gateway.rooms.channels.all()
 
     @property
     def adapter(self) -> Adapter:

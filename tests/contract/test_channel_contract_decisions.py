@@ -1,6 +1,11 @@
 """The contract of every channel: buttons in the room decide, once and by the right person, what an agent may do."""
 
+from pathlib import Path
+from typing import Any
+
 from channels.messages import RoomRef
+from gateway.agent_settings import ScriptSettings
+from gateway.policy_settings import PolicySettings
 from tests.contract.contract_stage import ContractStage
 from tests.contract.networks import ADA, BOB, Network, Said, Shown, Spot
 
@@ -47,7 +52,7 @@ async def test_whoever_asked_approves_with_a_button(stage: ContractStage, networ
     lobby = network.room()
     said = network.mention(lobby, ASK)
     card = await card_of(stage, said)
-    assert card.buttons == ("Approve", "Deny")
+    assert card.buttons == ("Approve", "Deny", "Changes")
 
     await network.press(card, "Approve")
 
@@ -152,3 +157,123 @@ async def test_what_waits_for_a_decision_does_not_hold_up_another_room(
     network.mention(elsewhere, "say meanwhile")
 
     await stage.shows(elsewhere, "meanwhile")
+
+
+# --- in words ---------------------------------------------------------------------------------------
+
+
+async def code_of(stage: ContractStage) -> str:
+    """What people type to mean the one approval that waits."""
+    operator = await stage.operator()
+    (approval,) = (await operator.call("approval.list", state="pending"))["approvals"]
+    return str(approval["subject_hash"][:8])
+
+
+async def test_a_decision_is_typed_where_buttons_are_too_much(stage: ContractStage, network: Network) -> None:
+    await stage.go()
+    lobby = network.room()
+    said = network.mention(lobby, ASK)
+    card = await card_of(stage, said)
+    code = await code_of(stage)
+    assert code in card.text, "the card says what to type"
+
+    network.mention(lobby, f"approve {code} go ahead")
+
+    await check_settled(stage, said, "Approved by Ada", APPROVED)
+    assert "go ahead" in whole(stage, lobby)
+    assert stage.questions() == [ASK], "it was a decision, not something to answer"
+
+
+async def test_what_somebody_else_types_decides_nothing_and_is_answered(
+    stage: ContractStage, network: Network
+) -> None:
+    await stage.go()
+    lobby = network.room()
+    said = network.mention(lobby, ASK)
+    await card_of(stage, said)
+    code = await code_of(stage)
+
+    network.mention(lobby, f"/approve {code}", BOB)
+    await stage.eventually(lambda: "decided nothing" in everywhere(stage, lobby))
+    assert await stage.events("approval.decided") == []
+
+    network.mention(lobby, f"deny {code} not on a Friday")
+    await check_settled(stage, said, "Denied by Ada", DENIED)
+    assert "not on a Friday" in whole(stage, lobby)
+
+
+def everywhere(stage: ContractStage, spot: Spot) -> str:
+    """All that the bot says in a room, also in its threads."""
+    network = stage.network
+    return "\n".join(one.text for one in network.from_bot(spot)) + whole(stage, spot)
+
+
+async def test_the_agent_is_told_what_should_be_different(stage: ContractStage, network: Network) -> None:
+    await stage.go()
+    lobby = network.room()
+    said = network.mention(lobby, ASK)
+    await card_of(stage, said)
+
+    network.mention(lobby, f"changes {await code_of(stage)} say it in verse")
+
+    await check_settled(stage, said, "Changes requested by Ada", DENIED)
+    assert "say it in verse" in whole(stage, lobby)
+
+
+# --- several people, long actions -------------------------------------------------------------------
+
+SCRIPT = """
+scenarios:
+  - name: long
+    match: {command: long}
+    steps:
+      - approval: {title: "Send it", body: "%s", then: [{say: "so I did it"}], else: [{say: "so I left it"}]}
+  - name: sum
+    steps:
+      - tool: {name: calculator, arguments: {expression: "6*7"}, save_as: result}
+      - say: "{{result}}"
+"""
+
+
+def play(stage: ContractStage, directory: Path, **terms: Any) -> None:
+    """From now on a script answers, and sums need leave under these terms."""
+    script = directory / "script.yaml"
+    script.write_text(SCRIPT % ("all of this. " * 4_000))
+    agent = ScriptSettings(id="demo", kind="script", script=script, tools=("calculator",))
+    rule = {"name": "sums", "effect": "require_approval", "tool": ("calculator",), "approval": terms}
+    stage._given.update(agents=(agent,), policies=(PolicySettings.model_validate(rule),))
+
+
+async def test_a_card_shows_who_has_approved_until_enough_did(
+    stage: ContractStage, network: Network, tmp_path: Path
+) -> None:
+    both = tuple(f"{network.kind}:{network.id_of(person)}" for person in (ADA, BOB))
+    play(stage, tmp_path, quorum=2, approvers=both)
+    await stage.go()
+    lobby = network.room()
+    said = network.mention(lobby, "how much is it?")
+    card = await card_of(stage, said)
+    assert "0 of 2 approved" in card.text
+
+    await network.press(card, "Approve", ADA)
+    await stage.eventually(lambda: any("1 of 2 approved: Ada" in one.text for one in network.answers(said)))
+    assert await stage.events("approval.decided") == []
+    await network.press(card, "Approve", BOB)
+
+    await check_settled(stage, said, "Approved by Ada, Bob", '"result":"42"')
+
+
+async def test_what_a_card_cannot_show_whole_it_does_not_let_approve(
+    stage: ContractStage, network: Network, tmp_path: Path
+) -> None:
+    play(stage, tmp_path)
+    await stage.go()
+    lobby = network.room()
+    said = network.mention(lobby, "long")
+    card = await card_of(stage, said)
+    assert card.buttons == ("Deny", "Changes")
+    assert "not all of it" in card.text and "threadgate approvals show" in card.text
+
+    await network.press(card, "Deny")
+
+    await check_settled(stage, said, "Denied by Ada", DENIED)

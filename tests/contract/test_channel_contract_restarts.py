@@ -28,7 +28,7 @@ LONG_AWAY_S = 3.0
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls in flight are cut off when the gateway ends, as a kill would."""
-    monkeypatch.setattr("gateway.app.DELIVERY_STOP_S", 0.0)
+    monkeypatch.setattr("gateway.composition.rooms.DELIVERY_STOP_S", 0.0)
 
 
 def has_no_idempotency(stage: ContractStage, spot: Spot) -> bool:

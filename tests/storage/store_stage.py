@@ -16,6 +16,7 @@ import pytest
 from cryptography.fernet import Fernet, MultiFernet
 
 from gateway.content_keys import ContentSealer
+from gateway.rules.deciding import judge
 from gateway.rules.run_states import TRANSITIONS, RunEvent
 from protocol.canonical import canonical, digest
 from protocol.errors import ErrorKind, Fault
@@ -23,6 +24,8 @@ from protocol.events import EVENT_DATA, Event, EventKind
 from protocol.frames import RawJson
 from protocol.records import Actor, ActorKind, Origin, Role, Usage
 from protocol.requests import MessageSendResult
+from storage.approval_values import Decide
+from storage.device_values import DeviceOffer, NewInvocation
 from storage.engine import Reader, Transaction
 from storage.ports import FileDraft
 from storage.run_values import NewQuestion, NewStep, Repetition, StepEnd, StepKind, StepRow
@@ -47,6 +50,7 @@ from storage.values import (
     Outbound,
     OutboxChanged,
     OutboxRow,
+    PairingKey,
     PairingOffer,
     Telling,
 )
@@ -189,7 +193,9 @@ class Scene:
         repetition = Repetition(retry_id) if retry_id is not None else None
         await self.store.runs.end(run, ending, self.now_ms, repetition)
 
-    def approval(self, card: str | None = None, life_ms: int = 60_000, key: str = "publish") -> NewApproval:
+    def approval(
+        self, card: str | None = None, life_ms: int = 60_000, key: str = "publish", **choices: Any
+    ) -> NewApproval:
         return NewApproval(
             id=self.new_id("apr"),
             key=key,
@@ -197,11 +203,13 @@ class Scene:
             body="all of it",
             subject_hash="0" * 64,
             expires_at_ms=self.now_ms + life_ms,
-            settle_id=self.new_id("dlv"),
             card=Outbound(self.new_id("dlv"), 1, card) if card is not None else None,
-            expired='{"text": "expired"}',
-            cancelled='{"text": "cancelled"}',
+            **choices,
         )
+
+    def decide(self, approval_id: str, vote: Any = "approve", reason: str = "", **choices: Any) -> Decide:
+        """A decision of somebody who may, through the protocol unless told."""
+        return Decide(approval_id, vote, reason, **{"judge": judge, "among": None, **choices})
 
     def question(self, prompt: str = "Which one?", key: str = "which", **choices: Any) -> NewQuestion:
         values: dict[str, Any] = {"expires_at_ms": self.now_ms + 60_000, **choices}
@@ -215,9 +223,11 @@ class Scene:
         move = TRANSITIONS[RunEvent.WAIT]
         await self.store.runs.wait(run, move, approvals, questions, "so far", self.now_ms)
 
-    async def ask(self, run: ClaimedRun, card: str | None = None, life_ms: int = 60_000) -> str:
+    async def ask(
+        self, run: ClaimedRun, card: str | None = None, life_ms: int = 60_000, **choices: Any
+    ) -> str:
         """Park a run until something is decided; returns the approval's id."""
-        new = self.approval(card, life_ms + 1)  # it is asked a moment later
+        new = self.approval(card, life_ms + 1, **choices)  # it is asked a moment later
         await self.wait(run, [new])
         return new.id
 
@@ -296,6 +306,50 @@ class Scene:
             "room": sender_id,
         }
         return self.delivery("let me in", **{**values, **choices})
+
+    # --- devices ----------------------------------------------------------------------------
+
+    def device_offer(self, **choices: Any) -> DeviceOffer:
+        """A device that asks to be paired, one more with each call."""
+        self._made += 1
+        values: dict[str, Any] = {
+            "id": f"par_d{self._made}",
+            "code": "AAAA-BBBB",
+            "expires_at_ms": self.now_ms + CODE_MS,
+            "device_id": f"device-{self._made}",
+            "public_key": f"key-{self._made}",
+            "name": "Thing",
+            "platform": "bench",
+            "address": f"10.0.0.{self._made}",
+            "commands": ({"name": "echo", "risk": "low"},),
+            "scopes": (),
+            "pending_max": 9,
+            "address_max": 9,
+        }
+        return DeviceOffer(**{**values, **choices})
+
+    async def device(self, **choices: Any) -> str:
+        """The id of a device that was paired."""
+        offer = self.device_offer(**choices)
+        asked = await self.store.devices.ask(self.act(), offer)
+        await self.store.pairings.approve(self.act(), PairingKey(asked.id), None)
+        return offer.device_id
+
+    def new_invocation(self, device_id: str, claim: str = "claim", **choices: Any) -> NewInvocation:
+        values: dict[str, Any] = {
+            "id": self.new_id("inv"),
+            "device_id": device_id,
+            "claim": claim,
+            "request_hash": "hash",
+            "command": "echo",
+            "params": {"text": "hi"},
+            "deadline_ms": self.now_ms + 1000,
+        }
+        return NewInvocation(**{**values, **choices})
+
+    async def invocation(self, device_id: str, claim: str = "claim") -> str:
+        """The id of something that was requested of a device."""
+        return (await self.store.invocations.request(self.act(), self.new_invocation(device_id, claim))).id
 
     def link(self, code: str, reply: str, sender_id: str = "99") -> Delivered:
         """Somebody types a code in a direct message; `reply` is the one they would be shown."""

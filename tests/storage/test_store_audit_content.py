@@ -8,7 +8,6 @@ from store_stage import OTHER_ORG, SEALER, Scene
 
 from protocol.records import Actor, ActorKind
 from storage import audit_content, audit_log, audit_people
-from storage.audit_content import ADDRESS, CONTENT
 from storage.audit_values import Revealed
 from storage.engine import Transaction
 from storage.errors import ContentUnreadable
@@ -42,7 +41,7 @@ async def test_an_entry_commits_to_its_content_and_does_not_hold_it(scene: Scene
     ((wrapped, sealed),) = await scene.rows(
         "SELECT wrapped, sealed FROM audit_content c JOIN audit_keys k ON k.id = c.key_id"
     )
-    opened = SEALER.open(wrapped, sealed, audit_content.place(DEFAULT_ORG, seq, CONTENT))
+    opened = SEALER.open(wrapped, sealed, audit_content.content_place(DEFAULT_ORG, seq))
     assert entry["content"] == hashlib.sha256(opened).hexdigest()
     assert orjson.loads(opened[32:]) == {"reason": "Eve said so"}
 
@@ -196,6 +195,49 @@ async def test_acts_that_overtake_each_other_are_no_jump(scene: Scene) -> None:
     assert await scene.audited() == ["approval.decide"] * 2
 
 
-async def test_only_the_parts_that_were_given_are_kept(scene: Scene) -> None:
-    await record(scene, act=Act(DEFAULT_ORG, EVE, "slack", scene.now_ms, address="192.0.2.1"))
-    assert await scene.rows("SELECT part FROM audit_content") == [(ADDRESS,)]
+# --- addresses --------------------------------------------------------------------------------------
+
+
+def from_(scene: Scene, address: str) -> Act:
+    return Act(DEFAULT_ORG, scene.act().actor, "http", scene.now_ms, address=address)
+
+
+async def test_an_address_is_sealed_once_for_all_entries_from_there(scene: Scene) -> None:
+    seqs = [
+        await record(scene, act=from_(scene, address)) for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1")
+    ]
+    one, two, again = [(await body(scene, seq))["address"] for seq in seqs]
+    assert (one == again, one == two) == (True, False)
+    assert await scene.rows("SELECT count(*) FROM audit_addresses") == [(2,)]
+    assert [(await revealed(scene, seq)).address for seq in seqs] == ["192.0.2.1", "192.0.2.2", "192.0.2.1"]
+
+
+async def test_an_address_whose_sealing_was_undone_is_sealed_again(scene: Scene) -> None:
+    act = from_(scene, "192.0.2.1")
+
+    def broken(tx: Transaction) -> None:
+        audit_log.append(tx, act, "a", {})
+        raise RuntimeError("too late")
+
+    with pytest.raises(RuntimeError):
+        await scene.store.engine.write(broken)
+    assert await revealed(scene, await record(scene, act=act)) == Revealed(None, "192.0.2.1")
+
+
+async def test_an_address_that_was_erased_is_sealed_under_a_new_key(scene: Scene) -> None:
+    before = await record(scene, act=from_(scene, "192.0.2.1"))
+    assert await scene.store.engine.write(audit_content.shred, DEFAULT_ORG, "prn_ada") == 1
+    after = await record(scene, act=from_(scene, "192.0.2.1"))
+    assert (await revealed(scene, before), await revealed(scene, after)) == (
+        None,
+        Revealed(None, "192.0.2.1"),
+    )
+
+
+async def test_what_is_remembered_of_addresses_is_bounded(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_content, "ADDRESSES_KEPT", 3)
+    for number in range(8):
+        await record(scene, act=from_(scene, f"192.0.2.{number}"))
+    assert len(scene.store.engine.hints) <= 3

@@ -146,6 +146,6 @@ def test_what_is_not_given_is_not_there() -> None:
 
 
 def test_a_commitment_depends_on_salt_and_content() -> None:
-    one = commitment(b"s" * 32, b'"text"')
-    assert one == commitment(b"s" * 32, b'"text"')
-    assert len({one, commitment(b"t" * 32, b'"text"'), commitment(b"s" * 32, b'"Text"')}) == 3
+    one = commitment(b"s" * 32 + b'"text"')
+    assert one == commitment(b"s" * 32 + b'"text"')
+    assert len({one, commitment(b"t" * 32 + b'"text"'), commitment(b"s" * 32 + b'"Text"')}) == 3

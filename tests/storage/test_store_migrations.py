@@ -139,7 +139,7 @@ def test_runs_from_before_keep_their_journal_and_their_cost(connection: sqlite3.
     assert rows("SELECT id, messages, assignee FROM threads") == [("thr_1", 2, None), ("thr_2", 0, None)]
     assert rows("SELECT agent_version, waiting_for, facts, journal_hash FROM runs") == [(None,) * 4] * 2
     assert rows("SELECT agent_id FROM tokens") == [(None,)]
-    assert rows("SELECT id, key FROM approvals") == [("apr_1", "")]
+    assert rows("SELECT id, key, kind, revision, shown FROM approvals") == [("apr_1", "", "tool", 1, None)]
 
 
 # --- refusals ---------------------------------------------------------------------------------------
@@ -239,7 +239,15 @@ def test_a_checksum_is_that_of_the_whole_text() -> None:
 
 def test_every_table_carries_its_organization(connection: sqlite3.Connection) -> None:
     migrations.apply(connection, now_ms=1)
-    own = {"store", "organizations", "schema_migrations", "audit_checkpoints", "audit_nodes"}
+    own = {
+        "store",
+        "organizations",
+        "schema_migrations",
+        "audit_checkpoints",
+        "audit_nodes",
+        "audit_sinks",
+        "agent_tags",
+    }
     tables = [name for kind, name, _ in schema(connection) if kind == "table"]
     for name in tables:
         columns = [row[1] for row in connection.execute(f"PRAGMA table_info({name})")]

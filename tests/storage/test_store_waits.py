@@ -6,7 +6,7 @@ from store_stage import CHAT, OTHER_ORG, ROOM, Scene, cancelled, claim, failed, 
 from protocol.errors import ErrorKind
 from protocol.records import RunState
 from storage.run_values import Answered, NewQuestion, RunReady
-from storage.values import DEFAULT_ORG, ClaimedRun, Decide, OutboxChanged
+from storage.values import DEFAULT_ORG, ClaimedRun, OutboxChanged
 
 
 async def asked(scene: Scene, *prompts: str, **choices) -> ClaimedRun:
@@ -39,7 +39,7 @@ async def test_a_run_may_ask_for_several_things_at_once(scene: Scene) -> None:
     assert (await scene.store.runs.get(DEFAULT_ORG, run.id)).waiting_for == "approval"
     for approval in approvals:
         assert await scene.resume(run) is None
-        await scene.store.approvals.decide(scene.act(), Decide(approval.id, True, ""))
+        await scene.store.approvals.decide(scene.act(), scene.decide(approval.id))
     assert (await scene.resume(run), scene.told(RunReady)) == (None, []), "a question is still open"
     await scene.say("the first", run.thread_id)
     assert scene.told(RunReady) == [RunReady(run.thread_id, run.id)]

@@ -10,12 +10,12 @@
 
     asyncio.run(main())
 
-An `Agent` is the other side: a process that answers (`agent.py`).
+An `Agent` is the other side: a process that answers (`agent.py`). A `Device` does what it is told (`device.py`).
 
 Everything public is named here; modules are an implementation detail, but for `errors`, which shows the tree.
 """
 
-from threadgate_client.access import Approval, AuditEntry, Pairing, Token
+from threadgate_client.access import AuditEntry, DeviceRequest, Pairing, Token
 from threadgate_client.agent import Agent
 from threadgate_client.agent_run import AgentRun, Decision, PastFile, PastMessage
 from threadgate_client.answers import (
@@ -25,22 +25,35 @@ from threadgate_client.answers import (
     Hello,
     HistoryPage,
     Page,
-    Principal,
+    PairingAsked,
     Reloaded,
     Route,
     SearchMatch,
     SendResult,
     ServerInfo,
 )
+from threadgate_client.approvals import Approval, Edit, Grant, Rules, Vote
+from threadgate_client.audits import AuditCheckpoint, AuditProof
 from threadgate_client.blobs import Blob, Disconnected, Download
 from threadgate_client.client import Client
 from threadgate_client.closing import RetryVerdict
+from threadgate_client.device import Device
+from threadgate_client.device_keys import KeyUnusable
+from threadgate_client.devices import (
+    DeviceCommand,
+    DeviceInfo,
+    Invocation,
+    Presence,
+    Present,
+    PresentDevice,
+)
 from threadgate_client.errors import (
     AgentError,
     ApprovalRequired,
     BudgetExceeded,
     Busy,
     ClientClosed,
+    CommandFailed,
     Conflict,
     ConnectionClosed,
     ConnectionRefused,
@@ -85,6 +98,7 @@ from threadgate_client.records import (
     Message,
     Origin,
     Part,
+    Principal,
     Run,
     RunError,
     RunState,
@@ -94,6 +108,7 @@ from threadgate_client.records import (
     Usage,
 )
 from threadgate_client.replies import ReplyStream
+from threadgate_client.spending import Budget, Switched, SwitchedOff, UsageGroup
 from threadgate_client.streams import Events, Inbox, Subscription
 from threadgate_client.users import Access, ChatLink, LinkProgress, User
 from threadgate_client.version import VERSION as __version__
@@ -108,9 +123,12 @@ __all__ = [
     "AgentRun",
     "Approval",
     "ApprovalRequired",
+    "AuditCheckpoint",
     "AuditEntry",
+    "AuditProof",
     "Blob",
     "BlobPart",
+    "Budget",
     "BudgetExceeded",
     "Busy",
     "Channel",
@@ -118,6 +136,7 @@ __all__ = [
     "ChatLink",
     "Client",
     "ClientClosed",
+    "CommandFailed",
     "Conflict",
     "ConnectionClosed",
     "ConnectionLimits",
@@ -127,13 +146,19 @@ __all__ = [
     "DeadlineExceeded",
     "Decision",
     "Delivery",
+    "Device",
+    "DeviceCommand",
+    "DeviceInfo",
+    "DeviceRequest",
     "Disconnected",
     "Download",
+    "Edit",
     "Event",
     "EventKind",
     "Events",
     "Expired",
     "Forbidden",
+    "Grant",
     "Head",
     "Hello",
     "HistoryPage",
@@ -144,7 +169,9 @@ __all__ = [
     "InvalidParams",
     "InvalidRequest",
     "InvalidState",
+    "Invocation",
     "Item",
+    "KeyUnusable",
     "Lagging",
     "LinkProgress",
     "Live",
@@ -154,11 +181,15 @@ __all__ = [
     "Origin",
     "Page",
     "Pairing",
+    "PairingAsked",
     "PairingRequired",
     "Part",
     "PastFile",
     "PastMessage",
     "PolicyDenied",
+    "Presence",
+    "Present",
+    "PresentDevice",
     "Principal",
     "ProtocolViolation",
     "RateLimited",
@@ -169,6 +200,7 @@ __all__ = [
     "Reset",
     "RetryVerdict",
     "Route",
+    "Rules",
     "Run",
     "RunCancelled",
     "RunEnded",
@@ -185,6 +217,8 @@ __all__ = [
     "StepFailed",
     "Subscription",
     "SubscriptionReset",
+    "Switched",
+    "SwitchedOff",
     "TextPart",
     "TextUpdate",
     "Thread",
@@ -195,6 +229,8 @@ __all__ = [
     "Unavailable",
     "UnknownPart",
     "Usage",
+    "UsageGroup",
     "User",
+    "Vote",
     "__version__",
 ]

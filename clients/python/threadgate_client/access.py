@@ -1,4 +1,4 @@
-"""What is decided and recorded, as values: approvals, tokens, people who ask to be let in, the audit log.
+"""What is decided and recorded, as values: tokens, people who ask to be let in, the audit log.
 
 Frozen and tolerant, like those of `records.py`.
 """
@@ -11,44 +11,6 @@ from typing import Any
 from threadgate_client.errors import ProtocolViolation
 from threadgate_client.fields import Fields
 from threadgate_client.records import Actor
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """Something an agent wants to do and a person decides. `state` is pending, approved, denied, expired,
-    cancelled, or a newer one."""
-
-    id: str
-    thread_id: str
-    run_id: str
-    title: str
-    body: str
-    state: str
-    requested_by: str
-    created_at: datetime
-    expires_at: datetime
-    decided_by: Actor | None = None
-    decided_at: datetime | None = None
-    reason: str | None = None
-
-    @classmethod
-    def from_json(cls, value: object) -> "Approval":
-        """Read the wire's form. Raises ProtocolViolation."""
-        wire = Fields(value, "approval")
-        return cls(
-            id=wire.text("id"),
-            thread_id=wire.text("thread_id", ""),
-            run_id=wire.text("run_id", ""),
-            title=wire.text("title", ""),
-            body=wire.text("body", ""),
-            state=wire.text("state"),
-            requested_by=wire.text("requested_by", ""),
-            created_at=wire.instant("created_at"),
-            expires_at=wire.instant("expires_at"),
-            decided_by=wire.maybe("decided_by", Actor.from_json),
-            decided_at=wire.maybe_instant("decided_at"),
-            reason=wire.maybe_text("reason"),
-        )
 
 
 def _rate(value: object) -> float:
@@ -95,6 +57,36 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceRequest:
+    """What a device asks for that wants to be paired. All but the key's `fingerprint` and the address is its own word.
+
+    `is_widening`: it is paired already and asks for more. `commands` are names and their risks.
+    """
+
+    device_id: str
+    fingerprint: str
+    platform: str
+    address: str
+    commands: tuple[tuple[str, str], ...]
+    scopes: tuple[str, ...]
+    is_widening: bool
+
+    @classmethod
+    def from_json(cls, value: object) -> "DeviceRequest":
+        """Read the wire's form. Raises ProtocolViolation."""
+        wire = Fields(value, "device request")
+        return cls(
+            device_id=wire.text("device_id"),
+            fingerprint=wire.text("fingerprint"),
+            platform=wire.text("platform", ""),
+            address=wire.text("address", ""),
+            commands=wire.many("commands", _outline),
+            scopes=wire.many("scopes", str),
+            is_widening=wire.flag("is_widening"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Pairing:
     """Somebody who asked to be let in. `subject` is identity, `name` is their own word; `state` is pending,
     approved, rejected, expired, or a newer one."""
@@ -109,6 +101,7 @@ class Pairing:
     decided_at: datetime | None = None
     channel: str | None = None
     account: str | None = None
+    device: DeviceRequest | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "Pairing":
@@ -125,6 +118,7 @@ class Pairing:
             decided_at=wire.maybe_instant("decided_at"),
             channel=wire.maybe_text("channel"),
             account=wire.maybe_text("account"),
+            device=wire.maybe("device", DeviceRequest.from_json),
         )
 
 
@@ -141,6 +135,7 @@ class AuditEntry:
     detail: Mapping[str, Any]
     hash: str
     body: str
+    reason: str | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "AuditEntry":
@@ -156,4 +151,10 @@ class AuditEntry:
             detail=wire.mapping("detail"),
             hash=wire.text("hash"),
             body=wire.text("body"),
+            reason=wire.maybe_text("reason"),
         )
+
+
+def _outline(value: object) -> tuple[str, str]:
+    wire = Fields(value, "command")
+    return wire.text("name"), wire.text("risk", "medium")

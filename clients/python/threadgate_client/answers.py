@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from threadgate_client import limits
 from threadgate_client.access import Token
 from threadgate_client.fields import Fields
-from threadgate_client.records import Event
+from threadgate_client.records import Event, Principal
 
 T = TypeVar("T")
 
@@ -206,21 +206,6 @@ class ConnectionLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Principal:
-    """Who is connected."""
-
-    id: str
-    kind: str
-    name: str
-
-    @classmethod
-    def from_json(cls, value: object) -> "Principal":
-        """Read the wire's form. Raises ProtocolViolation."""
-        wire = Fields(value, "principal")
-        return cls(id=wire.text("id"), kind=wire.text("kind", ""), name=wire.text("name", ""))
-
-
-@dataclass(frozen=True, slots=True)
 class Resumed:
     """What became of one subscription named in `hello`: `replaying`, or `reset` and why."""
 
@@ -233,6 +218,21 @@ class Resumed:
         """Read the wire's form. Raises ProtocolViolation."""
         wire = Fields(value, "resumed")
         return cls(wire.text("thread_id"), wire.text("state"), wire.maybe_text("reason"))
+
+
+@dataclass(frozen=True, slots=True)
+class PairingAsked:
+    """What a device asked for and how it is approved: `code` is for whoever does it."""
+
+    pairing_id: str
+    code: str
+    expires_at: datetime
+
+    @classmethod
+    def from_json(cls, value: object) -> "PairingAsked":
+        """Read the wire's form. Raises ProtocolViolation."""
+        wire = Fields(value, "pairing")
+        return cls(wire.text("pairing_id"), wire.text("code"), wire.instant("expires_at"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +249,8 @@ class Hello:
     limits: ConnectionLimits
     auth_expires_at: datetime | None
     resumed: tuple[Resumed, ...]
+    pairing: PairingAsked | None = None
+    """How a device gets the scopes that it asked for and does not have."""
 
     @classmethod
     def from_json(cls, value: object) -> "Hello":
@@ -265,6 +267,7 @@ class Hello:
             limits=wire.maybe("limits", ConnectionLimits.from_json) or ConnectionLimits(),
             auth_expires_at=wire.maybe_instant("auth_expires_at"),
             resumed=wire.many("resumed", Resumed.from_json),
+            pairing=wire.maybe("pairing", PairingAsked.from_json),
         )
 
 

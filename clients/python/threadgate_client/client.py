@@ -10,12 +10,15 @@ from typing import Any, Literal, Self
 
 from threadgate_client import limits
 from threadgate_client.answers import Hello, SendResult, ServerInfo
+from threadgate_client.approval_methods import Approvals
 from threadgate_client.blobs import Blobs
+from threadgate_client.data_methods import Data
+from threadgate_client.device_methods import Devices
 from threadgate_client.engine import Engine, TokenSource
+from threadgate_client.groups import given
 from threadgate_client.items import Cursor
 from threadgate_client.methods import (
     Agents,
-    Approvals,
     Audit,
     Channels,
     Deliveries,
@@ -24,7 +27,7 @@ from threadgate_client.methods import (
     Runs,
     Threads,
     Tokens,
-    given,
+    Usages,
 )
 from threadgate_client.records import Part, TextPart, part_to_json
 from threadgate_client.replies import ReplyStream
@@ -64,6 +67,7 @@ class Client:
         self.threads = Threads(self._engine)
         self.runs = Runs(self._engine)
         self.agents = Agents(self._engine)
+        self.usage = Usages(self._engine)
         self.approvals = Approvals(self._engine)
         self.blobs = Blobs(self._engine, ssl_context)
         self.routes = Routes(self._engine)
@@ -72,7 +76,9 @@ class Client:
         self.tokens = Tokens(self._engine)
         self.users = Users(self._engine)
         self.pairings = Pairings(self._engine)
+        self.devices = Devices(self._engine)
         self.audit = Audit(self._engine)
+        self.data = Data(self._engine)
 
     def __repr__(self) -> str:
         return f"<Client of {self._engine.url}, {'connected' if self.is_connected else 'not connected'}>"

@@ -39,7 +39,7 @@ from threadgate_client.outputs import (
     Told,
     ViewEnded,
 )
-from threadgate_client.session import Session
+from threadgate_client.session import Greeting, Session
 from threadgate_client.version import VERSION
 from threadgate_client.views import Position
 
@@ -61,12 +61,21 @@ class Engine:
         proxy: str | Literal[True] | None,
         offer: Mapping[str, Any] | None = None,
         on_served: Callable[[Served], None] = lambda output: None,
+        greeting: Greeting | None = None,
+        platform: str | None = None,
     ) -> None:
-        """`offer` and `on_served` are for agent processes: what they can take, and who is told what they are asked."""
+        """`offer` is for agent processes: what they can take; `greeting` for devices: what hello says besides.
+
+        `on_served` is told what either is asked.
+        """
         self.url = socket_url(url)
         self.request_timeout_s = request_timeout_s
         self.session = Session(
-            name=name, version=VERSION, platform=f"python/{sys.version.split()[0]}", offer=offer
+            name=name,
+            version=VERSION,
+            platform=platform or f"python/{sys.version.split()[0]}",
+            offer=offer,
+            greeting=greeting,
         )
         self._on_served = on_served
         self._backlog_chars = 0
@@ -267,7 +276,8 @@ class Engine:
         """Be connected until that ends; then tell the session."""
         self._socket = socket
         try:
-            self.session.connection_opened(self._now(), self.token)
+            host = socket.request.headers.get("Host", "") if socket.request is not None else ""
+            self.session.connection_opened(self._now(), self.token, host)
             self._settle()
             async with asyncio.TaskGroup() as group:
                 writer = group.create_task(self._write(socket), name="threadgate-client-writer")

@@ -17,6 +17,7 @@
     ├── SubscriptionReset               the cursor cannot be honoured: `.reset`
     ├── InputRequired                   a reply waits for an answer of yours: `.run_id`, `.prompt`
     ├── StepFailed                      a step of an agent's run has a bad outcome: `.outcome`
+    ├── CommandFailed                   raised by a device's command that cannot be done: `.kind`
     ├── AgentError                      raised by an agent that cannot answer: `.kind`, `.passes`
     └── RunEnded                        a reply ended without an answer: `.run_id`
         ├── RunFailed                   `.kind`, `.message`
@@ -325,6 +326,14 @@ class StepFailed(ThreadgateError):
     def __init__(self, message: str, outcome: str = "error") -> None:
         super().__init__(message)
         self.outcome = outcome
+
+
+class CommandFailed(ThreadgateError):
+    """Raised in a device's command: it was not done, or not well. `kind` is for programs, the text for people."""
+
+    def __init__(self, message: str, *, kind: str = "failed") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class AgentError(ThreadgateError):

@@ -84,5 +84,15 @@ BEAT_S: Final = 15.0
 """An agent process that is silent for so long says that it is at work, unless the gateway asks for another pace."""
 STEP_TIMEOUT_S: Final = 60.0
 """Time for the gateway to record a step; it writes to its store, which may have to wait for a disk."""
+COMMAND_RESULT_CHARS: Final = 256 * KIB
+"""Of a command's result as JSON; the gateway keeps no larger one."""
+DEVICE_STOP_S: Final = 30.0
+"""Time the commands under way get when a device is told to stop."""
+INVOKE_TIMEOUT_S: Final = 30.0
+"""How long a device has to do something unless told."""
+INVOKE_MARGIN_S: Final = 10.0
+"""Added to that before an answer of the gateway is given up: its own word comes first."""
+PAIRING_POLL_S: Final = 3.0
+"""Between two looks whether somebody has approved this device: about as long as a person waits without wondering."""
 ERROR_CHARS: Final = 500
 """Of an error's text that is recorded or told."""

@@ -5,45 +5,19 @@ One line of thought per method: name the params, ask, read the result. All of th
 something takes an `idempotency_key`; without one, each call has its own.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
 
 from threadgate_client import limits
-from threadgate_client.access import Approval, AuditEntry, Pairing, Token
-from threadgate_client.answers import CreatedToken, HistoryPage, Page, Reloaded, Route, SearchMatch
-from threadgate_client.engine import Engine
+from threadgate_client.access import AuditEntry, Pairing, Token
+from threadgate_client.answers import CreatedToken, HistoryPage, Reloaded, Route, SearchMatch
+from threadgate_client.audits import AuditCheckpoint, AuditProof
 from threadgate_client.fields import Fields
+from threadgate_client.groups import Group, given
 from threadgate_client.journals import Replay, RunFindings, RunStep
 from threadgate_client.listings import HistoryListing, Listing
 from threadgate_client.networks import Channel, Delivery
 from threadgate_client.records import Actor, AgentInfo, Run, Thread
-
-T = TypeVar("T")
-
-
-class Group:
-    """Methods about one kind of thing."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    async def _one(self, method: str, key: str, read: Callable[[object], T], **params: Any) -> T:
-        return Fields(await self._engine.request(method, given(params)), method).one(key, read)
-
-    def _listing(
-        self,
-        method: str,
-        key: str,
-        read: Callable[[object], T],
-        cursor: str | None,
-        **params: Any,
-    ) -> Listing[T]:
-        async def fetch(at: str | None) -> Page[T]:
-            return Page.from_json(
-                await self._engine.request(method, given({**params, "cursor": at})), key, read
-            )
-
-        return Listing(fetch, cursor)
+from threadgate_client.spending import Budget, Switched, UsageGroup
 
 
 class Threads(Group):
@@ -259,6 +233,46 @@ class Agents(Group):
         answer = Fields(await self._engine.request("agent.reload", {}), "answer")
         return answer.one("changes", Reloaded.from_json)
 
+    async def switch_off(
+        self, agent_id: str | None, *, reason: str, idempotency_key: str | None = None
+    ) -> Switched:
+        """Stop an agent, with None all of them, at once and until it is switched on again; its runs are ended."""
+        return await self._switch(agent_id, False, reason, idempotency_key)
+
+    async def switch_on(self, agent_id: str | None, *, idempotency_key: str | None = None) -> Switched:
+        """Let an agent answer again, with None all of them."""
+        return await self._switch(agent_id, True, "", idempotency_key)
+
+    async def _switch(self, agent_id: str | None, on: bool, reason: str, key: str | None) -> Switched:
+        params = given({"agent_id": agent_id, "on": on, "reason": reason, "idempotency_key": key})
+        return Switched.from_json(await self._engine.request("agent.switch", params))
+
+
+class Usages(Group):
+    """`usage.*`."""
+
+    def list(
+        self,
+        *,
+        by: Iterable[str] = ("day",),
+        since: str | None = None,
+        until: str | None = None,
+        thread_id: str | None = None,
+        limit: int = limits.PAGE_DEFAULT,
+        cursor: str | None = None,
+    ) -> Listing[UsageGroup]:
+        """Usage of some days (`2026-11-21`), both included; this month unless told.
+
+        `by` are among day, agent, person, room, token, model and one `tag:NAME` of a cost tag.
+        """
+        params = {"from": since, "to": until, "by": [*by], "thread_id": thread_id, "limit": limit}
+        return self._listing("usage.get", "groups", UsageGroup.from_json, cursor, **params)
+
+    async def budgets(self) -> tuple[Budget, ...]:
+        """How budgets stand, fullest first."""
+        result = await self._engine.request("usage.get", {"limit": 1})
+        return Fields(result, "answer").many("budgets", Budget.from_json)
+
 
 class Routes(Group):
     """`route.*`."""
@@ -336,56 +350,6 @@ class Deliveries(Group):
         )
 
 
-class Approvals(Group):
-    """`approval.*`."""
-
-    def list(
-        self,
-        *,
-        state: str | None = None,
-        thread_id: str | None = None,
-        limit: int = limits.PAGE_DEFAULT,
-        cursor: str | None = None,
-    ) -> Listing[Approval]:
-        """Approvals, newest first."""
-        return self._listing(
-            "approval.list",
-            "approvals",
-            Approval.from_json,
-            cursor,
-            state=state,
-            thread_id=thread_id,
-            limit=limit,
-        )
-
-    async def get(self, approval_id: str) -> Approval:
-        """Read one approval."""
-        return await self._one("approval.get", "approval", Approval.from_json, approval_id=approval_id)
-
-    async def approve(
-        self, approval_id: str, *, reason: str = "", idempotency_key: str | None = None
-    ) -> Approval:
-        """Let it happen. Raises InvalidState when it was decided otherwise."""
-        return await self._decide(approval_id, "approve", reason, idempotency_key)
-
-    async def deny(
-        self, approval_id: str, *, reason: str = "", idempotency_key: str | None = None
-    ) -> Approval:
-        """Do not let it happen. Raises InvalidState when it was decided otherwise."""
-        return await self._decide(approval_id, "deny", reason, idempotency_key)
-
-    async def _decide(self, approval_id: str, decision: str, reason: str, key: str | None) -> Approval:
-        return await self._one(
-            "approval.decide",
-            "approval",
-            Approval.from_json,
-            approval_id=approval_id,
-            decision=decision,
-            reason=reason,
-            idempotency_key=key,
-        )
-
-
 class Tokens(Group):
     """`token.*`."""
 
@@ -456,7 +420,7 @@ class Tokens(Group):
 
 
 class Pairings(Group):
-    """`pairing.*`: people who ask to be let in. Name one by `pairing_id`, or by the `code` they were shown."""
+    """`pairing.*`: who asks to be let in. Name one by `pairing_id`, or by the `code` they were shown."""
 
     def list(
         self, *, state: str = "pending", limit: int = limits.PAGE_DEFAULT, cursor: str | None = None
@@ -465,22 +429,32 @@ class Pairings(Group):
         return self._listing("pairing.list", "pairings", Pairing.from_json, cursor, state=state, limit=limit)
 
     async def approve(
-        self, *, pairing_id: str | None = None, code: str | None = None, idempotency_key: str | None = None
+        self,
+        *,
+        pairing_id: str | None = None,
+        code: str | None = None,
+        scopes: Sequence[str] | None = None,
+        name: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Pairing:
-        """Let somebody in; they are told."""
-        return await self._decide("pairing.approve", pairing_id, code, idempotency_key)
+        """Let somebody in; people are told. A device gets these scopes besides the minimum, and this name."""
+        return await self._one(
+            "pairing.approve",
+            "pairing",
+            Pairing.from_json,
+            pairing_id=pairing_id,
+            code=code,
+            scopes=None if scopes is None else [*scopes],
+            name=name,
+            idempotency_key=idempotency_key,
+        )
 
     async def reject(
         self, *, pairing_id: str | None = None, code: str | None = None, idempotency_key: str | None = None
     ) -> Pairing:
-        """Shut somebody out, also who was let in before."""
-        return await self._decide("pairing.reject", pairing_id, code, idempotency_key)
-
-    async def _decide(
-        self, method: str, pairing_id: str | None, code: str | None, idempotency_key: str | None
-    ) -> Pairing:
+        """Shut somebody out, also a person who was let in before."""
         return await self._one(
-            method,
+            "pairing.reject",
             "pairing",
             Pairing.from_json,
             pairing_id=pairing_id,
@@ -497,10 +471,20 @@ class Audit(Group):
         *,
         after_seq: int = 0,
         action: str | None = None,
+        actor: str | None = None,
+        entity: str | None = None,
+        outcome: str | None = None,
+        via: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
         limit: int = limits.PAGE_DEFAULT,
         cursor: str | None = None,
     ) -> Listing[AuditEntry]:
-        """Entries in order after `after_seq`, all or of one action."""
+        """Entries in order after `after_seq` that fit every filter given.
+
+        `action` may end with `.*`; `actor` is an id or `NETWORK:ID`, `entity` an id or `KIND:ID`; `since` counts,
+        `until` does not, both RFC 3339 in UTC with three decimals.
+        """
         return self._listing(
             "audit.list",
             "entries",
@@ -508,10 +492,19 @@ class Audit(Group):
             cursor,
             after_seq=after_seq,
             action=action,
+            actor=actor,
+            entity=entity,
+            outcome=outcome,
+            via=via,
+            since=since,
+            until=until,
             limit=limit,
         )
 
+    async def checkpoint(self) -> AuditCheckpoint:
+        """The newest checkpoint; one is made now if entries are under none."""
+        return await self._one("audit.checkpoint", "checkpoint", AuditCheckpoint.from_json)
 
-def given(params: dict[str, Any]) -> dict[str, Any]:
-    """The params that have a value: absent and null mean the same, and absent is smaller."""
-    return {name: value for name, value in params.items() if value is not None}
+    async def prove(self, seq: int) -> AuditProof:
+        """The proof that an entry is in the log."""
+        return await self._one("audit.prove", "proof", AuditProof.from_json, seq=seq)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from threadgate_client.fields import Fields
+from threadgate_client.spending import SwitchedOff
 
 
 class EventKind(StrEnum):
@@ -322,6 +323,7 @@ class AgentInfo:
     concurrent: int | None = None
     workers: int | None = None
     problem: str | None = None
+    switched_off: SwitchedOff | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "AgentInfo":
@@ -342,4 +344,20 @@ class AgentInfo:
             concurrent=wire.maybe_number("concurrent"),
             workers=wire.maybe_number("workers"),
             problem=wire.maybe_text("problem"),
+            switched_off=wire.maybe("switched_off", SwitchedOff.from_json),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is connected."""
+
+    id: str
+    kind: str
+    name: str
+
+    @classmethod
+    def from_json(cls, value: object) -> "Principal":
+        """Read the wire's form. Raises ProtocolViolation."""
+        wire = Fields(value, "principal")
+        return cls(id=wire.text("id"), kind=wire.text("kind", ""), name=wire.text("name", ""))

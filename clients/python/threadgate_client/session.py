@@ -22,7 +22,7 @@ is wrong with a connection has one cure: it is broken, dropped, and everything r
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -69,11 +69,16 @@ READS: Final = frozenset(
         "server.info", "thread.get", "thread.list", "thread.history", "thread.search", "run.get", "run.list",
         "run.steps", "run.diagnose", "run.replay", "run.step", "agent.list", "agent.get", "agent.reload",
         "route.explain", "approval.get", "approval.list", "channel.list", "channel.status", "delivery.list",
-        "token.list", "pairing.list", "audit.list", "auth.refresh", "user.list",
+        "token.list", "pairing.list", "audit.list", "audit.checkpoint", "audit.prove", "auth.refresh", "user.list",
+        "device.list", "device.get", "presence.list", "usage.get",
     }
 )  # fmt: skip
 """Methods that change nothing, or nothing more when they are repeated. Every other method, known or not, gets an
 idempotency key."""
+
+
+Greeting = Callable[[str, str], Mapping[str, Any]]
+"""What a device says in hello besides, from the nonce of the challenge and the Host header of the upgrade."""
 
 
 class _Phase(Enum):
@@ -89,10 +94,22 @@ class Session:
     """The protocol's state. All instants are seconds of one monotonic clock."""
 
     def __init__(
-        self, *, name: str, version: str = "", platform: str = "", offer: Mapping[str, Any] | None = None
+        self,
+        *,
+        name: str,
+        version: str = "",
+        platform: str = "",
+        offer: Mapping[str, Any] | None = None,
+        greeting: Greeting | None = None,
     ) -> None:
-        """`offer` makes it the session of an agent process: what it can take, as hello says it in `worker`."""
+        """`offer` makes it the session of an agent process: what it can take, as hello says it in `worker`.
+
+        `greeting` makes it that of a device: what hello says besides, from the nonce and the Host of the connection.
+        """
         self._offer = offer
+        self._greeting = greeting
+        self._serves = offer is not None or greeting is not None
+        self._host = ""
         self._client = {"name": name, "version": version, "platform": platform}
         self._requests = RequestTable()
         self._subscriptions = Subscriptions(self._requests)
@@ -207,8 +224,9 @@ class Session:
 
     # --- the connection's life ----------------------------------------------------------------------------
 
-    def connection_opened(self, now: float, token: str | None) -> None:
-        """The WebSocket is open; the gateway speaks first."""
+    def connection_opened(self, now: float, token: str | None, host: str = "") -> None:
+        """The WebSocket is open, dialled under this Host; the gateway speaks first."""
+        self._host = host
         self._phase = _Phase.OPENED
         self._token = token
         self._opened_at = self._heard_at = now
@@ -226,7 +244,7 @@ class Session:
         if self._ready_at is not None and now - self._ready_at >= limits.BACKOFF_RESET_S:
             self._attempt = 0
         self._offline(code)
-        lost: list[Output] = [Lost()] if self._offer is not None else []
+        lost: list[Output] = [Lost()] if self._serves else []
         if verdict is RetryVerdict.STOP:
             self._phase, self.retry_at = _Phase.ENDED, None
             closed = ConnectionClosed(code, reason, verdict)
@@ -298,12 +316,12 @@ class Session:
             return []
         if self._phase is not _Phase.READY:
             return []
-        if self._offer is not None:
+        if self._serves:
             return [Told(frame.method, frame.params)]
         return self._subscriptions.notified(frame, now)
 
     def _asked(self, request_id: int | str, method: str, params: Mapping[str, Any]) -> list[Output]:
-        if self._offer is None or self._phase is not _Phase.READY:
+        if not self._serves or self._phase is not _Phase.READY:
             self._direct.append(encode_unknown_method(request_id))
             return []
         return [Asked(request_id, method, params)]
@@ -326,6 +344,8 @@ class Session:
         }
         if self._offer is not None:
             params["worker"] = self._offer
+        if self._greeting is not None:
+            params |= self._greeting(challenge.text("nonce"), self._host)
         if self._last_close_code is not None:
             params["last_close_code"] = self._last_close_code
         self._hello_id = self._requests.add("hello", params, is_own=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from threadgate_client import limits
-from threadgate_client.answers import Principal
 from threadgate_client.fields import Fields
+from threadgate_client.groups import Group, given
 from threadgate_client.listings import Listing
-from threadgate_client.methods import Group, given
+from threadgate_client.records import Principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from gateway.agents.port import (
     Recovery,
     RunContext,
 )
+from gateway.rules.names import fits_any
 from protocol import limits
 
 SESSIONS_MAX: Final = 1000
@@ -60,6 +61,7 @@ class AcpAgent:
     def __init__(self, settings: AcpSettings, parts: AgentParts) -> None:
         self.settings = settings
         self._parts = parts
+        self._knows = fits_any(settings.own_tools)
         self._program: Program | None = None
         self._sessions: OrderedDict[str, Remembered] = OrderedDict()
         self._endings: set[asyncio.Task[None]] = set()
@@ -88,7 +90,8 @@ class AcpAgent:
             if known is None or not opened.is_loaded:
                 known = Remembered(opened.session_id, -1, 0.0)
             yield AgentFacts({"acp_session": opened.session_id, "acp_agent": opened.agent})
-            attempt = Attempt(context, session, opened, this, name=self.settings.name or self.settings.id)
+            name = self.settings.name or self.settings.id
+            attempt = Attempt(context, session, opened, this, name=name, knows=self._knows)
             await attempt.begin(repeatable=repeatable)
             past = prompt.unknown_since(said, known.seq) if opened.is_loaded else said[:-1]
             session.prompt(await prompt.compose(context, past, opened.takes, is_repeated=this.number > 1))

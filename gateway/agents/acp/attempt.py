@@ -21,9 +21,10 @@ from pydantic import BaseModel
 
 from gateway.agents.acp import permission
 from gateway.agents.acp.hearing import Hearing
-from gateway.agents.acp.inside import PREFIX, Inside
+from gateway.agents.acp.inside import PREFIX, RISKS, Inside
 from gateway.agents.acp.prompt import describe
 from gateway.agents.acp.session import Opened, Permission, Session
+from gateway.agents.leave import asked_under
 from gateway.agents.port import (
     AgentAsk,
     AgentBeat,
@@ -34,6 +35,8 @@ from gateway.agents.port import (
     RunContext,
     Step,
 )
+from gateway.rules.names import Fits
+from gateway.rules.policy import Verdict
 from storage.values import Decided
 
 PROMPT: Final = "prompt/1"
@@ -89,7 +92,7 @@ class Attempt:
     """The prompt of one try, in a session that is open."""
 
     def __init__(
-        self, context: RunContext, session: Session, opened: Opened, this: Try, *, name: str
+        self, context: RunContext, session: Session, opened: Opened, this: Try, *, name: str, knows: Fits
     ) -> None:
         self.hearing = Hearing()
         self._context = context
@@ -97,7 +100,8 @@ class Attempt:
         self._opened = opened
         self._try = this
         self._name = name
-        self._inside = Inside(context.journal, this.number)
+        self._knows = knows
+        self._inside = Inside(context.journal, this.number, self._judge)
         self._is_asking = False
 
     async def begin(self, *, repeatable: bool) -> None:
@@ -153,13 +157,23 @@ class Attempt:
     async def _decide(self, asked: Permission) -> None:
         """Let a person decide while the program waits. What it says meanwhile is heard afterwards."""
         allow, reject = permission.find_options(asked.request.options)
-        call, number = await self._inside.asked(_json(asked.request.tool_call))
+        call, number, verdict = await self._inside.asked(_json(asked.request.tool_call))
         options = [_json(option) for option in asked.request.options]
-        ask = permission.make_ask(self._name, call, options, number)
-        self._is_asking = True
-        decided = await self._ask(ask)
-        self._is_asking = False
-        asked.decide(permission.outcome_of(allow if decided.approved else reject))
+        about = permission.make_ask(self._name, call, options, number)
+        while verdict.effect == "require_approval":
+            ask = asked_under(about, verdict)
+            self._is_asking = True
+            decided = await self._ask(ask)
+            self._is_asking = False
+            if not decided.approved:
+                return asked.decide(permission.outcome_of(reject))
+            verdict = self._judge(about.name, True)  # it may be another one by now
+            if verdict.effect == "require_approval" and asked_under(about, verdict).key == ask.key:
+                return asked.decide(permission.outcome_of(allow))
+        return asked.decide(permission.outcome_of(allow if verdict.effect == "allow" else reject))
+
+    def _judge(self, kind: str, asks: bool) -> Verdict:
+        return self._context.guard("tool", kind, RISKS.get(kind, "medium"), self._knows(kind), asks)
 
     async def _ask(self, ask: AgentAsk) -> Decided:
         """The decision; a program that ends meanwhile makes the question moot. Raises AgentFailure."""

@@ -2,14 +2,20 @@
 
 They are its effects and not ours: seen, recorded, shown, and never done again because of it; so they may be
 repeated. Their keys begin with `within/` and the number of the try, because the next try is another story.
+
+The policies are asked about each call. A program that asks leave is told; one that does not ask is ended when it does
+what it must not, which is too late for that one call: the protocol has no way to hold it.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.agents.acp.bounds import bounded, named, short
 from gateway.agents.port import AgentFailure, Journal, Json, Step
+from gateway.policy_settings import Risk
+from gateway.rules.policy import Verdict
 from protocol import limits
 from storage.run_values import StepOutcome
 
@@ -25,6 +31,23 @@ _SAID: Final[tuple[str, ...]] = ("title", "kind", "status", "locations", "rawInp
 """What updates of a call may say; each replaces what was said before."""
 
 
+OTHER: Final = "other"
+"""The protocol's kind of a tool that says none."""
+RISKS: Final[dict[str, Risk]] = {
+    "read": "low",
+    "search": "low",
+    "think": "low",
+    "delete": "high",
+    "execute": "high",
+}
+"""By the protocol's kind of a tool (ToolKind in the specification); every other one is medium."""
+
+
+def kind_of(said: dict[str, Any]) -> str:
+    """What policies know a call as: its title is free text, its kind is a word of the protocol."""
+    return str(said.get("kind") or OTHER)
+
+
 @dataclass(slots=True)
 class _Call:
     """One call as far as it is known. `key` is there once it is in the journal."""
@@ -35,10 +58,11 @@ class _Call:
 
 
 class Inside:
-    """The steps of one try at a prompt."""
+    """The steps of one try at a prompt. `judge` gives the verdict on a kind of tool; True when the agent asks leave."""
 
-    def __init__(self, journal: Journal, number: int) -> None:
+    def __init__(self, journal: Journal, number: int, judge: Callable[[str, bool], Verdict]) -> None:
         self._journal = journal
+        self._judge = judge
         self._number = number
         self._calls: dict[str, _Call] = {}
         self._asked: Counter[str] = Counter()
@@ -60,6 +84,7 @@ class Inside:
         """A call begins or goes on; whether it was not known before. `update` is one of the protocol's, as JSON.
 
         It is journalled when it is at work and not when it is announced: its input may still be coming.
+        Raises AgentFailure (`policy_denied`) when it is at work without leave and must not be.
         """
         call_id = str(update["toolCallId"])
         call = self._calls.get(call_id)
@@ -71,29 +96,44 @@ class Inside:
         call.said |= {name: update[name] for name in _SAID if update.get(name) is not None}
         status = call.said.get("status")
         if status is not None and status != "pending":
-            await self._open(call_id, call)
+            await self._begin(call_id, call)
         if status in ENDED:
             await self._close(call, ENDED[status])
         return is_new
 
-    async def asked(self, update: dict[str, Any]) -> tuple[dict[str, Any], int]:
-        """The agent asks leave for a call: all that is known of it, and the how many-th time it asks."""
+    async def asked(self, update: dict[str, Any]) -> tuple[dict[str, Any], int, Verdict]:
+        """The agent asks leave for a call: all that is known of it, the how many-th time it asks, and what the policies
+        say."""
         call_id = str(update["toolCallId"])
         call = self._calls.setdefault(call_id, _Call())
         call.said |= {name: update[name] for name in _SAID if update.get(name) is not None}
         self._asked[call_id] += 1
-        await self._open(call_id, call)
+        verdict = self._judge(kind_of(call.said), True)
+        await self._open(call_id, call, verdict)
         shown = {name: call.said[name] for name in _SAID if name in call.said and name != "status"}
-        return {"toolCallId": call_id, **shown}, self._asked[call_id]
+        return {"toolCallId": call_id, **shown}, self._asked[call_id], verdict
 
     async def close(self) -> None:
         """The prompt is over: how calls ended that the agent left open, nobody will find out."""
         for call_id, call in self._calls.items():
             if not call.is_over:
-                await self._open(call_id, call)
+                await self._open(call_id, call, None)
                 await self._close(call, "unknown")
 
-    async def _open(self, call_id: str, call: _Call) -> None:
+    async def _begin(self, call_id: str, call: _Call) -> None:
+        """A call is at work. Raises AgentFailure (`policy_denied`) when nobody was asked, and it must not be."""
+        if call.key is not None:
+            return
+        kind = kind_of(call.said)
+        verdict = self._judge(kind, False)
+        await self._open(call_id, call, verdict)
+        if verdict.effect != "allow":
+            await self._close(call, "unknown")
+            what = "must not be used here" if verdict.effect == "deny" else "may not be used without asking"
+            reason = f": {verdict.reason}" if verdict.reason else ""
+            raise AgentFailure("policy_denied", f"It used a tool ({kind}) that {what}{reason}")
+
+    async def _open(self, call_id: str, call: _Call, verdict: Verdict | None) -> None:
         if call.key is not None:
             return
         said = call.said
@@ -105,7 +145,7 @@ class Inside:
             "input": bounded(said.get("rawInput"), SHOWN_CHARS),
         }
         call.key = self._free(f"{PREFIX}/{self._number}/tool/{named(call_id)}")
-        await self._journal.begin(Step(call.key, "tool", name, request, repeatable=True))
+        await self._journal.begin(Step(call.key, "tool", name, request, repeatable=True, verdict=verdict))
 
     async def _close(self, call: _Call, outcome: StepOutcome) -> None:
         assert call.key is not None

@@ -11,6 +11,7 @@ from typing import Any, Final
 from acp.schema import AllowedOutcome, DeniedOutcome, PermissionOption, RequestPermissionResponse
 
 from gateway.agents.acp.bounds import named, short
+from gateway.agents.acp.inside import RISKS, kind_of
 from gateway.agents.port import AgentAsk, AgentFailure, Json
 from protocol import limits
 
@@ -38,6 +39,8 @@ def make_ask(agent: str, call: dict[str, Any], options: Json, number: int) -> Ag
         title=f"{agent} wants to: {title}",
         body=body,
         subject={"tool_call": call, "options": options},
+        name=kind_of(call),
+        risk=RISKS.get(kind_of(call), "medium"),
     )
 
 

@@ -90,7 +90,7 @@ class ModelAgent:
         if self._connected is None:
             raise AgentFailure("agent_unavailable", f"Agent {self.settings.id} is not running.", passes=True)
         model = self._connected.model
-        toolset = await self._toolbox.tools(context.journal)
+        toolset = await self._toolbox.tools(context.journal, context.org_id)
         packs = await self._packs.current()
         if self.settings.context_packs:
             yield AgentFacts(pack_facts(packs.packs, packs.missing))

@@ -8,9 +8,18 @@ from pydantic_ai.models import Model
 
 from gateway.agent_settings import ModelSettings
 from gateway.agents.model.asking import Asking, Question
-from gateway.agents.model.prices import bill
-from gateway.agents.model.responses import calls_of, digest_of, record_of, response_of, text_of, tidied
+from gateway.agents.model.prices import bill, expected
+from gateway.agents.model.responses import (
+    calls_of,
+    chars_of,
+    digest_of,
+    record_of,
+    response_of,
+    text_of,
+    tidied,
+)
 from gateway.agents.port import AgentFailure, Journal, Recorded, Step
+from gateway.rules.budget import Expected
 
 
 class JournalledRequest:
@@ -52,7 +61,7 @@ class JournalledRequest:
         Raises AgentFailure: of the provider, then the step stays open and may be made again; or when the recorded step
         is none of ours.
         """
-        step = step_of(self._settings, self._key, self._question)
+        step = step_of(self._settings, self._model, self._key, self._question)
         prompt = step.request["prompt"]
         done = await self._journal.begin(step)
         if done is not None:
@@ -80,14 +89,19 @@ class JournalledRequest:
         return tidied(response_of(done.result.get("response")), self._taken)
 
 
-def step_of(settings: ModelSettings, key: str, question: Question) -> Step:
+def step_of(settings: ModelSettings, model: Model, key: str, question: Question) -> Step:
     """The step of a request. It may be repeated: that costs money and has no other effect."""
+
+    def costs() -> Expected:
+        chars = chars_of(question.messages, question.parameters)
+        return expected(settings, model, chars, question.settings.get("max_tokens"))
+
     request = {
         "model": settings.model,
         "settings": dict(question.settings),
         "prompt": digest_of(question.messages, question.parameters),
     }
-    return Step(key, "model", settings.model, request, repeatable=True)
+    return Step(key, "model", settings.model, request, repeatable=True, expected=costs)
 
 
 def _expect_something(response: ModelResponse, model: str, *, is_first: bool) -> None:

@@ -6,8 +6,11 @@ from typing import Final
 
 from genai_prices import calc_price
 from pydantic_ai.messages import ModelResponse
+from pydantic_ai.models import Model
+from pydantic_ai.usage import RequestUsage
 
 from gateway.agent_settings import ModelSettings
+from gateway.rules.budget import Expected, expected_usage
 from protocol.records import Usage
 
 MICRO: Final = 1_000_000
@@ -40,6 +43,20 @@ def bill(settings: ModelSettings, response: ModelResponse) -> Bill:
         ),
         is_priced,
     )
+
+
+def expected(settings: ModelSettings, model: Model, prompt_chars: int, max_tokens: int | None) -> Expected:
+    """What a call may cost at most, said before it is made."""
+    tokens = expected_usage(prompt_chars, max_tokens)
+    call = ModelResponse(
+        parts=[],
+        usage=RequestUsage(input_tokens=tokens.input_tokens, output_tokens=tokens.output_tokens),
+        model_name=model.model_name,
+        provider_url=model.base_url,
+    )
+    priced = bill(settings, call)
+    money = priced.usage.cost_microusd if priced.is_priced else None
+    return Expected(tokens.input_tokens + tokens.output_tokens, money)
 
 
 def _listed(response: ModelResponse) -> tuple[Decimal, Decimal] | None:

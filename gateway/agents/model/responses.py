@@ -25,7 +25,7 @@ from pydantic_ai.tools import ToolDefinition
 
 from gateway.agents.model.text import sound
 from gateway.agents.port import AgentFailure, Json
-from protocol.canonical import digest
+from protocol.canonical import canonical, digest
 
 _RESPONSE: Final = TypeAdapter(ModelResponse)
 _CALL_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
@@ -34,9 +34,18 @@ _CALL_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
 def digest_of(messages: Iterable[ModelMessage], parameters: ModelRequestParameters) -> str:
     """What a request is told apart by: everything the model is told, and nothing of when."""
+    return digest(_told(messages, parameters))
+
+
+def chars_of(messages: Iterable[ModelMessage], parameters: ModelRequestParameters) -> int:
+    """About how long a request is; files count next to nothing."""
+    return len(canonical(_told(messages, parameters)))
+
+
+def _told(messages: Iterable[ModelMessage], parameters: ModelRequestParameters) -> Json:
     instructions = [part.content for part in parameters.instruction_parts or ()]
     told = [[message.kind, *map(_identity, message.parts)] for message in messages]
-    return digest([instructions, [_tool(tool) for tool in parameters.function_tools], told])
+    return [instructions, [_tool(tool) for tool in parameters.function_tools], told]
 
 
 def record_of(response: ModelResponse) -> Json:

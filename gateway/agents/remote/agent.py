@@ -18,8 +18,9 @@ from gateway.agents.parts import AgentParts
 from gateway.agents.port import AgentBeat, AgentFacts, AgentFailure, AgentOutput, Recovery, RunContext
 from gateway.agents.remote.record import recorded_once
 from gateway.agents.remote.request import execute_params
-from gateway.agents.remote.steps import Steps
+from gateway.agents.remote.steps import NeedsLeave, Steps
 from gateway.agents.workers import Place, Worker, WorkerPool, WorkerRefused
+from gateway.rules.names import fits_any
 
 TAKE_TIMEOUT_S: Final = 10.0
 """Time a worker gets to say that it takes a run: it only has to note it."""
@@ -43,6 +44,7 @@ class RemoteAgent:
     def __init__(self, settings: RemoteSettings, workers: WorkerPool) -> None:
         self._settings = settings
         self._workers = workers
+        self._knows = fits_any(settings.own_tools)
         self._beat_s = min(BEAT_S, settings.silence_s / BEATS_PER_SILENCE)
         self._is_open = False
 
@@ -134,7 +136,7 @@ class RemoteAgent:
     # --- the answer ---------------------------------------------------------------------------
 
     async def _outputs(self, execution: Execution, context: RunContext) -> AsyncIterator[AgentOutput]:
-        steps = Steps(context.journal, self._settings.step_timeout_s)
+        steps = Steps(context, self._settings.step_timeout_s, self._knows)
         while True:
             item = await execution.next(steps.deadline)
             match item:
@@ -145,6 +147,10 @@ class RemoteAgent:
                 case AgentFailure():
                     raise item
                 case StepCall():
-                    await steps.serve(item)
+                    try:
+                        await steps.serve(item)
+                    except NeedsLeave as needs:
+                        yield needs.ask
+                        return
                 case _:
                     yield item

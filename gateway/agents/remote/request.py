@@ -1,5 +1,6 @@
 """What a worker is asked when it is to execute a run: `run.execute`, out of the run's context."""
 
+import json
 from typing import Final
 
 from gateway.agent_settings import RemoteSettings
@@ -45,6 +46,8 @@ async def execute_params(
                 approved=one.approved,
                 reason=one.reason,
                 by=one.by,
+                edited=json.loads(one.edited) if one.edited is not None else None,
+                wants_changes=one.wants_changes,
             )
             for one in context.decisions
         ],

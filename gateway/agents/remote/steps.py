@@ -1,21 +1,51 @@
 """The steps of a run that a worker executes: from its `run.step` requests to the run's journal."""
 
 import asyncio
+from dataclasses import dataclass
+from typing import Final
 
 from gateway.agents.executions import StepCall
-from gateway.agents.port import AgentFailure, Journal, Step
+from gateway.agents.leave import SHOWN_CHARS, asked_under, decision_on, denial, fenced, is_settled
+from gateway.agents.port import AgentAsk, AgentFailure, RunContext, Step
 from gateway.agents.remote.record import INSIDE
 from gateway.agents.worker_outputs import to_usage
+from gateway.rules.names import Fits
+from gateway.rules.policy import Verdict
+from protocol import limits
 from protocol.errors import ErrorKind, Fault
 from protocol.requests import RunStepParams, RunStepResult
 
+ASKED_FIRST: Final = "A person has to allow this first: the run goes on when somebody has"
+
+
+class NeedsLeave(Exception):
+    """A step that a person has to allow first: the attempt is over, and `ask` is what they are asked."""
+
+    def __init__(self, ask: AgentAsk) -> None:
+        super().__init__(ask.title)
+        self.ask = ask
+
+
+@dataclass(frozen=True, slots=True)
+class _Leave:
+    """What is said of a step: `refusal` is why it is not done, `approval_id` the leave that it uses up."""
+
+    verdict: Verdict | None = None
+    refusal: str | None = None
+    approval_id: str | None = None
+
 
 class Steps:
-    """The steps of one execution. A step in the journal is named by its kind and the worker's key."""
+    """The steps of one execution. A step in the journal is named by its kind and the worker's key.
 
-    def __init__(self, journal: Journal, timeout_s: float) -> None:
-        self._journal = journal
+    The worker's tools are its own: `knows` says which of them are known here, by its agent's settings.
+    """
+
+    def __init__(self, context: RunContext, timeout_s: float, knows: Fits) -> None:
+        self._context = context
+        self._journal = context.journal
         self._timeout_s = timeout_s
+        self._knows = knows
         self._open: dict[str, tuple[float, str]] = {}
 
     @property
@@ -31,7 +61,7 @@ class Steps:
     async def serve(self, call: StepCall) -> None:
         """Journal what the worker asks for and answer it.
 
-        Raises what ends the attempt, after telling the worker: AgentFailure, and what the journal raises.
+        Raises what ends the attempt, after telling the worker: AgentFailure, NeedsLeave, and what the journal raises.
         """
         if call.is_vain:
             return
@@ -43,6 +73,9 @@ class Steps:
         except AgentFailure as failure:
             call.refuse(Fault(ErrorKind.INVALID_STATE, str(failure)))
             raise
+        except NeedsLeave:
+            call.refuse(Fault(ErrorKind.INVALID_STATE, ASKED_FIRST))
+            raise
         finally:  # the worker must not wait for an answer, whatever ended the attempt
             call.refuse(Fault(ErrorKind.INVALID_STATE, "The run does not go on here"))
 
@@ -51,12 +84,43 @@ class Steps:
         if key in self._open:
             raise Fault(ErrorKind.INVALID_STATE, f"The step {params.key} is under way already")
         name = params.name or params.key
-        step = Step(key, params.kind, name, params.request, repeatable=params.repeatable)
-        recorded = await self._journal.begin(step)
+        leave = self._judge(params, key, name) if params.kind == "tool" else _Leave()
+        recorded = await self._journal.begin(
+            Step(
+                key,
+                params.kind,
+                name,
+                params.request,
+                params.repeatable or leave.refusal is not None,
+                leave.verdict,
+                leave.approval_id,
+            )
+        )
+        if recorded is None and leave.refusal is not None:
+            recorded = await self._journal.finish(key, {"error": leave.refusal}, outcome="error")
         if recorded is not None:
             return RunStepResult(is_recorded=True, outcome=recorded.outcome, result=recorded.result)
         self._open[key] = asyncio.get_running_loop().time() + self._timeout_s, name
         return RunStepResult(is_recorded=False)
+
+    def _judge(self, params: RunStepParams, key: str, name: str) -> _Leave:
+        """What the policies and people say of a tool step. Raises NeedsLeave."""
+        if self._journal.is_closed(key):
+            return _Leave()
+        verdict = self._context.guard("tool", name, "medium", self._knows(name), False)
+        if verdict.effect == "deny":
+            return _Leave(verdict, f"{name} must not be used here: {verdict.reason}")
+        ask = _ask_for(params, name, verdict)
+        decided = decision_on(ask, self._context.decisions)
+        if decided is not None and not decided.approved:
+            return _Leave(verdict, denial("The call", decided))
+        if verdict.effect == "require_approval" and not is_settled(ask, decided):
+            if len(ask.body) > SHOWN_CHARS:
+                return _Leave(
+                    verdict, "The request is too large to be shown to the person who must approve it."
+                )
+            raise NeedsLeave(ask)
+        return _Leave(verdict, None, decided.approval_id if decided is not None else None)
 
     async def _finish(self, params: RunStepParams) -> RunStepResult:
         key = _key(params)
@@ -70,6 +134,18 @@ class Steps:
         del self._open[key]
         recorded = await self._journal.finish(key, params.result, outcome=params.outcome, usage=usage)
         return RunStepResult(is_recorded=True, outcome=recorded.outcome, result=recorded.result)
+
+
+def _ask_for(params: RunStepParams, name: str, verdict: Verdict) -> AgentAsk:
+    """The question whether a worker may do this. Nobody may edit it: the request is the worker's own."""
+    ask = AgentAsk(
+        key=f"leave/{params.key}",
+        title=f"Use the tool {name}"[: limits.TITLE_CHARS],
+        body=f"The agent wants to use `{name}` with exactly this request:\n\n{fenced(params.request)}",
+        subject={"tool": name, "request": params.request},
+        name=name,
+    )
+    return asked_under(ask, verdict)
 
 
 def _key(params: RunStepParams) -> str:

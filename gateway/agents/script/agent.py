@@ -97,7 +97,7 @@ class ScriptAgent:
                 "agent_error", "No scenario of the script fits this message, and it has no default."
             )
         values = {"text": context.text, "by": context.requested_by, **found}
-        tools = await self._toolbox.tools(context.journal)
+        tools = await self._toolbox.tools(context.journal, context.org_id)
         play = _Play(scenario, context, tools, values, self.settings.step_timeout_s)
         async for output in play.steps(scenario.steps, ""):
             yield output

@@ -5,6 +5,7 @@ from typing import Final
 from gateway.agents.port import Json, StepFailed
 from gateway.agents.tools.arithmetic import TEXT_CHARS, BadExpression, evaluate
 from gateway.agents.tools.port import Schema, ToolContext
+from gateway.policy_settings import Risk
 
 _PARAMETERS: Final[Schema] = {
     "type": "object",
@@ -31,6 +32,8 @@ class Calculator:
     )
     parameters: Final = _PARAMETERS
     is_repeatable: Final = True
+    kind: Final = "tool"
+    risk: Final[Risk] = "low"
 
     def __init__(self, requires_approval: bool = False) -> None:
         self.requires_approval = requires_approval

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.agents.port import Json, StepFailed
 from gateway.agents.tools.port import Schema, ToolContext
+from gateway.policy_settings import Risk
 
 _PARAMETERS: Final[Schema] = {
     "type": "object",
@@ -26,6 +27,8 @@ class Clock:
     )
     parameters: Final = _PARAMETERS
     is_repeatable: Final = True
+    kind: Final = "tool"
+    risk: Final[Risk] = "low"
 
     def __init__(self, requires_approval: bool = False) -> None:
         self.requires_approval = requires_approval

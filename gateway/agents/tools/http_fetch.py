@@ -29,6 +29,7 @@ from gateway.agent_settings import FetchSettings
 from gateway.agents.port import AgentFailure, Json, StepFailed
 from gateway.agents.tools.addresses import host_problem, is_allowed, refused
 from gateway.agents.tools.port import Schema, ToolContext
+from gateway.policy_settings import Risk
 from protocol.limits import KIB
 
 REDIRECTS_MAX: Final = 5
@@ -80,6 +81,8 @@ class HttpFetch:
 
     name: Final = "http_fetch"
     is_repeatable: Final = True
+    kind: Final = "tool"
+    risk: Final[Risk] = "medium"
     parameters: Final = _PARAMETERS
 
     def __init__(

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import structlog
 from mcp_types import (
@@ -16,6 +16,7 @@ from mcp_types import (
     TextContent,
     TextResourceContents,
     Tool,
+    ToolAnnotations,
 )
 
 from gateway.agent_settings import McpSettings
@@ -25,6 +26,7 @@ from gateway.agents.tools.mcp_http import http_transport
 from gateway.agents.tools.mcp_process import Ended, environment, process_transport
 from gateway.agents.tools.mcp_server import McpServer, Transport
 from gateway.agents.tools.port import Schema, ToolContext
+from gateway.policy_settings import Risk
 from protocol.canonical import canonical
 from protocol.limits import KIB
 
@@ -46,6 +48,8 @@ class McpTool:
     is_repeatable: bool
     requires_approval: bool
     server: McpServer
+    risk: Risk = "medium"
+    kind: Literal["tool"] = "tool"
 
     async def call(self, arguments: dict[str, Json], context: ToolContext) -> Json:
         return content_of(await self.server.call(self.name[len(self.server.name) + 1 :], arguments))
@@ -103,7 +107,17 @@ class McpSource:
             "parameters": offered.input_schema,
             "is_repeatable": says_so or offered.name in self._settings.idempotent,
             "requires_approval": needs == "all" or offered.name in needs,
+            "risk": _risk(hints),
         }
+
+
+def _risk(hints: ToolAnnotations | None) -> Risk:
+    """What a server says of a tool. It may lie, so policies that must hold name tools and not risks."""
+    if hints is None:
+        return "medium"
+    if hints.read_only_hint:
+        return "low"
+    return "high" if hints.destructive_hint else "medium"
 
 
 def content_of(result: CallToolResult) -> Json:

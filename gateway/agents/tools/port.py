@@ -5,9 +5,11 @@ How a tool is used (checked, journalled, bounded) is in `use.py`; nobody calls o
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from gateway.agents.port import Found, Json, RunContext
+from gateway.policy_settings import Risk
+from storage.values import DEFAULT_ORG
 
 Schema: TypeAlias = Mapping[str, Any]
 """A JSON Schema (draft 2020-12) of an object."""
@@ -15,17 +17,19 @@ Schema: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """What a tool may know of the run that uses it. `search` is that of the run."""
+    """What a tool may know of the run that uses it. `search` is that of the run, `call_id` names the call within it."""
 
     run_id: str
     thread_id: str
     now_ms: Callable[[], int]
     search: Callable[[str, int], Awaitable[list[Found]]]
+    org_id: str = DEFAULT_ORG
+    call_id: str = ""
 
     @classmethod
-    def of(cls, run: RunContext) -> "ToolContext":
+    def of(cls, run: RunContext, call_id: str) -> "ToolContext":
         """The part of a run's context that is for its tools."""
-        return cls(run.run_id, run.thread_id, run.now_ms, run.search)
+        return cls(run.run_id, run.thread_id, run.now_ms, run.search, run.org_id, call_id)
 
 
 class Tool(Protocol):
@@ -54,6 +58,16 @@ class Tool(Protocol):
     @property
     def requires_approval(self) -> bool:
         """Whether a person decides about every call."""
+        ...
+
+    @property
+    def kind(self) -> Literal["tool", "device"]:
+        """What policies know it as: a tool, or the command of a device."""
+        ...
+
+    @property
+    def risk(self) -> Risk:
+        """How risky it is said to be."""
         ...
 
     async def call(self, arguments: dict[str, Json], context: ToolContext) -> Json:

@@ -4,6 +4,7 @@ from typing import Final
 
 from gateway.agents.port import Found, Json
 from gateway.agents.tools.port import Schema, ToolContext
+from gateway.policy_settings import Risk
 
 FOUND_MAX: Final = 20
 FOUND_DEFAULT: Final = 5
@@ -31,6 +32,8 @@ class ThreadSearch:
     )
     parameters: Final = _PARAMETERS
     is_repeatable: Final = True
+    kind: Final = "tool"
+    risk: Final[Risk] = "low"
 
     def __init__(self, requires_approval: bool = False) -> None:
         self.requires_approval = requires_approval

@@ -1,4 +1,4 @@
-"""Which tools an agent has, by its settings: built-in ones and those of its MCP servers."""
+"""Which tools an agent has, by its settings: built-in ones, those of its MCP servers, and commands of devices."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,15 +9,17 @@ from typing import Any, Final
 from gateway.agent_settings import McpSettings, ToolSettings
 from gateway.agents.parts import AgentParts
 from gateway.agents.port import AgentFailure, Journal, Json, Step, StepFailed, perform
+from gateway.agents.tools.absent import AbsentTool
 from gateway.agents.tools.calculator import Calculator
 from gateway.agents.tools.clock import Clock
+from gateway.agents.tools.device_tools import DEVICE, DeviceTools
 from gateway.agents.tools.http_fetch import HttpFetch
-from gateway.agents.tools.port import Schema, Tool, ToolContext, ToolSource
+from gateway.agents.tools.port import Tool, ToolSource
 from gateway.agents.tools.thread_search import ThreadSearch
+from storage.values import DEFAULT_ORG
 
 _MCP: Final = "gateway.agents.tools.mcp_tools"
 """Imported when an agent has MCP servers, and not before: the package behind it takes a second."""
-_ANYTHING: Final[Schema] = {"type": "object"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,31 +50,20 @@ class Toolset(Mapping[str, Tool]):
         )
 
 
-class AbsentTool:
-    """`gateway.agents.tools.port.Tool` for a name behind which there is none."""
-
-    description: Final = ""
-    parameters: Final = _ANYTHING
-    is_repeatable: Final = True
-    requires_approval: Final = False
-
-    def __init__(self, name: str, reason: str) -> None:
-        self.name = name
-        self._reason = reason
-
-    async def call(self, arguments: dict[str, Json], context: ToolContext) -> Json:
-        raise StepFailed(self._reason)
-
-
 class Toolbox:
     """The tools of one agent, and what they need to live: `start` before the first run, `stop` after the last."""
 
     def __init__(
-        self, built_in: Mapping[str, Tool], servers: Sequence[McpSettings], parts: AgentParts
+        self,
+        built_in: Mapping[str, Tool],
+        servers: Sequence[McpSettings],
+        parts: AgentParts,
+        devices: DeviceTools | None = None,
     ) -> None:
         self._built_in = built_in
         self._servers = servers
         self._parts = parts
+        self._devices = devices
         self._sources: dict[str, ToolSource] = {}
         self._beginning: asyncio.Task[None] | None = None
 
@@ -85,7 +76,10 @@ class Toolbox:
         names = [one.name for one in settings.mcp]
         if len(set(names)) < len(names):
             raise _refusal(settings, "two MCP servers have the same name")
-        return cls({name: _built_in(name, settings) for name in settings.tools}, settings.mcp, parts)
+        if settings.devices and DEVICE in names:
+            raise _refusal(settings, f"an MCP server cannot be called {DEVICE} where devices are used")
+        devices = DeviceTools.of(settings, parts) if settings.devices else None
+        return cls({name: _built_in(name, settings) for name in settings.tools}, settings.mcp, parts, devices)
 
     async def start(self) -> None:
         """Begin to connect; waits for nothing outside the process. Raises AgentFailure (`missing_secret`)."""
@@ -111,25 +105,23 @@ class Toolbox:
             self._sources[one.name] = create(one, secrets[one.name], self._parts.directory)
             self._sources[one.name].start()
 
-    async def tools(self, journal: Journal | None = None) -> Toolset:
-        """The tools there are now. With the journal of a run, the same ones in each of its attempts, and in a replay.
+    async def tools(self, journal: Journal | None = None, org_id: str = DEFAULT_ORG) -> Toolset:
+        """The tools there are now, the commands of devices of this organization among them.
 
-        A server that cannot be reached holds nothing up for longer than a start may take, and is named in `missing`.
-        Raises what the journal raises.
+        With the journal of a run they are the same ones in each of its attempts, and in a replay. A server that cannot
+        be reached holds nothing up for longer than a start may take, and is named in `missing`. Raises what the
+        journal raises.
         """
-        if not self._servers:
+        if not self._servers and self._devices is None:
             return Toolset(dict(self._built_in))
         if journal is None:
-            offered = await self._offered()
+            offered = await self._offered(org_id)
         else:
-            step = Step(
-                "tools",
-                "note",
-                "tools",
-                {"servers": sorted(one.name for one in self._servers)},
-                repeatable=True,
-            )
-            offered = (await perform(journal, step, self._offered)).result
+            asked: Json = {"servers": sorted(one.name for one in self._servers)}
+            if self._devices is not None:
+                asked["devices"] = list(self._devices.names)
+            step = Step("tools", "note", "tools", asked, repeatable=True)
+            offered = (await perform(journal, step, lambda: self._offered(org_id))).result
             await self._begun()
         return self._restored(offered)
 
@@ -137,11 +129,14 @@ class Toolbox:
         if self._beginning is not None:
             await asyncio.shield(self._beginning)
 
-    async def _offered(self) -> Json:
-        """What each server offers: `{"SERVER": {"tools": […]} | {"missing": REASON}}`."""
+    async def _offered(self, org_id: str) -> Json:
+        """What each server, and `device`, offers: `{"SERVER": {"tools": […]} | {"missing": REASON}}`."""
         await self._begun()
         told = await asyncio.gather(*(_offer(source) for source in self._sources.values()))
-        return dict(zip(self._sources, told, strict=True))
+        offered = dict(zip(self._sources, told, strict=True))
+        if self._devices is not None:
+            offered[DEVICE] = {"tools": await self._devices.offered(org_id)}
+        return offered
 
     def _restored(self, offered: Mapping[str, Any]) -> Toolset:
         known = dict(self._built_in)
@@ -151,6 +146,9 @@ class Toolbox:
             known |= {record["name"]: source.recorded(record) for record in offer.get("tools", ())}
             if "missing" in offer:
                 missing[name] = offer["missing"]
+        if self._devices is not None:
+            records = offered.get(DEVICE, {}).get("tools", ())
+            known |= {record["name"]: self._devices.recorded(record) for record in records}
         return Toolset(known, missing)
 
 

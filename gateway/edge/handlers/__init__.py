@@ -4,12 +4,16 @@ from collections.abc import Mapping
 
 from gateway.edge.dispatch import Handler
 from gateway.edge.handlers.approvals import Deciding
+from gateway.edge.handlers.audits import Auditing
 from gateway.edge.handlers.conversations import Conversational
 from gateway.edge.handlers.deliveries import Delivering
+from gateway.edge.handlers.devices import DeviceHandlers
 from gateway.edge.handlers.operations import Operational
 from gateway.edge.handlers.pairings import Pairing
+from gateway.edge.handlers.privacy import Privacy
 from gateway.edge.handlers.runs import Examining
 from gateway.edge.handlers.subscriptions import Subscriptions
+from gateway.edge.handlers.usage import Budgeting
 from gateway.edge.handlers.users import Administering
 from gateway.edge.handlers.workers import run_step
 
@@ -23,6 +27,10 @@ def table(
     pairing: Pairing,
     examining: Examining,
     administering: Administering,
+    devices: DeviceHandlers,
+    budgeting: Budgeting,
+    privacy: Privacy,
+    auditing: Auditing,
 ) -> Mapping[str, Handler]:
     """Method → handler, all of them; the dispatcher refuses to start when one is missing."""
     return {
@@ -33,6 +41,8 @@ def table(
         "agent.list": operational.agent_list,
         "agent.get": operational.agent_get,
         "agent.reload": operational.agent_reload,
+        "agent.switch": budgeting.agent_switch,
+        "usage.get": budgeting.usage_get,
         "route.explain": operational.route_explain,
         "channel.list": operational.channel_list,
         "channel.status": operational.channel_status,
@@ -47,6 +57,8 @@ def table(
         "user.list": administering.user_list,
         "user.save": administering.user_save,
         "user.link": administering.user_link,
+        "audit.checkpoint": auditing.audit_checkpoint,
+        "audit.prove": auditing.audit_prove,
         "thread.create": conversational.thread_create,
         "thread.get": conversational.thread_get,
         "thread.list": conversational.thread_list,
@@ -70,7 +82,15 @@ def table(
         "thread.unsubscribe": subscriptions.thread_unsubscribe,
         "inbox.subscribe": subscriptions.inbox_subscribe,
         "inbox.unsubscribe": subscriptions.inbox_unsubscribe,
+        "device.list": devices.device_list,
+        "device.get": devices.device_get,
+        "device.revoke": devices.device_revoke,
+        "device.rename": devices.device_rename,
+        "device.invoke": devices.device_invoke,
+        "presence.list": devices.presence_list,
         "pairing.list": pairing.pairing_list,
         "pairing.approve": pairing.pairing_approve,
         "pairing.reject": pairing.pairing_reject,
+        "data.erase": privacy.data_erase,
+        "retention.run": privacy.retention_run,
     }

@@ -2,9 +2,9 @@
 
 from gateway.edge.dispatch import Call
 from gateway.services.approvals import Approvals
-from protocol import requests as wire
+from protocol import approval_requests as wire
 from protocol.frames import Result
-from storage.ports import ApprovalStore
+from storage.approval_ports import ApprovalStore
 
 
 class Deciding:
@@ -15,14 +15,10 @@ class Deciding:
         self._approvals = approvals
 
     async def approval_list(self, call: Call, params: wire.ApprovalListParams) -> Result:
-        approvals, cursor = await self._store.page(
-            call.act.org_id, params.state, params.thread_id, params.limit, params.cursor
-        )
-        return wire.ApprovalListResult(approvals=approvals, next_cursor=cursor)
+        return await self._approvals.page(call.act, call.caller.bearer.role, params)
 
     async def approval_get(self, call: Call, params: wire.ApprovalParams) -> Result:
         return wire.ApprovalResult(approval=await self._store.get(call.act.org_id, params.approval_id))
 
     async def approval_decide(self, call: Call, params: wire.ApprovalDecideParams) -> Result:
-        approves = params.decision == "approve"
-        return await self._approvals.decide(call.act, params.approval_id, approves, params.reason)
+        return await self._approvals.decide(call.act, call.caller.bearer.role, params)

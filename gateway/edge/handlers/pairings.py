@@ -2,7 +2,7 @@
 
 from gateway.edge.dispatch import Call
 from gateway.services.pairings import Pairings
-from protocol import requests as wire
+from protocol import device_requests as wire
 from protocol.frames import Result
 
 
@@ -15,8 +15,8 @@ class Pairing:
     async def pairing_list(self, call: Call, params: wire.PairingListParams) -> Result:
         return await self._pairings.page(call.act.org_id, params)
 
-    async def pairing_approve(self, call: Call, params: wire.PairingDecideParams) -> Result:
-        return await self._pairings.approve(call.act, params)
+    async def pairing_approve(self, call: Call, params: wire.PairingApproveParams) -> Result:
+        return await self._pairings.approve(call.act, params, call.caller.scopes)
 
     async def pairing_reject(self, call: Call, params: wire.PairingDecideParams) -> Result:
         return await self._pairings.reject(call.act, params)

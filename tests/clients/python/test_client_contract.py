@@ -17,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadgate_client import (
     Actor,
+    AgentInfo,
     AuditEntry,
+    Budget,
     ChatLink,
     Client,
     Event,
@@ -27,6 +29,7 @@ from threadgate_client import (
     RunFinding,
     RunState,
     RunStep,
+    SwitchedOff,
     TextPart,
     Thread,
     __version__,
@@ -41,6 +44,7 @@ import protocol.errors
 import protocol.events
 import protocol.limits
 import protocol.records
+import protocol.usage
 from protocol.methods import METHODS, params_of
 from protocol.requests import HelloResult, ServerInfoResult, TokenCreateResult
 
@@ -112,7 +116,7 @@ AUDIT = {
 MATCH = {"thread_id": "thr_1", "title": "", "message_id": "msg_1", "seq": 1, "at": AT, "snippet": "**hi**"}
 APPROVAL = {
     "id": "apr_1",
-    "kind": "action",
+    "kind": "tool",
     "thread_id": "thr_1",
     "run_id": "run_1",
     "title": "Publish",
@@ -126,6 +130,19 @@ APPROVAL = {
     "reason": "no",
 }
 AGENT = {"id": "demo", "name": "Demo", "kind": "echo", "state": "released", "description": ""}
+OFF = {"agent_id": "demo", "by": "Eve", "at": AT, "reason": "it errs"}
+USED = {"day": "2026-11-21", "runs": 1, "input_tokens": 7, "output_tokens": 3, "cost_microusd": 11}
+BUDGET = {
+    "name": "team",
+    "of": "tokens",
+    "per": "day",
+    "each": "person",
+    "key": "slack:U1",
+    "limit": 100,
+    "used": 80,
+    "reserved": 10,
+    "resets_at": AT,
+}
 STEP = {
     "step": 1,
     "key": "tool/1",
@@ -189,6 +206,71 @@ SENT = {
     "queue_position": 0,
 }
 
+DEVICE = {
+    "id": "dev_1",
+    "name": "hall",
+    "state": "replaced",
+    "fingerprint": "SHA256:abcd",
+    "client": "Thing",
+    "platform": "bench",
+    "scopes": ["thread.read"],
+    "commands": [
+        {
+            "name": "echo",
+            "description": "",
+            "params_schema": {"type": "object"},
+            "risk": "low",
+            "idempotent": True,
+        }
+    ],
+    "connected": True,
+    "created_at": AT,
+    "last_seen_at": AT,
+    "revoked_at": AT,
+    "replaced_by": "dev_2",
+}
+INVOCATION = {
+    "id": "inv_1",
+    "device_id": "dev_1",
+    "command": "echo",
+    "state": "failed",
+    "error": {"kind": "jammed", "message": "no paper"},
+    "created_at": AT,
+    "ended_at": AT,
+}
+PRESENCE = {
+    "principals": [{"principal": ACTOR, "connections": 2, "since": AT}],
+    "devices": [{"device_id": "dev_1", "name": "hall", "connected": False, "last_seen_at": AT}],
+    "more": False,
+}
+
+ERASED: dict[str, Any] = {
+    "counts": {"messages": 2},
+    "certificate": {"erasure_id": "ers_1", "audit_seq": 7},
+    "holds": [
+        {
+            "id": "hld_1",
+            "kind": "person",
+            "subject": "slack:U1",
+            "reason": "case 12",
+            "placed_by": {"id": "prn_1", "kind": "user", "name": "Ada"},
+            "placed_at": "2026-11-21T09:30:00.000Z",
+        }
+    ],
+}
+RETAINED: dict[str, Any] = {
+    "dry_run": False,
+    "classes": [
+        {
+            "name": "messages",
+            "days": 30,
+            "cutoff": "2026-11-21T09:30:00.000Z",
+            "would_delete": 2,
+            "deleted": 1,
+            "held": 1,
+        }
+    ],
+}
 CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "server.info": (lambda client: client.server_info(), SERVER_INFO),
     "thread.create": (lambda client: client.threads.create(title="t", agent_id="demo"), {"thread": THREAD}),
@@ -227,6 +309,14 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "agent.list": (lambda client: client.agents.list(), {"agents": [AGENT]}),
     "agent.get": (lambda client: client.agents.get("demo"), {"agent": AGENT}),
     "agent.reload": (lambda client: client.agents.reload(), RELOADED),
+    "agent.switch": (
+        lambda client: client.agents.switch_off("demo", reason="it errs"),
+        {"switches": [OFF], "cancelled_runs": 1},
+    ),
+    "usage.get": (
+        lambda client: client.usage.list(by=["day", "tag:team"], since="2026-11-01", thread_id="thr_1"),
+        {"groups": [USED], "budgets": [BUDGET], "next_cursor": "c"},
+    ),
     "route.explain": (
         lambda client: client.routes.explain("hi", channel="slack", account="a", room="C1", mention=True),
         {"route": {"agent_id": "demo", "rule": 1, "text": "hi", "reasons": ["Rule 1 (demo) fits."]}},
@@ -247,6 +337,15 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "token.revoke": (lambda client: client.tokens.revoke("tok_1"), {"token": TOKEN}),
     "pairing.list": (lambda client: client.pairings.list(state="all"), {"pairings": [PAIRING]}),
     "pairing.approve": (lambda client: client.pairings.approve(code="ABCD-EFGH"), {"pairing": PAIRING}),
+    "device.list": (lambda client: client.devices.list(state="all", limit=2), {"devices": [DEVICE]}),
+    "device.get": (lambda client: client.devices.get("dev_1"), {"device": DEVICE}),
+    "device.revoke": (lambda client: client.devices.revoke("dev_1"), {"device": DEVICE}),
+    "device.rename": (lambda client: client.devices.rename("dev_1", "hall"), {"device": DEVICE}),
+    "device.invoke": (
+        lambda client: client.devices.invoke("dev_1", "echo", {"text": "hi"}, timeout_s=5.0, wait=True),
+        {"invocation": INVOCATION},
+    ),
+    "presence.list": (lambda client: client.devices.presence(), PRESENCE),
     "pairing.reject": (lambda client: client.pairings.reject(pairing_id="par_1"), {"pairing": PAIRING}),
     "auth.refresh": (
         lambda client: client.refresh("tg_newer"),
@@ -258,7 +357,14 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
         {"user": USER},
     ),
     "user.link": (lambda client: client.users.link("ABCD-EFGH"), {"state": "linked", "link": LINK}),
+    "data.erase": (lambda client: client.data.erase("slack:U1", "they asked"), ERASED),
+    "retention.run": (lambda client: client.data.retention(dry_run=False), RETAINED),
     "audit.list": (lambda client: client.audit.list(after_seq=3, action="a"), {"entries": [AUDIT]}),
+    "audit.checkpoint": (
+        lambda client: client.audit.checkpoint(),
+        {"checkpoint": {"note": "o\n3\nr\n\n— k s\n", "size": 3, "root": "00", "at": AUDIT["at"]}},
+    ),
+    "audit.prove": (lambda client: client.audit.prove(3), {"proof": {"seq": 3, "text": "c2sp.org"}}),
 }
 OF_AGENTS = {"run.step"}
 """Of agent processes; test_client_agent.py."""
@@ -345,6 +451,9 @@ def test_records_read_what_the_models_write() -> None:
     assert told.is_stuck and told.hint is None
     again = Replay.from_json(protocol.records.Replay.model_validate(REPLAY).model_dump(mode="json"))
     assert not again.verified and again.differences == ("it said something else",)
+    assert AgentInfo.from_json(AGENT | {"switched_off": OFF}).switched_off == SwitchedOff.from_json(OFF)
+    protocol.records.SwitchedOff.model_validate(OFF)
+    assert Budget.from_json(protocol.usage.Budget.model_validate(BUDGET).model_dump(mode="json")).used == 80
     assert AuditEntry.from_json(AUDIT).outcome == "success"
     head = {"thread_id": "t", "seq": 1, "kind": "k", "at": AT, "preview": "p", "offset": 9}
     protocol.events.Head.model_validate(head)
@@ -415,7 +524,7 @@ async def test_listings_walk_through_all_pages(monkeypatch: pytest.MonkeyPatch) 
         client.threads.history("thr_1", after_seq=1, before_seq=2)
 
 
-def test_it_stands_on_websockets_alone() -> None:
+def test_it_stands_on_websockets_and_for_keys_on_cryptography() -> None:
     package = Path(inspect.getfile(Client)).parent
     imported = set()
     for module in package.glob("*.py"):
@@ -423,7 +532,7 @@ def test_it_stands_on_websockets_alone() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             imported |= {name.split(".")[0] for name in names}
-    assert imported - sys.stdlib_module_names == {"threadgate_client", "websockets"}
+    assert imported - sys.stdlib_module_names == {"threadgate_client", "websockets", "cryptography"}
 
 
 def test_the_version_is_the_packages() -> None:

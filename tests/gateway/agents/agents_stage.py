@@ -68,6 +68,9 @@ class MemoryJournal:
         self.log.append(f"finish:{key}")
         return self.ended[key]
 
+    def is_closed(self, key: str) -> bool:
+        return key in self.ended
+
     async def steered(self, key: str) -> tuple[Steered, ...]:
         if key not in self.taken and self.waiting:
             self.taken[key] = tuple(self.waiting)

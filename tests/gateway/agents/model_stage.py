@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import SecretStr
 from pydantic_ai.models import Model
@@ -20,6 +20,7 @@ from gateway.agents.parts import AgentParts
 from gateway.agents.port import AgentFailure, Json, StepFailed
 from gateway.agents.tools.port import Schema, Tool, ToolContext
 from gateway.agents.tools.toolbox import Toolbox
+from gateway.policy_settings import Risk
 
 KEY = "sk-very-secret-key"
 
@@ -49,6 +50,8 @@ class Counter:
     name: str = "count"
     requires_approval: bool = False
     is_repeatable: bool = False
+    risk: Risk = "medium"
+    kind: Literal["tool", "device"] = "tool"
     fails: str | None = None
     effects: list[Json] = field(default_factory=list)
     description: str = "Counts."

@@ -392,7 +392,7 @@ async def test_agents_show_how_many_workers_there_are(stage: RemoteStage, wire: 
     await stage.worker()
     assert (await wire.call("agent.get", agent_id=AGENT))["agent"]["workers"] == 2
     worker.vanish()
-    await until(lambda: stage.gateway._workers.count(AGENT) == 1)
+    await until(lambda: stage.gateway.runs.workers.count(AGENT) == 1)
 
 
 async def test_a_stopping_gateway_lets_workers_finish(tmp_path: Path) -> None:

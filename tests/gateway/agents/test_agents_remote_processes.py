@@ -45,7 +45,7 @@ class Programs:
             sys.executable, PROGRAM, self._stage.url, self._stage.secret, self._effects
         )
         self._running.append(process)
-        crew = self._stage.gateway._workers._served[AGENT].crew(DEFAULT_ORG)
+        crew = self._stage.gateway.runs.workers._served[AGENT].crew(DEFAULT_ORG)
         name = f"program {process.pid}"
         await until(lambda: name in [worker.connection.name for worker in crew.workers.values()], PATIENCE_S)
         return process

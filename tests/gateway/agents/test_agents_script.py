@@ -111,7 +111,7 @@ async def test_a_tool_that_needs_approval_waits_for_it(tmp_path: Path) -> None:
     asked = await play(tmp_path, steps, **settings)
     (ask,) = asked.of(AgentAsk)
     assert asked.outputs[-1] is ask
-    assert ask.subject == {"tool": "calculator", "arguments": {"expression": "1+1"}}
+    assert (ask.subject["tool"], ask.subject["arguments"]) == ("calculator", {"expression": "1+1"})
 
     allowed = await play(tmp_path, steps, make_context(decisions=(decided(ask),)), **settings)
     denied = await play(tmp_path, steps, make_context(decisions=(decided(ask, False, "no"),)), **settings)

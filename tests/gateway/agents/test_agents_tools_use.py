@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from agents_stage import MemoryJournal, decided, make_context
@@ -15,6 +15,7 @@ from gateway.agents.tools.clock import Clock
 from gateway.agents.tools.port import Schema, ToolContext
 from gateway.agents.tools.thread_search import ThreadSearch
 from gateway.agents.tools.use import RESULT_CHARS, ask_for, leave, refusal, told, use
+from gateway.policy_settings import Risk
 
 ONE_TEXT: Schema = {
     "type": "object",
@@ -29,6 +30,8 @@ class Bench:
 
     name = "bench"
     description = ""
+    kind: Final = "tool"
+    risk: Final[Risk] = "medium"
 
     def __init__(
         self,
@@ -246,7 +249,7 @@ def test_an_approval_shows_the_exact_arguments() -> None:
     assert (ask.key, ask.title, ask.subject) == (
         "tool/c1",
         "Use the tool bench",
-        {"tool": "bench", "arguments": {"x": "a"}},
+        {"tool": "bench", "definition": ask.subject["definition"], "arguments": {"x": "a"}},
     )
     assert ask.body == (
         'The agent wants to use `bench` with exactly these arguments:\n\n```json\n{\n  "x": "a"\n}\n```'

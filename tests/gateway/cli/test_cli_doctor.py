@@ -88,6 +88,25 @@ def test_the_secrets_of_agents_are_looked_for(cli: Cli) -> None:
     assert "sk-plain" not in json.dumps(found)
 
 
+def test_files_of_secrets_that_others_can_read_and_secrets_of_sinks(cli: Cli) -> None:
+    (cli.home / "key").write_text("sk-of-a-file")
+    (cli.home / "key").chmod(0o640)
+    path = cli.home / "config.toml"
+    path.write_text(
+        'vault_key = "not-a-reference"\n'
+        f'[[agents]]\nid = "a"\nkind = "http"\nurl = "http://a"\napi_key = "file:{cli.home}/key"\n'
+        '[[audit.sinks]]\nname = "siem"\nkind = "http"\nurl = "https://siem.example/"\n'
+        'headers = { Authorization = "Bearer sk-plain" }\n'
+    )
+    path.chmod(0o600)
+    found = _look(cli, "--config", str(path), code=1)
+    assert f"other users can read {cli.home}/key (mode 0640)" in _said(found["warning"], "secret")
+    warned = _said(found["warning"], "sink")
+    assert warned == "sink siem: its headers.Authorization stands in the configuration"
+    for secret in ("sk-of-a-file", "sk-plain", "not-a-reference"):
+        assert secret not in json.dumps(found)
+
+
 def test_an_empty_directory_is_no_error_and_stays_empty(cli: Cli) -> None:
     found = _look(cli)
     assert "does not exist yet" in _said(found["warning"], "directory")

@@ -14,7 +14,7 @@ import pytest
 from cli_process import Cli, stop, wait_for
 
 from channels.registry import SETTINGS_BY_KIND
-from gateway.app import VERSION
+from gateway.composition.front import VERSION
 
 OPENER: Final = build_opener(ProxyHandler({}))
 

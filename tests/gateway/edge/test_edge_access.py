@@ -295,18 +295,18 @@ async def test_last_use_is_written_by_housekeeping_and_not_by_requests(stage: St
         return token.get("last_used_at")
 
     assert await shown() is None
-    await stage.gateway._authenticator.note_used()
+    await stage.gateway.governance.authenticator.note_used()
     first = await shown()
     assert first is not None
-    await stage.gateway._authenticator.note_used()
+    await stage.gateway.governance.authenticator.note_used()
     assert stage.store.engine.stats.writes == writes + 1, "nothing was used, nothing is written"
     await asyncio.sleep(0.01)
     await stage.http(secret).post("/v1/server.info")
-    await stage.gateway._authenticator.note_used()
+    await stage.gateway.governance.authenticator.note_used()
     second = await eventually(shown)
     assert second > first
     mine = await stage.connect(secret)
-    await stage.gateway._authenticator.note_used()
+    await stage.gateway.governance.authenticator.note_used()
     third = await shown()
     await asyncio.sleep(0.01)
     await mine.call("server.info")

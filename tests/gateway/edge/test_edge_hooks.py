@@ -19,7 +19,7 @@ class Received:
     def __init__(self, telegram: TelegramStage, monkeypatch: pytest.MonkeyPatch) -> None:
         self.requests: list[HttpRequest] = []
         self.answer: HttpResponse | BaseException = HttpResponse(200, b"ok")
-        adapter = telegram.gateway._channels.find("telegram", "gate")
+        adapter = telegram.gateway.rooms.channels.find("telegram", "gate")
         monkeypatch.setattr(adapter, "receive", self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -137,7 +137,7 @@ async def test_an_adapter_that_never_answers_is_cut_off(
         raise AssertionError
 
     monkeypatch.setattr(hooks, "DEADLINE_S", 0.05)
-    monkeypatch.setattr(telegram.gateway._channels.find("telegram", "gate"), "receive", hangs)
+    monkeypatch.setattr(telegram.gateway.rooms.channels.find("telegram", "gate"), "receive", hangs)
     answer = await telegram.http(None).post(HOOK)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 

@@ -7,6 +7,7 @@ import pytest
 from gateway_stage import Frame, Stage, Wire
 
 from protocol.records import Role
+from storage.values import DEFAULT_ORG, GATEWAY, Act
 
 
 async def entries(wire: Wire, action: str) -> list[Frame]:
@@ -151,6 +152,23 @@ async def test_a_rotation_takes_role_and_user_from_the_token_before(stage: Stage
 # --- refusals are recorded, a bounded number of them ------------------------------------------------
 
 
+async def address_behind(stage: Stage, entry: dict) -> str | None:
+    """Where an entry's act came from, which the entry itself does not say."""
+    assert "127.0.0.1" not in entry["body"]
+    act = Act(DEFAULT_ORG, GATEWAY, "test", stage.clock.now_ms())
+    return (await stage.store.audit.reveal(act, [entry["seq"]]))[entry["seq"]].address
+
+
+async def test_an_entry_commits_to_where_its_act_came_from(stage: Stage, wire: Wire) -> None:
+    made = await wire.call("token.create", role="viewer")
+    await stage.http(await stage.token(Role.OWNER)).post("/v1/thread.create", json={})
+    (over_http,) = await entries(wire, "thread.create")
+    over_socket = (await entries(wire, "token.create"))[-2]
+    assert over_socket["subject"]["token_id"] == made["token"]["id"]
+    for entry in (over_http, over_socket):
+        assert await address_behind(stage, entry) == "127.0.0.1"
+
+
 async def test_a_refused_credential_is_recorded(stage: Stage, wire: Wire) -> None:
     made = await wire.call("token.create", role="viewer")
     await wire.call("token.revoke", token_id=made["token"]["id"])
@@ -167,10 +185,10 @@ async def test_a_flood_of_bad_tokens_is_counted_not_written(stage: Stage, wire: 
     for _ in range(40):
         assert (await client.post("/v1/server.info")).status_code == 401
     assert len(await entries(wire, "auth.refuse")) == 5
-    await stage.gateway._denials.settle()
+    await stage.gateway.governance.denials.settle()
     last = (await entries(wire, "auth.refuse"))[-1]
     assert last["detail"] == {"count": 35, "reasons": ["malformed"]}
-    await stage.gateway._denials.settle()
+    await stage.gateway.governance.denials.settle()
     assert len(await entries(wire, "auth.refuse")) == 6, "the counts begin anew"
 
 

@@ -46,7 +46,7 @@ async def test_an_agent_process_connects_with_a_token_of_its_agent(stage: Remote
         ["agent.serve", "self.read", "server.read"],
         "agent",
     )
-    assert stage.gateway._workers.count(AGENT) == 1
+    assert stage.gateway.runs.workers.count(AGENT) == 1
 
 
 @pytest.mark.parametrize("role", [Role.OWNER, Role.OPERATOR, Role.VIEWER])
@@ -258,7 +258,7 @@ async def test_a_worker_without_pong_is_lost(
 
 async def test_an_agent_that_is_taken_away_sends_its_workers_away(stage: RemoteStage) -> None:
     worker = await stage.worker()
-    await stage.gateway._agents.reload((DemoSettings(id="demo"),), "demo")
+    await stage.gateway.runs.agents.reload((DemoSettings(id="demo"),), "demo")
     _, code = await worker.wire.ended()
     assert code == 4202
     error, code = await refusal(stage, stage.secret, role="agent")
@@ -270,7 +270,7 @@ async def test_an_agent_that_is_configured_otherwise_keeps_its_workers(
 ) -> None:
     worker = await stage.worker()
     changed = RemoteSettings(id=AGENT, kind="remote", description="another one")
-    await stage.gateway._agents.reload((changed, DemoSettings(id="demo")), AGENT)
+    await stage.gateway.runs.agents.reload((changed, DemoSettings(id="demo")), AGENT)
     sent = await stage.ask(wire, "still there?")
     run = await worker.execute()
     await worker.say(run, "yes")
@@ -281,8 +281,8 @@ async def test_an_agent_that_is_configured_otherwise_keeps_its_workers(
 async def test_nothing_is_left_of_connections_that_are_gone(stage: RemoteStage) -> None:
     for worker in [await stage.worker() for _ in range(5)]:
         worker.vanish()
-    await until(lambda: stage.gateway._workers.count(AGENT) == 0)
-    crew = stage.gateway._workers._served[AGENT].crew(DEFAULT_ORG)
+    await until(lambda: stage.gateway.runs.workers.count(AGENT) == 0)
+    crew = stage.gateway.runs.workers._served[AGENT].crew(DEFAULT_ORG)
     assert (crew.roster.workers, crew.roster.waiting, crew.waiting) == (0, 0, {})
 
 

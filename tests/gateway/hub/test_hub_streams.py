@@ -268,7 +268,7 @@ async def test_a_slow_reader_on_the_wire_is_bounded_lags_and_gets_everything(sta
         sent = await owner.call("message.send", thread_id=thread_id, content=words(f"say {number} {text}"))
         most = max(most, *(session._queue.waiting_bytes for session in sessions))
     head = 1 + 5 * 60 + 1  # created, titled, and per message: said, queued, started, answered, completed
-    await until(lambda: stage.gateway._scheduler.active == 0)
+    await until(lambda: stage.gateway.runs.scheduler.active == 0)
     most = max(most, *(session._queue.waiting_bytes for session in sessions))
     assert limits.QUEUE_BYTES * 0.8 < most <= limits.QUEUE_BYTES + 1000
     slow.socket.transport.resume_reading()

@@ -60,11 +60,9 @@ CONTENT = {"thread.read", "run.read", "thread.write", "message.send", "thread.de
 """What shows or changes conversations."""
 ROUTES = {"audit.export": "GET /v1/audit.ndjson, .csv", "usage.read": "GET /v1/usage.csv, .ndjson"}
 """Scopes that only an HTTP route asks for, or also one."""
+OF_CONNECTIONS = {"device.serve"}
+"""What a connection of role device holds; no method asks for it."""
 AWAITED = {
-    "device.read",
-    "device.invoke",
-    "device.control",
-    "device.serve",
     "agent.switch",
     "data.erase",
     "retention.run",
@@ -115,7 +113,7 @@ def test_no_person_is_a_machine() -> None:
 
 
 def test_every_scope_is_asked_for_by_a_method_or_a_route() -> None:
-    asked = {method.scope.value for method in METHODS.values()} | ROUTES.keys()
+    asked = {method.scope.value for method in METHODS.values()} | ROUTES.keys() | OF_CONNECTIONS
     missing = {scope.value for scope in Scope} - asked
     assert missing <= AWAITED, "a scope that nothing asks for says nothing"
 

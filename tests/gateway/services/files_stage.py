@@ -153,7 +153,7 @@ async def files_stage(
 ) -> AsyncIterator[FilesStage]:
     """The gateway, started; it ends with the test."""
     courier = Courier()
-    monkeypatch.setattr("gateway.app.create_adapter", lambda *_: courier)
+    monkeypatch.setattr("gateway.composition.rooms.create_adapter", lambda *_: courier)
     made = FilesStage(directory, courier, **settings)
     await made.start()
     try:

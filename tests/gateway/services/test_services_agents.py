@@ -23,6 +23,7 @@ from gateway.rules.breaker import BreakerState
 from gateway.services.agents import AgentsView
 from protocol.records import Agent
 from protocol.scopes import Scope
+from storage.values import DEFAULT_ORG
 
 
 def working(settings: AgentSettings, parts: AgentParts) -> AgentAdapter:
@@ -65,7 +66,7 @@ def test_everything_that_is_configured_is_shown(monkeypatch: pytest.MonkeyPatch)
             mcp=(McpSettings(name="files", command=("x",)),),
             fetch=FetchSettings(),
         ),
-    ).get("a")
+    ).get(DEFAULT_ORG, "a")
     assert shown == Agent(
         id="a",
         name="Ada",
@@ -84,11 +85,11 @@ def test_everything_that_is_configured_is_shown(monkeypatch: pytest.MonkeyPatch)
 
 def test_workers_are_those_of_remote_agents_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     made = view(monkeypatch, DemoSettings(id="a"), RemoteSettings(id="far", kind="remote"))
-    assert [agent.workers for agent in made.all()] == [None, 3]
+    assert [agent.workers for agent in made.all(DEFAULT_ORG)] == [None, 3]
 
 
 def test_a_broken_agent_is_shown_with_its_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    (shown,) = view(monkeypatch, DemoSettings(id="a", description="Mine"), kinds="broken").all()
+    (shown,) = view(monkeypatch, DemoSettings(id="a", description="Mine"), kinds="broken").all(DEFAULT_ORG)
     assert (shown.problem, shown.description) == ("the environment variable KEY is not set", "Mine")
 
 

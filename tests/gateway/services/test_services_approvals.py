@@ -60,7 +60,7 @@ async def test_a_run_decided_while_nobody_listened_goes_on_at_the_next_start(
     def deaf(thread_id: str, run_id: str) -> None:
         """As a gateway that was killed between the decision and the run."""
 
-    stage.gateway._scheduler._continue = deaf  # type: ignore[method-assign]
+    stage.gateway.runs.scheduler._continue = deaf  # type: ignore[method-assign]
     await wire.call("approval.decide", approval_id=approval_id, decision="approve")
     await stage.restart()
     assert "so I did it" in await answer(stage, thread_id)

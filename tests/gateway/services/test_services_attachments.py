@@ -60,7 +60,7 @@ async def test_the_message_is_durable_before_any_byte_of_its_files(stage: FilesS
     stage.courier.gate.clear()
     await stage.courier.say("look", stage.courier.attachment(PNG))
     await until(lambda: stage.courier.downloads)
-    assert (await states(stage), stage.gateway._scheduler.active) == (["pending"], 0)
+    assert (await states(stage), stage.gateway.runs.scheduler.active) == (["pending"], 0)
     assert [event["kind"] for event in await stage.log(await stage.thread())][-1] == "run.queued"
     stage.courier.gate.set()
     assert len(await stage.answers()) == 1
@@ -227,7 +227,7 @@ async def test_a_hint_that_got_lost_is_found_again(
     """The scheduler did not hear that the files are here; its sweep finds the run."""
     monkeypatch.setattr("gateway.services.scheduler.RENEW_S", 0.05)
     await stage.restart()
-    scheduler = stage.gateway._scheduler
+    scheduler = stage.gateway.runs.scheduler
     hooks = stage.store.engine._hooks
     place = hooks.index(scheduler.on_commit)
     stage.courier.gate.clear()
@@ -267,8 +267,8 @@ async def test_a_deleted_thread_takes_its_files_along(stage: FilesStage) -> None
 async def test_uploads_that_nobody_sent_are_collected_with_the_rest_of_the_house(stage: FilesStage) -> None:
     answer = await stage.http().post("/v1/blobs", content=b"forgotten")
     assert answer.status_code == 200
-    await stage.gateway._attachments.collect()
+    await stage.gateway.rooms.attachments.collect()
     assert len(await stage.blobs()) == 1
     stage.clock.now_ms = lambda real=stage.clock.now_ms: real() + attachments.UNATTACHED_MS + 1000  # type: ignore[method-assign, misc]
-    await stage.gateway._attachments.collect()
+    await stage.gateway.rooms.attachments.collect()
     assert (await stage.blobs(), stage.on_disk()) == ([], [])

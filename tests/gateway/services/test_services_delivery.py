@@ -101,8 +101,8 @@ async def test_a_failure_and_a_stop_are_told_in_the_room(telegram: TelegramStage
     assert telegram.texts() == ["This did not work: The demo agent was asked to fail, and it did."]
     telegram.emulator.say("sleep 600")
     thread_id = await telegram.only_thread()
-    await until(lambda: telegram.gateway._scheduler._driving)
-    (run_id,) = telegram.gateway._scheduler._driving
+    await until(lambda: telegram.gateway.runs.scheduler._driving)
+    (run_id,) = telegram.gateway.runs.scheduler._driving
     await (await telegram.connect()).call("run.cancel", run_id=run_id)
     await telegram.settled(thread_id, 2)
     assert telegram.texts()[1:] == ["Stopped."]
@@ -163,10 +163,10 @@ async def test_a_platform_that_cannot_be_reached_is_tried_again(
     monkeypatch.setattr(retry, "LAST_S", 0.1)
     emulator.say("sleep 0.3")
     thread_id = await telegram.only_thread()
-    await until(lambda: telegram.gateway._scheduler._driving)
+    await until(lambda: telegram.gateway.runs.scheduler._driving)
     port = int(emulator.url.rsplit(":", 1)[-1])
     await emulator.stop()
-    await until(lambda: not telegram.gateway._scheduler._driving)
+    await until(lambda: not telegram.gateway.runs.scheduler._driving)
     await asyncio.sleep(0.3)
     await emulator.start(port=port)
     log = await telegram.settled(thread_id)
@@ -232,12 +232,12 @@ async def test_every_call_may_fail_once_and_the_answer_is_still_said_once(
 async def test_a_restart_in_the_middle_of_a_send_asks_and_says_it_once(
     telegram: TelegramStage, emulator: TelegramEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.app.DELIVERY_STOP_S", 0.05)
+    monkeypatch.setattr("gateway.composition.rooms.DELIVERY_STOP_S", 0.05)
     emulator.faults.add(FaultKind.SLOW, "sendMessage", delay_s=5)
     emulator.say("say after the crash")
     thread_id = await telegram.only_thread()
     await until(lambda: telegram.from_bot())
-    await until(lambda: not telegram.gateway._scheduler._driving)
+    await until(lambda: not telegram.gateway.runs.scheduler._driving)
     await telegram.restart()
     log = await telegram.settled(thread_id)
     assert sorted(telegram.texts()) == sorted(["after the crash", PLACEHOLDER])
@@ -326,7 +326,7 @@ async def test_parts_wait_for_a_first_part_that_is_still_being_sent(
     telegram: TelegramStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The live placeholder hangs, the answer is complete meanwhile, and then the placeholder fails."""
-    adapter = telegram.gateway._channels.find("telegram", "gate")
+    adapter = telegram.gateway.rooms.channels.find("telegram", "gate")
     assert adapter is not None
     real, hung = adapter.send, asyncio.Event()
 
@@ -334,7 +334,7 @@ async def test_parts_wait_for_a_first_part_that_is_still_being_sent(
         if hung.is_set():
             return await real(operation, room, content)
         hung.set()
-        await until(lambda: not telegram.gateway._scheduler._driving)
+        await until(lambda: not telegram.gateway.runs.scheduler._driving)
         await asyncio.sleep(0.05)
         raise RateLimited(0.05)
 

@@ -5,6 +5,7 @@ from gateway_stage import Frame, Stage, TelegramStage, Wire, eventually, until, 
 
 from gateway.edge.authentication import LOCAL_ACTOR
 from protocol.records import Role
+from storage.values import DEFAULT_ORG, Act
 
 EVE = {"id": "telegram:2002", "kind": "person", "name": "*Eve* _the_ [1]"}
 
@@ -112,7 +113,12 @@ async def test_a_person_is_named_in_plain_words(telegram: TelegramStage) -> None
     until_back = "The agent will not answer until it is given back."
     await shown(telegram, f"{me} has handed this conversation to *Eve* _the_ [1]. {until_back}")
     entries = (await wire.call("audit.list", action="thread.assign"))["entries"]
-    assert entries[-1]["detail"] == {"assignee": EVE["id"], "note": "knows it"}
+    assert entries[-1]["subject"]["assignee"].startswith("per_")
+    assert "knows it" not in entries[-1]["body"] and EVE["id"] not in entries[-1]["body"]
+    behind = await telegram.store.audit.reveal(
+        Act(DEFAULT_ORG, LOCAL_ACTOR, "test", telegram.clock.now_ms()), [entries[-1]["seq"]]
+    )
+    assert behind[entries[-1]["seq"]].content == {"note": "knows it"}
     assert "knows it" not in str(await telegram.log(thread_id)) + str(telegram.texts())
 
 

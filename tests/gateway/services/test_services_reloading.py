@@ -195,7 +195,7 @@ async def test_an_agent_that_was_mended_is_not_left_alone_any_more(filed: FileSt
         return found
 
     for number in range(10):
-        filed.gateway._breakers.failed("demo", f"run_{number}")
+        filed.gateway.runs.breakers.failed("demo", f"run_{number}")
     assert await breaker() == "open"
     filed.write(f"{ONE}retries = 1\n")
     await wire.call("agent.reload")
@@ -213,7 +213,7 @@ async def test_runs_do_not_notice_reloads(filed: FileStage) -> None:
         await asyncio.sleep(0.03)
     for one in sent:
         await wire.event("run.completed", run_id=one["run_id"])
-    agents = filed.gateway._agents
+    agents = filed.gateway.runs.agents
     await until(lambda: not agents._stopping)
     assert [slot.users for slot in agents._slots.values()] == [0]
 

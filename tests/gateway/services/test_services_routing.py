@@ -128,13 +128,13 @@ async def test_a_client_that_names_an_agent_gets_that_one(stage: Stage, wire: Wi
 
 
 async def test_an_empty_thread_is_routed_by_where_it_begins(stage: Stage, wire: Wire) -> None:
-    stage.gateway._routing.replace([RouteSettings(agent="ops", channel="client")], "demo")
+    stage.gateway.runs.routing.replace([RouteSettings(agent="ops", channel="client")], "demo")
     assert (await wire.call("thread.create"))["thread"]["agent_id"] == "ops"
     assert (await wire.call("thread.create", agent_id="demo"))["thread"]["agent_id"] == "demo"
 
 
 async def test_routes_that_are_replaced_hold_for_the_next_message(stage: Stage, wire: Wire) -> None:
-    stage.gateway._routing.replace([RouteSettings(agent="billing", pattern="^say")], "ops")
+    stage.gateway.runs.routing.replace([RouteSettings(agent="billing", pattern="^say")], "ops")
     assert (await run_of(stage, wire, "say hi"))["agent_id"] == "billing"
     assert (await run_of(stage, wire, "hello"))["agent_id"] == "ops"
 
@@ -164,7 +164,7 @@ async def test_a_mention_in_a_room_is_a_condition(
 
 
 async def test_a_default_that_is_not_released_is_a_visible_error(telegram: TelegramStage) -> None:
-    telegram.gateway._routing.replace([], "draft")
+    telegram.gateway.runs.routing.replace([], "draft")
     telegram.emulator.say("say hi")
     thread_id = await telegram.only_thread()
 

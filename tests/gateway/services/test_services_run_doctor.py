@@ -89,12 +89,14 @@ async def test_a_run_that_nobody_drives_is_stuck_when_that_lasts(
     lost = await send(wire, "sleep 60")
     for sent in (healthy, lost):
         await reason(wire, sent, "answering")
-    stage.gateway._scheduler._driving[lost["run_id"]].cancel()  # a turn that broke off; its sweep comes later
+    stage.gateway.runs.scheduler._driving[
+        lost["run_id"]
+    ].cancel()  # a turn that broke off; its sweep comes later
     await reason(wire, lost, "This gateway owns it, but nobody drives it")
     monkeypatch.setattr(diagnosis, "GRACE_MS", 0)
     with capture_logs() as logs:
-        await stage.gateway._run_doctor.check()
-        await stage.gateway._run_doctor.check()
+        await stage.gateway.runs.doctor.check()
+        await stage.gateway.runs.doctor.check()
     (told,) = [entry for entry in logs if entry["action"] == "run_stuck"]
     assert told["run_id"] == lost["run_id"] and "nobody drives it" in told["reason"]
     assert await stuck_metric(stage) == 1
@@ -102,12 +104,12 @@ async def test_a_run_that_nobody_drives_is_stuck_when_that_lasts(
     assert (first["run_id"], first["is_stuck"]) == (lost["run_id"], True), "those that are stuck come first"
     assert (second["run_id"], second["is_stuck"]) == (healthy["run_id"], False)
     await wire.call("run.cancel", run_id=lost["run_id"])
-    await stage.gateway._run_doctor.check()
+    await stage.gateway.runs.doctor.check()
     assert await stuck_metric(stage) == 0
 
 
 async def test_a_suspicion_that_is_over_begins_anew(stage: Stage, wire: Wire) -> None:
-    doctor = stage.gateway._run_doctor
+    doctor = stage.gateway.runs.doctor
     sent = await send(wire, "sleep 60")
     await reason(wire, sent, "answering")
     doctor._suspicions[sent["run_id"], diagnosis.Cause.UNDRIVEN] = 0

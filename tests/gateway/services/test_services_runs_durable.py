@@ -410,7 +410,7 @@ async def test_a_held_run_can_be_cancelled(stage: Stage, script: Script) -> None
     await logged(stage, thread_id, "run.waiting")
     await wire.call("run.cancel", run_id=run_id)
     assert "run.cancelled" in kinds(await ended(stage, thread_id))
-    await until(lambda: stage.gateway._scheduler.active == 0)
+    await until(lambda: stage.gateway.runs.scheduler.active == 0)
 
 
 # --- steering --------------------------------------------------------------------------------------
@@ -566,7 +566,7 @@ async def test_a_run_that_is_executed_again_does_the_same_and_nothing_outside(
     asked = next(event for event in log if event["kind"] == "approval.requested")["data"]["approval"]
     await wire.call("approval.decide", approval_id=asked["id"], decision="approve")
     await ended(stage, thread_id)
-    replays = stage.gateway._replays
+    replays = stage.gateway.runs.replays
     again = await replays.replay("org_default", run_id)
     assert (again.verified, again.differences, again.steps) == (True, [], 1)
     assert again.hash == again.recorded_hash
@@ -580,7 +580,7 @@ async def test_only_what_was_completed_can_be_executed_again(stage: Stage, wire:
     thread_id, run_id = await ask(wire, "fail")
     await ended(stage, thread_id)
     with pytest.raises(Fault, match="completed"):
-        await stage.gateway._replays.replay("org_default", run_id)
+        await stage.gateway.runs.replays.replay("org_default", run_id)
 
 
 async def test_what_was_cut_off_inside_a_prompt_is_sealed_as_it_is_recorded(
@@ -601,5 +601,5 @@ async def test_what_was_cut_off_inside_a_prompt_is_sealed_as_it_is_recorded(
     await stage.restart(runs=PATIENT)
     thread_id, run_id = await ask(await stage.connect(), "go")
     await ended(stage, thread_id)
-    again = await stage.gateway._replays.replay("org_default", run_id)
+    again = await stage.gateway.runs.replays.replay("org_default", run_id)
     assert (again.verified, again.differences) == (True, [])

@@ -99,7 +99,7 @@ async def test_more_than_a_thread_may_queue_is_busy_and_nothing_is_stored(stage:
     before = await stage.log(thread_id)
     refused = await wire.refusal("message.send", thread_id=thread_id, content=words("one more"))
     assert (refused.kind, refused.data["retryable"]) == ("busy", True)
-    await until(lambda: stage.gateway._scheduler.active)
+    await until(lambda: stage.gateway.runs.scheduler.active)
     after = [event for event in await stage.log(thread_id) if event["kind"] == "message.created"]
     assert len(after) == len([event for event in before if event["kind"] == "message.created"])
 
@@ -114,7 +114,7 @@ async def test_a_running_run_is_cancelled_within_a_second(stage: Stage, wire: Wi
     began = time.monotonic()
     answer = await wire.call("run.cancel", run_id=run_id, reason="enough")
     assert answer["run"]["state"] == "cancelled"
-    await until(lambda: stage.gateway._scheduler.active == 0, 1.0)
+    await until(lambda: stage.gateway.runs.scheduler.active == 0, 1.0)
     assert time.monotonic() - began < 1.0
     last = (await stage.log(thread_id))[-1]
     assert (last["kind"], last["data"]["reason"], last["actor"]["kind"]) == (
@@ -189,7 +189,7 @@ async def test_a_thread_deleted_while_it_runs_stops_at_once(stage: Stage, wire: 
     await send(wire, thread_id, "say never")
     await becomes(wire, run_id, "running")
     await wire.call("thread.delete", thread_id=thread_id)
-    await until(lambda: stage.gateway._scheduler.active == 0, 1.0)
+    await until(lambda: stage.gateway.runs.scheduler.active == 0, 1.0)
     assert await stage.store.runs.count_by_state() == {"cancelled": 2}
     assert await stage.store.runs.waiting_threads(10) == []
 
@@ -215,7 +215,7 @@ async def test_a_lost_hint_is_repaired_by_the_sweep(
     monkeypatch.setattr(scheduling, "RENEW_S", 0.05)
     await stage.restart()
     wire = await stage.connect()
-    monkeypatch.setattr(stage.gateway._scheduler, "_note", lambda event: None)
+    monkeypatch.setattr(stage.gateway.runs.scheduler, "_note", lambda event: None)
     sent = await send(wire, await a_thread(wire), "say found")
     await becomes(wire, sent["run_id"], "completed", 2.0)
 

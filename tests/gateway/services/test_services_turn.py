@@ -212,7 +212,7 @@ async def test_a_run_is_given_up_after_so_many_attempts(stage: Stage) -> None:
     await stage.restart(runs=RunSettings(attempts_max=2, shutdown_s=0))
     thread_id, _ = await ask(await stage.connect(), "sleep 600")
     for _ in range(2):
-        await until(lambda: stage.gateway._scheduler._driving)
+        await until(lambda: stage.gateway.runs.scheduler._driving)
         await stage.restart()
     log = await ended(stage, thread_id)
     assert (log[-1]["kind"], log[-1]["data"]["error"]["kind"]) == ("run.failed", "gave_up")
@@ -251,7 +251,7 @@ async def test_an_agent_that_cannot_continue_is_interrupted_and_perhaps_asked_ag
 async def test_a_turn_that_finishes_within_the_shutdown_time_is_not_interrupted(stage: Stage) -> None:
     await stage.restart(runs=RunSettings(shutdown_s=3.0))
     thread_id, _ = await ask(await stage.connect(), "sleep 0.2")
-    await until(lambda: stage.gateway._scheduler._driving)
+    await until(lambda: stage.gateway.runs.scheduler._driving)
     await stage.restart()
     assert "run.resumed" not in await stage.kinds(thread_id)
     assert (await stage.kinds(thread_id))[-1] == "run.completed"
@@ -261,7 +261,7 @@ async def test_an_agent_that_was_removed_fails_what_it_was_asked(stage: Stage) -
     await stage.restart(agents=(DemoSettings(id="demo"), DemoSettings(id="gone")))
     wire = await stage.connect()
     sent = await wire.call("message.send", content=words("sleep 600"), agent_id="gone")
-    await until(lambda: stage.gateway._scheduler._driving)
+    await until(lambda: stage.gateway.runs.scheduler._driving)
     await stage.restart(agents=(DemoSettings(id="demo"),))
     error = (await ended(stage, sent["thread_id"]))[-1]["data"]["error"]
     assert error["kind"] == "unknown_agent"

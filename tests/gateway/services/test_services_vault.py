@@ -141,9 +141,7 @@ async def test_a_gateway_does_not_start_with_a_configured_key_that_is_none(tmp_p
     made = Stage(tmp_path / "data", vault_key="nonsense")
     with pytest.raises(SecretUnavailable, match="vault_key"):
         await made.start()
-    await made.store.close()
-    made.is_running = False
 
 
-async def test_without_secrets_no_key_is_made(stage: Stage) -> None:
-    assert not (stage.gateway._settings.data_dir / KEY_NAME).exists()
+async def test_what_the_audit_log_commits_to_needs_the_key_from_the_first_start(stage: Stage) -> None:
+    assert (stage.gateway._settings.data_dir / KEY_NAME).exists()

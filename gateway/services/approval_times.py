@@ -1,0 +1,104 @@
+"""What is due about approvals: reminders, escalations, expiry. One task that sleeps until the next of them.
+
+Nothing is decided by a timer: the store goes by the stored times, also when nobody comes to look.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from gateway.clock import Clock
+from gateway.services import approval_faces
+from gateway.services.channels import Channels, freeze
+from protocol.approvals import Approval
+from protocol.errors import Fault
+from protocol.ids import IdPrefix
+from storage.approval_ports import ApprovalStore
+from storage.approval_values import ApprovalChanged
+from storage.errors import StoreUnavailable
+from storage.ports import ThreadStore
+from storage.values import Notice
+
+log = structlog.get_logger()
+
+AT_ONCE: Final = 100
+"""Approvals that are dealt with in one transaction."""
+LOOK_AGAIN_S: Final = 60.0
+"""It is looked at least this often: clocks are set, machines sleep."""
+STORE_RETRY_S: Final = 1.0
+"""Pause after the store did not answer."""
+
+
+class ApprovalTimes:
+    """Keeps the times of approvals. Start with `start`, end with `stop`."""
+
+    def __init__(
+        self, approvals: ApprovalStore, threads: ThreadStore, channels: Channels, clock: Clock
+    ) -> None:
+        self._approvals = approvals
+        self._threads = threads
+        self._channels = channels
+        self._clock = clock
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin with what became due while nothing ran."""
+        self._task = asyncio.create_task(self._run(), name="approval times")
+
+    async def stop(self) -> None:
+        """End. Idempotent."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+    def on_commit(self, signals: Sequence[object]) -> None:
+        """The store's commit hook: another time may be the next."""
+        if any(isinstance(signal, ApprovalChanged) for signal in signals):
+            self._changed.set()
+
+    async def look(self) -> None:
+        """Do what is due now. Raises StoreUnavailable."""
+        now_ms = self._clock.now_ms
+        while await self._approvals.expire(now_ms(), AT_ONCE) == AT_ONCE:
+            pass
+        while await self._approvals.escalate(now_ms(), AT_ONCE) == AT_ONCE:
+            pass
+        while found := await self._approvals.to_remind(now_ms(), AT_ONCE):
+            for org_id, approval in found:
+                notice = await self._notice(org_id, approval)
+                await self._approvals.remind(org_id, approval.id, notice, now_ms())
+
+    async def _run(self) -> None:
+        while True:
+            self._changed.clear()
+            try:
+                await self.look()
+                due_ms = await self._approvals.next_due_ms()
+            except StoreUnavailable as error:
+                log.warning("approvals wait for the store", action="approvals_wait", error=str(error))
+                await asyncio.sleep(STORE_RETRY_S)
+                continue
+            wait_s = LOOK_AGAIN_S if due_ms is None else (due_ms - self._clock.now_ms()) / 1000
+            try:
+                async with asyncio.timeout(min(max(wait_s, 0.0), LOOK_AGAIN_S)):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+
+    async def _notice(self, org_id: str, approval: Approval) -> Notice | None:
+        """What the thread's room is told; None when it has none."""
+        if approval.thread_id is None:
+            return None
+        try:
+            place = self._channels.of((await self._threads.get(org_id, approval.thread_id)).origin)
+        except Fault:
+            return None  # the thread was deleted
+        if place is None:
+            return None
+        adapter, room = place
+        content = adapter.render(approval_faces.reminder(approval), room)[0]
+        return Notice(self._clock.new_id(IdPrefix.DELIVERY), freeze(content))
