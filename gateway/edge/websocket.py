@@ -293,6 +293,7 @@ class Session:
             if self._connection.phase is Phase.CLOSED:  # what its access was is over, too
                 return
         assert self._caller is not None, "requests come after hello"
+        self._context.authenticator.used(self._caller.bearer)
         try:
             worker = self._worker.worker if self._worker is not None else None
             reply = await self._context.dispatcher.call(
