@@ -160,6 +160,10 @@ class PairingStore(Protocol):
         """A page, newest first."""
         ...
 
+    async def find(self, org_id: str, key: PairingKey, now_ms: int) -> Pairing:
+        """The pairing that is meant. Raises Fault not_found."""
+        ...
+
     async def place(self, org_id: str, key: PairingKey, now_ms: int) -> PairingPlace | None:
         """Where the person of a pairing asked; None when there is no such pairing."""
         ...

@@ -25,9 +25,11 @@ from gateway.edge.workers import WorkerLink, check_role
 from gateway.hub.hub import Hub, Opening
 from gateway.hub.notes import PING_FRAME, Note, pong_frame, text_frame
 from gateway.metrics import Metrics
+from gateway.services.audit_export import AuditExports
 from gateway.services.blobs import Uploads
 from gateway.services.device_connections import DeviceConnections
 from gateway.services.devices import Admission, Devices
+from gateway.services.redactors import Redactors
 from gateway.services.usage import UsageView
 from gateway.settings import LimitSettings
 from protocol import limits
@@ -79,12 +81,14 @@ class EdgeContext:
     metrics: Metrics
     limits: LimitSettings
     uploads: Uploads
+    audit_exports: AuditExports
     identity: ServerIdentity
     compression: bool
     devices: Devices
     device_connections: DeviceConnections
     presence: Presence
     usage: UsageView
+    redactors: Redactors
     workers: WorkerPool = field(default_factory=WorkerPool)
     sessions: set["Session"] = field(default_factory=set)
     streams: set["EventStream"] = field(default_factory=set)
