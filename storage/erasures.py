@@ -15,7 +15,18 @@ from protocol.errors import ErrorKind, Fault
 from protocol.frames import RawJson
 from protocol.ids import IdPrefix, has_prefix
 from protocol.privacy import DataEraseResult
-from storage import amendments, audit_content, audit_log, audit_people, idempotency, legal_holds, run_ends
+from storage import (
+    amendments,
+    audit_content,
+    audit_log,
+    audit_people,
+    budgets,
+    idempotency,
+    legal_holds,
+    run_ends,
+    switches,
+    usage_days,
+)
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.privacy_values import Going, Subject, Traces
 from storage.queries import Queries
@@ -329,6 +340,7 @@ def _rename_in(tx: Transaction, subject: Subject, thread_id: str) -> None:
     tx.run(_SQL.forget_steers, **whose)
     tx.run(_SQL.empty_deliveries, **whose)
     tx.run(_SQL.rename_runs, **named)
+    usage_days.forget_room(tx, **whose)
 
 
 # --- the person ------------------------------------------------------------------------------------
@@ -353,6 +365,9 @@ def _erase_person(tx: Transaction, act: Act, subject: Subject) -> None:
     tx.run(_SQL.rename_holds, **whose, pseudonym=subject.pseudonym)
     tx.run(_SQL.rename_voters, **whose, pseudonym=subject.pseudonym)
     tx.run(_SQL.rename_granters, **whose, pseudonym=subject.pseudonym)
+    usage_days.rename_person(tx, **whose, pseudonym=subject.pseudonym)
+    budgets.forget_person(tx, **whose)
+    switches.rename_person(tx, **whose, pseudonym=subject.pseudonym)
     audit_log.append(tx, act, "data.erase.person", {"erasure_id": subject.erasure_id})
 
 

@@ -14,7 +14,8 @@ from gateway.rules.run_states import TRANSITIONS, RunEvent
 from protocol.canonical import canonical, digest
 from protocol.errors import ErrorKind
 from protocol.records import Usage
-from storage.budget_values import HeldUp, OverBudget, PlaceFreed
+from storage import budgets, switches, usage_days
+from storage.budget_values import HeldUp, OverBudget, PlaceFreed, UsageQuery
 from storage.engine import Reader, Transaction
 from storage.run_values import NewStep, StepEnd
 from storage.values import DEFAULT_ORG, ClaimedRun, Telling
@@ -357,3 +358,55 @@ class Life:
                 assert one.settled == self.begun <= 30
             else:
                 assert (one.settled, one.reserved) == (0, len(self.runs)) and one.reserved <= 3
+
+
+# --- who is erased ------------------------------------------------------------------------------------
+
+
+async def test_usage_of_who_is_erased_keeps_its_numbers_and_forgets_the_person(scene: Scene) -> None:
+    allow(scene, {"of": "messages", "limit": 9, "each": "person"})
+    for _ in range(2):
+        await scene.answer(await scene.started())
+    await scene.store.switches.off(scene.act(), "demo", "it errs", cancelled(), {})
+
+    def erase(tx: Transaction) -> None:
+        usage_days.rename_person(tx, DEFAULT_ORG, '["prn_ada"]', "erased:1")
+        budgets.forget_person(tx, DEFAULT_ORG, '["prn_ada"]')
+        switches.rename_person(tx, DEFAULT_ORG, '["prn_ada"]', "erased:1")
+
+    for _ in range(2):  # a step of an erasure may be done again
+        await scene.store.engine.write(erase)
+    query = UsageQuery("2026-01-01", "2026-12-31", frozenset({"person"}))
+    (group,) = await scene.store.usage.groups(DEFAULT_ORG, query, 10)
+    assert (group.person, group.runs, group.output_tokens) == ("erased:1", 2, 6)
+    assert await counters(scene) == {}
+    (off,) = await scene.store.switches.all()
+    assert (off.by, off.reason) == ("erased", "it errs")
+
+
+# --- the switch ---------------------------------------------------------------------------------------
+
+
+async def test_a_run_that_waits_ends_with_the_switch_and_what_it_asked_too(scene: Scene) -> None:
+    run = await scene.started()
+    asked = await scene.ask(run)
+    await scene.store.switches.off(scene.act(), "*", "maintenance", cancelled("off"), {})
+    assert (await scene.store.runs.get(DEFAULT_ORG, run.id)).state == "cancelled"
+    assert (await scene.store.approvals.get(DEFAULT_ORG, asked)).state == "cancelled"
+    assert await scene.resume(run) is None
+
+
+async def test_a_run_that_is_queued_behind_the_switch_is_refused_when_it_is_claimed(scene: Scene) -> None:
+    run = await scene.started()
+    await scene.end(run, failed())
+    await scene.store.switches.off(scene.act(), "demo", "it errs", cancelled(), {})
+    await scene.store.runs.retry(scene.act(), run.id, "run_again", 10)
+    again = await scene.claim(run.thread_id)
+    assert again.refusal is not None and again.refusal.kind == "agent_suspended"
+    assert again.refusal.reason == "The agent demo is switched off by ada: it errs"
+
+
+async def test_the_switch_of_one_organization_is_not_anothers(scene: Scene) -> None:
+    await scene.store.switches.off(scene.act(org_id=OTHER_ORG), "*", "theirs", cancelled(), {})
+    assert (await scene.started()).refusal is None
+    await refused(scene.say(org_id=OTHER_ORG), ErrorKind.INVALID_STATE)

@@ -29,6 +29,10 @@ SCANS_ALLOWED = {
     ("usage", "groups"): "reads what was found by its index",
     ("usage", "groups_of_thread"): "reads what was found by its index",
     ("usage", "clear_tags"): "tags are few",
+    ("usage", "rename_person"): "reads the usage of an organization, when a person is erased",
+    ("usage", "forget_person"): "the same",
+    ("budgets", "forget_person"): "reads the counters of an organization, when a person is erased",
+    ("budgets", "rename_switches"): "switches are few",
     ("identities", "oldest_answers"): "reads a bounded number of rows from the beginning",
     ("identities", "position"): "organizations are few",
     ("users", "organizations"): "organizations are few",
@@ -59,6 +63,7 @@ SORTS_ALLOWED = {
     ("budgets", "switches"),
     ("usage", "groups"),
     ("usage", "groups_of_thread"),
+    ("usage", "rename_person"),
     ("channels", "counts"),
     ("holds", "open"),
     ("channels", "next_in_room"),
@@ -172,6 +177,8 @@ async def test_whole_tables_are_read_by_cold_statements_only(scene: Scene) -> No
         if any(" USING " not in step for step in steps):
             whole.add((family, name))
     bounded = {("budgets", "notices"), ("usage", "groups"), ("usage", "groups_of_thread")}
+    bounded |= {("usage", "rename_person"), ("usage", "forget_person"), ("budgets", "forget_person")}
+    bounded.add(("budgets", "rename_switches"))
     bounded |= {("audit", "last"), ("identities", "oldest_answers"), ("identities", "position")}
     bounded.add(("audit_checkpoints", "latest"))
     assert whole - bounded == WHOLE_TABLE
