@@ -11,6 +11,7 @@ import uvloop
 from bench import (
     appends,
     audit,
+    authorize,
     budgets,
     channels,
     fanout,
@@ -19,6 +20,7 @@ from bench import (
     kinds,
     machine,
     many_runs,
+    policies,
     sends,
     turns,
 )
@@ -28,10 +30,12 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
     "floor": floor.run,
     "appends": appends.run,
     "audit": audit.run,
+    "authorize": authorize.run,
     "sends": sends.run,
     "turns": turns.run,
     "kinds": kinds.run,
     "many_runs": many_runs.run,
+    "policies": policies.run,
     "fanout": fanout.run,
     "idle": idle.run,
     "channels": channels.run,

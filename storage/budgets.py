@@ -171,11 +171,6 @@ def record(tx: Transaction, act: Act, over: OverBudget, thread_id: str | None) -
     exceed(tx, act.at_ms, act.org_id, over, thread_id if is_there else None)
 
 
-def forget_person(tx: Transaction, org_id: str, ids: str) -> None:
-    """The counters of somebody who is erased (their ids, a JSON list) go."""
-    tx.run(_SQL.forget_person, org_id=org_id, ids=ids)
-
-
 # --- parts ------------------------------------------------------------------------------------------
 
 

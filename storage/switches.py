@@ -38,11 +38,6 @@ def sentence(switch: Row) -> str:
     return f"{what} switched off by {from_text(switch['by_actor'])['name']}: {switch['reason']}"
 
 
-def rename_person(tx: Transaction, org_id: str, ids: str, pseudonym: str) -> None:
-    """What somebody who is erased (their ids, a JSON list) switched off stays off, by nobody."""
-    tx.run(_SQL.rename_switches, org_id=org_id, ids=ids, pseudonym=pseudonym)
-
-
 class Switches:
     """`storage.budget_ports.SwitchStore` on the engine."""
 

@@ -25,17 +25,6 @@ def count_run(tx: Transaction, run: Row, at_ms: int) -> None:
     tx.run(_SQL.add, **_group(run, at_ms), model="", runs=1, **Usage().model_dump())
 
 
-def rename_person(tx: Transaction, org_id: str, ids: str, pseudonym: str) -> None:
-    """Usage of somebody who is erased (their ids, a JSON list) keeps its numbers, under an id that means nobody."""
-    tx.run(_SQL.rename_person, org_id=org_id, ids=ids, pseudonym=pseudonym)
-    tx.run(_SQL.forget_person, org_id=org_id, ids=ids)
-
-
-def forget_room(tx: Transaction, thread_id: str, ids: str) -> None:
-    """The room of a thread is the direct chat of somebody who is erased, and has their id: its runs forget it."""
-    tx.run(_SQL.forget_room, thread_id=thread_id, ids=ids)
-
-
 def _group(run: Row, at_ms: int) -> dict[str, Any]:
     return {
         "org_id": run["org_id"],

@@ -83,12 +83,3 @@ DELETE FROM agent_switches WHERE org_id = :org_id AND (agent_id = :agent_id OR :
 SELECT * FROM runs WHERE org_id = :org_id AND state IN ('queued', 'running', 'waiting')
   AND (agent_id = :agent_id OR :agent_id = '*')
 ORDER BY queued_at, id LIMIT :limit;
-
--- name: forget_person
--- What is still reserved goes with its runs.
-DELETE FROM budget_counters
-WHERE org_id = :org_id AND counted IN (SELECT value FROM json_each(:ids)) AND reserved = 0;
-
--- name: rename_switches
-UPDATE agent_switches SET by_actor = json_set(by_actor, '$.id', :pseudonym, '$.name', 'erased')
-WHERE org_id = :org_id AND json_extract(by_actor, '$.id') IN (SELECT value FROM json_each(:ids));

@@ -59,24 +59,3 @@ DELETE FROM agent_tags;
 
 -- name: set_tag
 INSERT INTO agent_tags (agent_id, name, value) VALUES (:agent_id, :name, :value);
-
--- name: rename_person
--- A person's direct chat may have the person's own id.
-INSERT INTO usage_daily (org_id, day, agent_id, model, person, room, token_id, runs, input_tokens, output_tokens,
-  cost_microusd)
-SELECT org_id, day, agent_id, model, :pseudonym,
-  CASE WHEN room IN (SELECT value FROM json_each(:ids)) THEN :pseudonym ELSE room END, token_id,
-  sum(runs), sum(input_tokens), sum(output_tokens), sum(cost_microusd)
-FROM usage_daily
-WHERE org_id = :org_id AND person IN (SELECT value FROM json_each(:ids))
-GROUP BY 1, 2, 3, 4, 5, 6, 7
-ON CONFLICT (org_id, day, agent_id, model, person, room, token_id) DO UPDATE SET
-  runs = usage_daily.runs + excluded.runs, input_tokens = usage_daily.input_tokens + excluded.input_tokens,
-  output_tokens = usage_daily.output_tokens + excluded.output_tokens,
-  cost_microusd = usage_daily.cost_microusd + excluded.cost_microusd;
-
--- name: forget_person
-DELETE FROM usage_daily WHERE org_id = :org_id AND person IN (SELECT value FROM json_each(:ids));
-
--- name: forget_room
-UPDATE runs SET room = '' WHERE thread_id = :thread_id AND room IN (SELECT value FROM json_each(:ids));

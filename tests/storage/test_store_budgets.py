@@ -14,8 +14,7 @@ from gateway.rules.run_states import TRANSITIONS, RunEvent
 from protocol.canonical import canonical, digest
 from protocol.errors import ErrorKind
 from protocol.records import Usage
-from storage import budgets, switches, usage_days
-from storage.budget_values import HeldUp, OverBudget, PlaceFreed, UsageQuery
+from storage.budget_values import HeldUp, OverBudget, PlaceFreed
 from storage.engine import Reader, Transaction
 from storage.run_values import NewStep, StepEnd
 from storage.values import DEFAULT_ORG, ClaimedRun, Telling
@@ -358,30 +357,6 @@ class Life:
                 assert one.settled == self.begun <= 30
             else:
                 assert (one.settled, one.reserved) == (0, len(self.runs)) and one.reserved <= 3
-
-
-# --- who is erased ------------------------------------------------------------------------------------
-
-
-async def test_usage_of_who_is_erased_keeps_its_numbers_and_forgets_the_person(scene: Scene) -> None:
-    allow(scene, {"of": "messages", "limit": 9, "each": "person"})
-    for _ in range(2):
-        await scene.answer(await scene.started())
-    await scene.store.switches.off(scene.act(), "demo", "it errs", cancelled(), {})
-
-    def erase(tx: Transaction) -> None:
-        usage_days.rename_person(tx, DEFAULT_ORG, '["prn_ada"]', "erased:1")
-        budgets.forget_person(tx, DEFAULT_ORG, '["prn_ada"]')
-        switches.rename_person(tx, DEFAULT_ORG, '["prn_ada"]', "erased:1")
-
-    for _ in range(2):  # a step of an erasure may be done again
-        await scene.store.engine.write(erase)
-    query = UsageQuery("2026-01-01", "2026-12-31", frozenset({"person"}))
-    (group,) = await scene.store.usage.groups(DEFAULT_ORG, query, 10)
-    assert (group.person, group.runs, group.output_tokens) == ("erased:1", 2, 6)
-    assert await counters(scene) == {}
-    (off,) = await scene.store.switches.all()
-    assert (off.by, off.reason) == ("erased", "it errs")
 
 
 # --- the switch ---------------------------------------------------------------------------------------
