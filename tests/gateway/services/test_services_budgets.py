@@ -227,6 +227,8 @@ async def test_usage_is_exported_as_csv_and_as_lines(stage: Stage, endpoint: Ope
     viewer = stage.http(await stage.token(Role.VIEWER))
     assert (await viewer.get("/v1/usage/export")).status_code == 403
     assert (await stage.http(None).get("/v1/usage/export")).status_code == 401
+    entries = (await wire.call("audit.list", action="usage.export"))["entries"]
+    assert [one["detail"]["format"] for one in entries] == ["csv", "ndjson"], "what left is on record"
 
 
 # --- the switch ---------------------------------------------------------------------------------------
