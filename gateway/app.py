@@ -26,6 +26,7 @@ from gateway.settings import Settings
 from protocol import limits
 from storage.errors import StoreUnavailable
 from storage.store import Store
+from storage.values import DEFAULT_ORG, GATEWAY, Act
 
 log = structlog.get_logger()
 
@@ -83,6 +84,7 @@ class Gateway:
             self.rooms.deliveries.on_commit,
             self.rooms.receipts.on_commit,
             self.governance.approval_cards.on_commit,
+            self.governance.releases.on_commit,
             self.governance.approval_times.on_commit,
             self.rooms.attachments.on_commit,
             self.governance.checkpoints.on_commit,
@@ -105,6 +107,8 @@ class Gateway:
         """
         await self.governance.outlets.start()
         await self.governance.checkpoints.start()
+        act = Act(DEFAULT_ORG, GATEWAY, "start", self._clock.now_ms())
+        await self.governance.releases.start(self._settings.agents, act)
         await self.runs.agents.start()
         await self.runs.switches.start()
         await self.governance.budgets.start()
@@ -143,6 +147,7 @@ class Gateway:
         await self.runs.agents.stop()
         await self.governance.approval_times.stop()
         await self.governance.approval_cards.stop()
+        await self.governance.releases.stop()
         await self.governance.invocations.close()
         await self.rooms.finish()
         for chore in self._chores:
@@ -179,6 +184,7 @@ class Gateway:
         )
         yield "threadgate_store_naps", "Times the busy loop let the store's threads run", stats.naps, {}
         yield "threadgate_turns_active", "Threads whose run is being driven", self.runs.scheduler.active, {}
+        yield "threadgate_devices_connected", "Devices here", len(self.governance.device_connections), {}
         yield "threadgate_hub_deliveries", "Events and deltas handed to followers", self._hub.deliveries, {}
         yield (
             "threadgate_audit_unsealed",

@@ -215,6 +215,7 @@ class Server:
             "HTTP        POST /v1/{method} with a bearer token\n"
             "files       POST /v1/blobs    GET /v1/blobs/{id}\n"
             "exports     GET /v1/audit/export?format=ndjson|csv|ocsf\n"
+            "            GET /v1/usage/export?format=csv|ndjson\n"
             "schemas     /v1/openapi.json  /v1/asyncapi.json  /v1/schema.json\n"
             "state       /healthz  /readyz  /metrics\n"
         )
