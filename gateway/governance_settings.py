@@ -81,6 +81,8 @@ class SinkSettings(Section):
     """Of a file."""
     address: Annotated[str, Field(pattern=r"^[^\s:]+:\d{1,5}$")] | None = None
     """HOST:PORT of syslog."""
+    tls: bool = False
+    """Whether syslog is spoken over TLS (RFC 5425), with a certificate that the system's authorities signed."""
     url: Address | None = None
     """Of http."""
     headers: dict[str, SecretStr] = {}  # noqa: RUF012 - the model copies it
