@@ -63,11 +63,14 @@ class Erasures:
     async def begin(self, act: Act, subject: Subject, reason: str) -> dict[str, Any] | None:
         return await self._engine.write(_begin, act, subject, reason)
 
+    async def refused(self, act: Act, subject: Subject, hold_id: str) -> None:
+        await self._engine.write(_refused, act, subject, hold_id)
+
     async def going(self) -> list[Going]:
         return await self._engine.read(_going)
 
-    async def erase_thread(self, act: Act, subject: Subject, thread_id: str) -> None:
-        await self._engine.write(_erase_thread, act, subject, thread_id)
+    async def erase_thread(self, act: Act, subject: Subject, thread_id: str) -> bool:
+        return await self._engine.write(_erase_thread, act, subject, thread_id)
 
     async def erase_in_thread(
         self, act: Act, subject: Subject, thread_id: str, cancel: Ending, limit: int
@@ -179,6 +182,11 @@ def _begin(tx: Transaction, act: Act, subject: Subject, reason: str) -> dict[str
     return None
 
 
+def _refused(tx: Transaction, act: Act, subject: Subject, hold_id: str) -> None:
+    person = legal_holds.opaque(tx, act, subject.person)
+    legal_holds.refused(tx, act, "data.erase", {"person": person}, hold_id)
+
+
 def _going(tx: Reader) -> list[Going]:
     return [
         Going(
@@ -235,10 +243,12 @@ def _find(tx: Transaction, act: Act, thread_id: str) -> Row | None:
     return row
 
 
-def _erase_thread(tx: Transaction, act: Act, subject: Subject, thread_id: str) -> None:
+def _erase_thread(tx: Transaction, act: Act, subject: Subject, thread_id: str) -> bool:
     row = _find(tx, act, thread_id)
     if row is None:
-        return
+        return True
+    if tx.one(_SQL.others_wrote_in, thread_id=thread_id, ids=_ids(subject)) is not None:
+        return False
     _add(
         tx,
         subject,
@@ -251,6 +261,7 @@ def _erase_thread(tx: Transaction, act: Act, subject: Subject, thread_id: str) -
     tx.run(_SQL.blank_origin, thread_id=thread_id)
     tx.run(_RETENTION.forget_runs, thread_id=thread_id)
     audit_log.append(tx, act, "thread.delete", {"thread_id": thread_id})
+    return True
 
 
 def _erase_in_thread(

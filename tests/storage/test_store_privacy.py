@@ -166,6 +166,17 @@ def _written_by(tx: Transaction, thread_id: str, actor: Actor) -> None:
     )
 
 
+async def test_a_thread_in_which_somebody_wrote_meanwhile_is_not_deleted_as_a_whole(scene: Scene) -> None:
+    thread_id = await said_by(scene, EVE, WORDS)
+    subject = await subject_of(scene)
+    traces = await scene.store.erasures.traces(DEFAULT_ORG, subject, [thread_id])
+    assert traces.alone == (thread_id,)
+    await scene.store.erasures.begin(scene.act("root"), subject, "they asked")
+    await said_by(scene, BOB, "wombat")
+    assert not await scene.store.erasures.erase_thread(scene.act("root"), subject, thread_id)
+    assert "wombat" in text_of(await scene.dump())
+
+
 async def test_a_user_goes_with_their_chat_links_and_tokens(scene: Scene) -> None:
     def link(tx: Transaction) -> None:
         tx.run(

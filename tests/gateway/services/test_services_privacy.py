@@ -140,8 +140,14 @@ async def test_a_legal_hold_keeps_the_person_and_their_threads_until_it_is_relea
     await wire.call("data.erase", action="release", person=person, reason="case closed")
     assert (await wire.call("data.erase", action="list"))["holds"] == []
     await wire.call("thread.delete", thread_id=thread_id)
-    actions = [entry["action"] for entry in (await wire.call("audit.list", limit=500))["entries"]]
-    assert [a for a in actions if a.startswith("hold.")] == ["hold.place", "hold.release"]
+    entries = (await wire.call("audit.list", limit=500))["entries"]
+    assert [e["action"] for e in entries if e["action"].startswith("hold.")] == ["hold.place", "hold.release"]
+    refused = [e for e in entries if e["outcome"] == "failure"]
+    assert [(e["action"], e["detail"]) for e in refused] == [
+        ("data.erase", {"hold_id": hold["id"]}),
+        ("thread.delete", {"hold_id": hold["id"]}),
+    ]
+    assert person not in str([e["body"] for e in entries])
 
 
 async def test_only_an_owner_erases_and_says_why(telegram: TelegramStage) -> None:
