@@ -176,13 +176,13 @@ class Settings(BaseSettings):
         budget_names = [budget.name for budget in self.budgets]
         if len(set(budget_names)) != len(budget_names):
             raise ValueError("budgets: every name may occur once")
+        organizations = [one.id for one in self.organizations]
+        if len(set(organizations)) != len(organizations):
+            raise ValueError("organizations: every id may occur once")
         names = [policy.name for policy in self.policies]
         if len(set(names)) != len(names):
             raise ValueError("policies: every name may occur once")
         self._check_channels_of_policies()
-        organizations = [one.id for one in self.organizations]
-        if len(set(organizations)) != len(organizations):
-            raise ValueError("organizations: every id may occur once")
         if self.host not in LOOPBACK and not self.behind_tls_proxy:
             raise ValueError(
                 f"host: {self.host!r} can be reached from elsewhere and the gateway itself speaks no TLS. "
@@ -216,6 +216,10 @@ class Settings(BaseSettings):
                 network = pattern.partition(":")[0]
                 if "*" not in network and network not in known:
                     raise ValueError(f"policies.{number}.channel: {network!r} is none of {', '.join(known)}")
+            for room in policy.approval.rooms:
+                account = tuple(room.split(":")[:2])
+                if account not in {(one.get("kind"), one.get("account")) for one in self.channels}:
+                    raise ValueError(f"policies.{number}.approval.rooms: no account is {':'.join(account)!r}")
 
     def _fallbacks(self, first: str | None) -> set[str]:
         """An agent and those who would answer in its place, one after the other."""

@@ -153,22 +153,34 @@ def _export_notes(file: IO[bytes]) -> Iterator[Note]:
 
 
 def _export_entries(file: IO[bytes]) -> Iterator[Sealed | Withheld]:
+    """What stands in the file; a line that is no entry is one that was changed, and verifying says so."""
     file.readline()
-    for number, line in enumerate(file, 2):
+    expected = 0
+    for line in file:
         if line.startswith(_CHECKPOINT_LINE):
             continue
-        said = _parsed(line, number)
+        expected += 1
+        body = line.rstrip(b"\r\n")
+        said = _said(body)
         seq = said.get("seq")
-        if not isinstance(seq, int):
-            raise ExportError(f"line {number} is no entry")
-        if "leaf" in said:
-            leaf = said["leaf"]
-            if not isinstance(leaf, str) or len(leaf) != 64 or not set(leaf) <= set("0123456789abcdef"):
-                raise ExportError(f"line {number}: the hash of a withheld entry is 64 hexadecimal digits")
-            yield Withheld(seq, leaf)
+        if "leaf" in said and isinstance(seq, int) and _is_hash(said["leaf"]):
+            yield Withheld(seq, said["leaf"])
         else:
-            body = line.rstrip(b"\r\n")
-            yield Sealed(seq, body.decode(), leaf_hash(body))
+            yield Sealed(
+                seq if isinstance(seq, int) else expected, body.decode(errors="replace"), leaf_hash(body)
+            )
+
+
+def _said(body: bytes) -> dict[str, Any]:
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _is_hash(value: object) -> bool:
+    return isinstance(value, str) and len(value) == 64 and set(value) <= set("0123456789abcdef")
 
 
 def _parsed(line: bytes, number: int) -> dict[str, Any]:

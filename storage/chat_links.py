@@ -12,7 +12,7 @@ from protocol.errors import ErrorKind, Fault
 from protocol.instants import to_instant
 from protocol.records import Actor, ActorKind, Role
 from protocol.users import ChatLink, UserLinkResult
-from storage import audit_log
+from storage import audit_log, audit_people
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.idempotency import once
 from storage.identity_values import NewLinkCode, WrongLinkCode
@@ -72,7 +72,7 @@ def unlink(tx: Transaction, act: Act, user_id: str, identity: tuple[str, str, st
         raise Fault(
             ErrorKind.NOT_FOUND, "No such chat identity is linked to them", hint="user.list shows which are"
         )
-    audit_log.append(tx, act, "user.unlink", _subject(user_id, channel, account, sender_id))
+    audit_log.append(tx, act, "user.unlink", _subject(tx, act, user_id, channel, account, sender_id))
 
 
 def answer(
@@ -81,11 +81,9 @@ def answer(
     """Somebody typed a code in a chat: whether it is one, so that they are shown `reply`. It is used up by that."""
     row = _matching(tx.all(_SQL.open_codes, org_id=act.org_id, now=act.at_ms), "code_hash", code)
     is_taken = row is not None and row["reply_hash"] is not None
-    subject = {"channel": f"{channel}:{account}", "person": act.actor.id}
+    subject = {"channel": f"{channel}:{account}"}  # who, says the actor
     if row is None or is_taken:
-        audit_log.append(
-            tx, act, "link.answer", subject, outcome="failure", detail={"reason": "unknown code"}
-        )
+        audit_log.append(tx, act, "link.answer", subject, outcome="failure", reason="unknown_code")
         return False
     tx.run(
         _SQL.answer_code,
@@ -166,9 +164,8 @@ def _store_link(tx: Transaction, act: Act, user_id: str, row: Row) -> ChatLink:
         )
     tx.run(_SQL.insert, **place, user_id=user_id, name=row["name"], now=act.at_ms)
     tx.run(_SQL.use_code, org_id=act.org_id, id=row["id"], now=act.at_ms)
-    audit_log.append(
-        tx, act, "user.link", _subject(user_id, row["channel"], row["account"], row["sender_id"])
-    )
+    identity = (row["channel"], row["account"], row["sender_id"], row["name"])
+    audit_log.append(tx, act, "user.link", _subject(tx, act, user_id, *identity))
     linked = tx.one(_SQL.find, **place)
     assert linked is not None, "it was inserted in this transaction"
     return _link(linked)
@@ -182,8 +179,15 @@ def _wrong(tx: Transaction, act: Act, user_id: str, answered: list[Row]) -> Wron
         left = max(left, ATTEMPTS_MAX - row["attempts"] - 1)
         if row["attempts"] + 1 >= ATTEMPTS_MAX:
             tx.run(_SQL.use_code, org_id=act.org_id, id=row["id"], now=act.at_ms)
-    detail = {"reason": "wrong code", "left": left}
-    audit_log.append(tx, act, "user.link", {"user_id": user_id}, outcome="failure", detail=detail)
+    audit_log.append(
+        tx,
+        act,
+        "user.link",
+        {"user_id": user_id},
+        outcome="failure",
+        reason="wrong_code",
+        detail={"left": left},
+    )
     return WrongLinkCode(left)
 
 
@@ -210,8 +214,11 @@ def _code_hash(code_id: str, code: str) -> str:
     return hashlib.sha256(f"{code_id}:{code}".encode()).hexdigest()
 
 
-def _subject(user_id: str, channel: str, account: str, sender_id: str) -> dict[str, str]:
-    return {"user_id": user_id, "channel": f"{channel}:{account}", "person": f"{channel}:{sender_id}"}
+def _subject(
+    tx: Transaction, act: Act, user_id: str, channel: str, account: str, sender_id: str, name: str = ""
+) -> dict[str, str]:
+    person = audit_people.of_person(tx, act.org_id, f"{channel}:{sender_id}", name, act.at_ms)
+    return {"user_id": user_id, "channel": f"{channel}:{account}", "person": person}
 
 
 def _link(row: Row) -> ChatLink:

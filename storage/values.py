@@ -440,12 +440,24 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class PostedElsewhere:
+    """A message for a room that has nothing to do with the thread; `content` is its frozen rendering."""
+
+    delivery_id: str
+    channel: str
+    account: str
+    room: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewApproval:
-    """Something to ask. `card` shows it in the thread's room, None when the thread has none.
+    """Something to ask. `card` shows it in the thread's room, None when the thread has none; `elsewhere` are cards for
+    other rooms.
 
     `subject` is the exact action and `schema` the JSON Schema of its `arguments`, None when nobody may edit them. `key`
     is what the run calls it; for what no run asked, what it is about: while one waits, another one is not asked. `told`
-    is what a person is told whom it lets in.
+    is what a person is told whom it lets in. `rule` and `policy_version` are of the policies that wanted it asked.
     """
 
     id: str
@@ -461,10 +473,12 @@ class NewApproval:
     schema: Any = None
     risk: Literal["low", "medium", "high"] = "medium"
     rule: str = ""
+    policy_version: str = ""
     terms: Terms = field(default_factory=Terms)
     remind_at_ms: int | None = None
     escalate_at_ms: int | None = None
     card: Outbound | None = None
+    elsewhere: tuple[PostedElsewhere, ...] = ()
     told: Notice | None = None
 
 

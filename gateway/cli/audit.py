@@ -15,6 +15,7 @@ from threadgate_client import Client
 
 from channels.secrets import SecretUnavailable
 from gateway import audit_key, checkpoint_file
+from gateway.cli import audit_trails
 from gateway.cli.connecting import with_client
 from gateway.cli.failures import EXIT_FAILED, EXIT_UNUSABLE, explained, fail, note
 from gateway.cli.options import Config, DataDir, Json, settings_of
@@ -42,6 +43,9 @@ Keys = Annotated[
         help="Public key that must have signed, as `audit key` prints it; may be repeated.",
     ),
 ]
+
+
+audit_trails.add_to(app)
 
 
 @app.callback()

@@ -164,8 +164,7 @@ def test_an_export_verifies_as_the_log_does(tmp_path) -> None:
 @pytest.mark.parametrize(
     "lines",
     [
-        [], ["{}"], ["nonsense"], ['{"export":{"v":2,"log_id":"x"}}'], [exported([])[0], "nonsense"],
-        [exported([])[0], "[1]"], [exported([])[0], '{"leaf":"zz","seq":1}'], [exported([])[0], '{"no":"entry"}'],
+        [], ["{}"], ["nonsense"], ['{"export":{"v":2,"log_id":"x"}}'],
         [exported([])[0], '{"checkpoint":"x"}'], [exported([])[0], '{"checkpoint":1}'],
     ],
 )  # fmt: skip
@@ -174,6 +173,20 @@ def test_what_is_no_export_is_refused(tmp_path, lines) -> None:
     file.write_text("\n".join(lines) + "\n")
     with pytest.raises(ExportError):
         inspect_export(file)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["nonsense", "[1]", '{"leaf":"zz","seq":3}', '{"no":"entry"}', '{"seq":true}', '"\\ud800"', "\x00", ""],
+)
+def test_a_line_that_is_no_entry_is_where_the_log_breaks(tmp_path, line: str) -> None:
+    file = tmp_path / "export.ndjson"
+    lines = exported(LOG[:5], [])
+    lines[3] = line
+    file.write_text("\n".join(lines) + "\n")
+    found = inspect_export(file).broken
+    assert found is not None
+    assert found.seq == 3
 
 
 # --- a store ----------------------------------------------------------------------------------------

@@ -1,11 +1,13 @@
 """Users and tokens through the protocol: who may hand out what, and what is recorded of it."""
 
+import json
 from typing import Any
 
 import pytest
 from gateway_stage import Frame, Stage, Wire
 
 from protocol.records import Role
+from storage.values import DEFAULT_ORG, GATEWAY, Act
 
 
 async def entries(wire: Wire, action: str) -> list[Frame]:
@@ -150,13 +152,31 @@ async def test_a_rotation_takes_role_and_user_from_the_token_before(stage: Stage
 # --- refusals are recorded, a bounded number of them ------------------------------------------------
 
 
+async def address_behind(stage: Stage, entry: dict) -> str | None:
+    """Where an entry's act came from, which the entry itself does not say."""
+    assert "127.0.0.1" not in entry["body"]
+    act = Act(DEFAULT_ORG, GATEWAY, "test", stage.clock.now_ms())
+    return (await stage.store.audit.reveal(act, [entry["seq"]]))[entry["seq"]].address
+
+
+async def test_an_entry_commits_to_where_its_act_came_from(stage: Stage, wire: Wire) -> None:
+    made = await wire.call("token.create", role="viewer")
+    await stage.http(await stage.token(Role.OWNER)).post("/v1/thread.create", json={})
+    (over_http,) = await entries(wire, "thread.create")
+    over_socket = (await entries(wire, "token.create"))[-2]
+    assert over_socket["subject"]["token_id"] == made["token"]["id"]
+    for entry in (over_http, over_socket):
+        assert await address_behind(stage, entry) == "127.0.0.1"
+
+
 async def test_a_refused_credential_is_recorded(stage: Stage, wire: Wire) -> None:
     made = await wire.call("token.create", role="viewer")
     await wire.call("token.revoke", token_id=made["token"]["id"])
     await stage.http(made["secret"]).post("/v1/server.info")
     (entry,) = await entries(wire, "auth.refuse")
     assert (entry["outcome"], entry["subject"]) == ("failure", {"token_id": made["token"]["id"]})
-    assert entry["detail"] == {"reason": "revoked", "source": "127.0.0.1"}
+    assert json.loads(entry["body"])["reason"] == "revoked"
+    assert "127.0.0.1" not in entry["body"], "an address is personal: the entry commits to it"
     assert made["secret"] not in entry["body"]
 
 
@@ -167,7 +187,7 @@ async def test_a_flood_of_bad_tokens_is_counted_not_written(stage: Stage, wire: 
     assert len(await entries(wire, "auth.refuse")) == 5
     await stage.gateway.governance.denials.settle()
     last = (await entries(wire, "auth.refuse"))[-1]
-    assert last["detail"] == {"source": "127.0.0.1", "count": 35, "reasons": ["malformed"]}
+    assert last["detail"] == {"count": 35, "reasons": ["malformed"]}
     await stage.gateway.governance.denials.settle()
     assert len(await entries(wire, "auth.refuse")) == 6, "the counts begin anew"
 
