@@ -361,7 +361,6 @@ def _erase_person(tx: Transaction, act: Act, subject: Subject) -> None:
     _add(tx, subject, audit_content=_forget_in_audit(tx, act.org_id, subject))
     for statement in _RENAMED:
         tx.run(statement, **whose, pseudonym=subject.pseudonym)
-    tx.run(_SQL.rename_revokers, **whose, pseudonym=subject.pseudonym, quoted=_quoted(subject))
     tx.run(_SQL.rename_usage, **whose, pseudonym=subject.pseudonym)
     for statement in (_SQL.forget_usage, _SQL.forget_counters, _SQL.forget_reservations):
         tx.run(statement, **whose)
@@ -374,12 +373,14 @@ _RENAMED: Final = (
     _SQL.rename_requesters,
     _SQL.rename_voters,
     _SQL.rename_grants,
+    _SQL.rename_revokers,
     _SQL.rename_releases,
     _SQL.rename_switches,
     _SQL.rename_devices,
     _SQL.rename_invocations,
     _SQL.rename_operators,
     _SQL.rename_holders,
+    _SQL.rename_releasers,
     _SQL.rename_erasers,
     _SQL.rename_holds,
 )

@@ -148,9 +148,8 @@ UPDATE approval_grants SET granted_by = json_set(granted_by, '$.id', :pseudonym,
 WHERE org_id = :org_id AND json_extract(granted_by, '$.id') IN (SELECT value FROM json_each(:ids));
 
 -- name: rename_revokers
-UPDATE approval_grants SET revoked_by = :pseudonym
-WHERE org_id = :org_id AND (revoked_by IN (SELECT value FROM json_each(:ids))
-  OR EXISTS (SELECT 1 FROM json_each(:quoted) q WHERE instr(revoked_by, q.value)));
+UPDATE approval_grants SET revoked_by = json_set(revoked_by, '$.id', :pseudonym, '$.name', 'erased')
+WHERE org_id = :org_id AND json_extract(revoked_by, '$.id') IN (SELECT value FROM json_each(:ids));
 
 -- name: rename_releases
 UPDATE agent_releases SET approved_by = json_set(approved_by, '$.id', :pseudonym, '$.name', 'erased')
@@ -175,6 +174,10 @@ WHERE org_id = :org_id AND decided_by IN (SELECT value FROM json_each(:ids));
 -- name: rename_holders
 UPDATE legal_holds SET placed_by = json_set(placed_by, '$.id', :pseudonym, '$.name', 'erased')
 WHERE org_id = :org_id AND json_extract(placed_by, '$.id') IN (SELECT value FROM json_each(:ids));
+
+-- name: rename_releasers
+UPDATE legal_holds SET released_by = json_set(released_by, '$.id', :pseudonym, '$.name', 'erased')
+WHERE org_id = :org_id AND json_extract(released_by, '$.id') IN (SELECT value FROM json_each(:ids));
 
 -- name: rename_erasers
 UPDATE erasures SET requested_by = json_set(requested_by, '$.id', :pseudonym, '$.name', 'erased')
