@@ -267,7 +267,8 @@ def _erase_thread(tx: Transaction, act: Act, subject: Subject, thread_id: str) -
 def _erase_in_thread(
     tx: Transaction, act: Act, subject: Subject, thread_id: str, cancel: Ending, limit: int
 ) -> bool:
-    if _find(tx, act, thread_id) is None:
+    row = _find(tx, act, thread_id)
+    if row is None:
         return False
     whose = {"thread_id": thread_id, "ids": _ids(subject)}
     if messages := tx.all(_SQL.live_messages, **whose, limit=limit):
@@ -279,14 +280,24 @@ def _erase_in_thread(
     traces = tx.all(_SQL.traces_in, thread_id=thread_id, quoted=_quoted(subject), limit=limit)
     for event in traces:
         _make_opaque(tx, subject, thread_id, event)
-    if traces:
-        _add(tx, subject, events=len(traces))
+    _add(tx, subject, events=len(traces))
+    if len(traces) == limit:
         return True
+    # In the transaction of the last traces: without one, nobody would come back to this thread.
     journals = tx.run(_SQL.forget_journals, thread_id=thread_id)
     tx.run(_SQL.unlink_messages, thread_id=thread_id)
     _rename_in(tx, subject, thread_id)
+    if _is_direct(subject, from_text(row["origin"])):
+        tx.run(_THREADS.unlink, thread_id=thread_id)
+        tx.run(_THREADS.forget_platform_messages, thread_id=thread_id)
+        tx.run(_SQL.blank_origin, thread_id=thread_id)
     _add(tx, subject, steps=journals)
     return False
+
+
+def _is_direct(subject: Subject, origin: dict[str, Any]) -> bool:
+    """Whether the room is called like the person, as direct chats are on some networks."""
+    return f"{origin.get('channel')}:{origin.get('room')}" in subject.ids
 
 
 def _take_back(tx: Transaction, act: Act, message: Row, cancel: Ending) -> None:
@@ -339,6 +350,7 @@ def _rename_in(tx: Transaction, subject: Subject, thread_id: str) -> None:
     tx.run(_SQL.forget_steers, **whose)
     tx.run(_SQL.empty_deliveries, **whose)
     tx.run(_SQL.rename_runs, **named)
+    tx.run(_SQL.forget_room_of_runs, **whose)
 
 
 # --- the person ------------------------------------------------------------------------------------
