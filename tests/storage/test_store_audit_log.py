@@ -198,7 +198,7 @@ async def privacy_act_on(scene: Scene, name: str, thread_id: str) -> Callable:
     )
     if name == "holds.release":
         await holds.place(scene.act(), "hld_1", "thread", thread_id, "case")
-    subject = await erasures.subject(DEFAULT_ORG, "slack:U1", "ers_1")
+    subject = await erasures.subject(DEFAULT_ORG, "prn_ada", "ers_1")
     if name in ("erasures.erase_thread", "erasures.erase_person", "erasures.certify"):
         await erasures.begin(scene.act(), subject, "they asked")
     empty = (await scene.store.threads.create(scene.act(), scene.new_thread()), scene.now_ms)[1]
@@ -210,6 +210,7 @@ async def privacy_act_on(scene: Scene, name: str, thread_id: str) -> Callable:
         "retention.delete": lambda: retention.delete(act, "messages", empty + 1, old),
         "retention.finish": lambda: retention.finish(act, done),
         "erasures.begin": lambda: erasures.begin(act, subject, "they asked"),
+        "erasures.refused": lambda: erasures.refused(act, subject, "hld_1"),
         "erasures.erase_thread": lambda: erasures.erase_thread(act, subject, thread_id),
         "erasures.erase_person": lambda: erasures.erase_person(act, subject),
         "erasures.certify": lambda: erasures.certify(act, subject),
@@ -223,6 +224,7 @@ AUDITED = {
     "retention.delete": ["retention.delete"],
     "retention.finish": ["retention.run"],
     "erasures.begin": ["data.erase.begin"],
+    "erasures.refused": ["data.erase"],
     "erasures.erase_thread": ["thread.delete"],
     "erasures.erase_person": ["data.erase.person"],
     "erasures.certify": ["data.erase"],
