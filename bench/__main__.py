@@ -8,20 +8,38 @@ from typing import Any
 
 import uvloop
 
-from bench import appends, audit, channels, fanout, floor, idle, kinds, machine, many_runs, sends, turns
+from bench import (
+    appends,
+    audit,
+    authorize,
+    budgets,
+    channels,
+    fanout,
+    floor,
+    idle,
+    kinds,
+    machine,
+    many_runs,
+    policies,
+    sends,
+    turns,
+)
 
 RESULTS = Path(__file__).parent / "results" / "results.json"
 BENCHMARKS: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
     "floor": floor.run,
     "appends": appends.run,
     "audit": audit.run,
+    "authorize": authorize.run,
     "sends": sends.run,
     "turns": turns.run,
     "kinds": kinds.run,
     "many_runs": many_runs.run,
+    "policies": policies.run,
     "fanout": fanout.run,
     "idle": idle.run,
     "channels": channels.run,
+    "budgets": budgets.run,
 }
 
 

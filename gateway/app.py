@@ -26,6 +26,7 @@ from gateway.settings import Settings
 from protocol import limits
 from storage.errors import StoreUnavailable
 from storage.store import Store
+from storage.values import DEFAULT_ORG, GATEWAY, Act
 
 log = structlog.get_logger()
 
@@ -54,7 +55,7 @@ class Gateway:
         subjects = (self._hub, self.rooms, self.governance, self.runs)
         self._intakes = intakes(store, clock, *subjects)
         context = edge_context(settings, store, clock, self.metrics, *subjects)
-        self._server = Server(context, settings, self._missing)
+        self._server = Server(context, settings, self._missing, self.governance.outlets.degraded)
         self._chores: list[asyncio.Task[None]] = []
         self._hear_commits(context)
         self.metrics.read_from(self._samples)
@@ -83,9 +84,11 @@ class Gateway:
             self.rooms.deliveries.on_commit,
             self.rooms.receipts.on_commit,
             self.governance.approval_cards.on_commit,
+            self.governance.releases.on_commit,
             self.governance.approval_times.on_commit,
             self.rooms.attachments.on_commit,
             self.governance.checkpoints.on_commit,
+            self.governance.outlets.on_commit,
             lambda signals: access.on_commit(context, signals),
         ):
             engine.add_hook(hook)
@@ -102,7 +105,10 @@ class Gateway:
         `on_listening` is called before the first request can be answered: what it publishes is there when
         somebody who waited for the port connects.
         """
+        await self.governance.outlets.start()
         await self.governance.checkpoints.start()
+        act = Act(DEFAULT_ORG, GATEWAY, "start", self._clock.now_ms())
+        await self.governance.releases.start(self._settings.agents, act)
         await self.runs.agents.start()
         await self.runs.switches.start()
         await self.governance.budgets.start()
@@ -141,6 +147,7 @@ class Gateway:
         await self.runs.agents.stop()
         await self.governance.approval_times.stop()
         await self.governance.approval_cards.stop()
+        await self.governance.releases.stop()
         await self.governance.invocations.close()
         await self.rooms.finish()
         for chore in self._chores:
@@ -150,6 +157,7 @@ class Gateway:
         await self._server.stop()
         await self.governance.devices.close()
         await self.governance.checkpoints.stop()
+        await self.governance.outlets.stop()
 
     # --- state --------------------------------------------------------------------------------
 
@@ -176,6 +184,7 @@ class Gateway:
         )
         yield "threadgate_store_naps", "Times the busy loop let the store's threads run", stats.naps, {}
         yield "threadgate_turns_active", "Threads whose run is being driven", self.runs.scheduler.active, {}
+        yield "threadgate_devices_connected", "Devices here", len(self.governance.device_connections), {}
         yield "threadgate_hub_deliveries", "Events and deltas handed to followers", self._hub.deliveries, {}
         yield (
             "threadgate_audit_unsealed",
@@ -183,6 +192,7 @@ class Gateway:
             self.governance.checkpoints.unsealed,
             {},
         )
+        yield from self.governance.outlets.samples()
         yield from self.rooms.health.samples()
         yield from self.governance.reading.samples()
         yield from self.governance.retention.samples()

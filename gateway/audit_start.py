@@ -35,10 +35,14 @@ async def check(settings: Settings, store: Store, clock: Clock) -> None:
     latest = await store.checkpoints.latest()
     if latest is not None and Note.parse(latest).signed_by(key.verifiers) is None:
         raise SecretUnavailable(_other_key(settings))
-    path = checkpoint_file.beside(settings.data_dir)
-    epoch = await reconcile(store.checkpoints, key, path, clock)
-    if epoch is not None:
-        store.identity = StoreIdentity(epoch, is_new=False)
+    # What anchors keep outlives a restored data directory: with it, the file beside the store may be an old one.
+    anchors = (
+        settings.directory / anchor.path for anchor in settings.audit.anchors if anchor.path is not None
+    )
+    for path in (checkpoint_file.beside(settings.data_dir), *anchors):
+        epoch = await reconcile(store.checkpoints, key, path, clock)
+        if epoch is not None:
+            store.identity = StoreIdentity(epoch, is_new=False)
 
 
 def checkpointing(settings: Settings, store: Store, clock: Clock) -> Checkpointing:

@@ -106,6 +106,13 @@ class AuditSettings(Section):
     sinks: tuple[SinkSettings, ...] = ()
     """Where entries go."""
 
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        names = [sink.name for sink in self.sinks]
+        if len(set(names)) != len(names):
+            raise ValueError("sinks: every name may occur once")
+        return self
+
 
 class RetentionSettings(Section):
     """How long things are kept, in days; without a number, for ever. A legal hold keeps whatever it covers."""

@@ -12,6 +12,22 @@ from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
+
+
+class _Unreadable(logging.Filter):
+    """Requests that are no HTTP: the library logs them as errors, with the bytes that a stranger sent. Here they are a
+    line for debugging, without a word of theirs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError):
+            return True
+        record.exc_info = record.exc_text = None
+        record.msg, record.args = "a request could not be read", ()
+        record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+        return logging.getLogger().isEnabledFor(logging.DEBUG)
+
 
 _OURS: Final = frozenset({"timestamp", "level", "action"})
 """Keys of a record whose values are never somebody else's."""
@@ -54,6 +70,9 @@ def configure(*, level: str, json: bool, redact: Callable[[str], str]) -> None:
     root.setLevel(level.upper())
     for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "telegram", "aiohttp.access", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    server = logging.getLogger("aiohttp.server")
+    if not any(isinstance(one, _Unreadable) for one in server.filters):
+        server.addFilter(_Unreadable())
     logging.getLogger("mcp").setLevel(logging.CRITICAL)  # its errors quote what servers and people said
 
 

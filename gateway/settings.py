@@ -176,13 +176,13 @@ class Settings(BaseSettings):
         budget_names = [budget.name for budget in self.budgets]
         if len(set(budget_names)) != len(budget_names):
             raise ValueError("budgets: every name may occur once")
+        organizations = [one.id for one in self.organizations]
+        if len(set(organizations)) != len(organizations):
+            raise ValueError("organizations: every id may occur once")
         names = [policy.name for policy in self.policies]
         if len(set(names)) != len(names):
             raise ValueError("policies: every name may occur once")
         self._check_channels_of_policies()
-        organizations = [one.id for one in self.organizations]
-        if len(set(organizations)) != len(organizations):
-            raise ValueError("organizations: every id may occur once")
         if self.host not in LOOPBACK and not self.behind_tls_proxy:
             raise ValueError(
                 f"host: {self.host!r} can be reached from elsewhere and the gateway itself speaks no TLS. "

@@ -18,7 +18,8 @@ from protocol import errors, limits
 from protocol.devices import DEVICE_REQUESTS
 from protocol.errors import HTTP_STATUS, RETRYABLE, CloseCode, ErrorKind, Fault, retry_verdict
 from protocol.events import EVENT_DATA, NOTIFICATIONS, EventKind
-from protocol.frames import ID_CHARS_MAX, INTEGER_MAX
+from protocol.frames import ID_CHARS_MAX
+from protocol.limits import INTEGER_MAX
 from protocol.methods import METHODS
 from protocol.records import Record
 from protocol.requests import BlobResult, HelloParams, HelloResult

@@ -104,12 +104,15 @@ class DeviceInvokeParams(DeviceChangeParams):
 
     A device that is not connected is `unavailable` at once, or waited for with `wait`. With an `idempotency_key` the
     command is done once, however often this is asked: after an answer that was lost, ask again with the same key.
+    Where policies want people asked, `approval_required` names an approval; once it is given, ask again with
+    `approval_id`, which is good for one time.
     """
 
     command: CommandName
     params: dict[str, Any] = Field(default_factory=dict)
     timeout_s: Annotated[float, Field(gt=0, le=INVOKE_TIMEOUT_MAX_S, strict=False)] = INVOKE_TIMEOUT_S
     wait: bool = False
+    approval_id: Id | None = None
 
 
 class DeviceInvokeResult(Record):

@@ -49,7 +49,7 @@ AskedScopes = Annotated[
 class DeviceSuccessor(Record):
     """The key that takes the place of the one this hello is signed with.
 
-    Both sign the same text: `signature` is made with the new key, `consent` with the present one (PROTOCOL.md §15).
+    Both sign the same text: `signature` is made with the new key, `consent` with the present one (PROTOCOL.md §14).
     """
 
     public_key: PublicKey

@@ -10,13 +10,12 @@ from typing import Any, Final
 import orjson
 
 from protocol.errors import Fault, invalid_request, parse_error
+from protocol.limits import INTEGER_MAX
 from protocol.records import Record
 
 RequestId = str | int
 ID_CHARS_MAX: Final = 128
 """A correlation id is a counter or a UUID; a longer one only costs memory."""
-INTEGER_MAX: Final = 2**53 - 1
-"""Largest integer every JSON implementation keeps exact (RFC 8259 §6)."""
 
 
 class RawJson(bytes):

@@ -9,6 +9,9 @@ from typing import Final
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
+INTEGER_MAX: Final = 2**53 - 1
+"""Largest integer every JSON implementation keeps exact (RFC 8259 §6)."""
+
 SUBPROTOCOL: Final = "threadgate.v1"
 MINORS: Final = (0,)
 """Minor versions this server speaks (PROTOCOL.md §12)."""

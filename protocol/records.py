@@ -7,7 +7,7 @@ Shapes only. Events and other notifications are in `events.py`, the params and r
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from protocol import limits
@@ -27,6 +27,17 @@ Instant = Annotated[
         examples=["2026-11-21T09:30:00.000Z"],
     ),
 ]
+
+
+def _exact(value: int) -> int:
+    if abs(value) > limits.INTEGER_MAX:
+        raise ValueError(f"should be at most {limits.INTEGER_MAX}")
+    return value
+
+
+Exact = AfterValidator(_exact)
+"""For integers without a smaller bound: one that JSON does not keep, or the store cannot take, is refused."""
+Count = Annotated[int, Field(ge=0), Exact]
 Seq = Annotated[
     int, Field(ge=0, le=2**53 - 1, description="Place in a thread's event log; the first event is 1.")
 ]

@@ -19,8 +19,10 @@ from protocol.records import (
     Blob,
     Channel,
     Content,
+    Count,
     Delivery,
     DeliveryState,
+    Exact,
     Id,
     Instant,
     Offset,
@@ -442,7 +444,7 @@ class RunStepParams(Record):
     """
 
     run_id: Id
-    fence: int
+    fence: Annotated[int, Exact]
     key: Annotated[str, Field(min_length=1, max_length=200)]
     phase: Literal["begin", "end"]
     kind: Literal["model", "tool", "note"] = "tool"
@@ -589,10 +591,20 @@ class TokenListResult(Record):
 
 
 class AuditListParams(Page):
-    """Entries in order after `after_seq`, all or of one action."""
+    """Entries in order after `after_seq`, those that fit every filter given.
 
-    after_seq: Annotated[int, Field(ge=0)] = 0
+    `action` is whole, or its beginning up to a dot: `approval.*`. `actor` and `entity` are ids as entries have them; an
+    actor may be `NETWORK:ID`, an entity `KIND:ID` (`run_id:run_…`). `since` counts, `until` does not.
+    """
+
+    after_seq: Count = 0
     action: Annotated[str, Field(max_length=64)] | None = None
+    actor: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    entity: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    outcome: Literal["success", "failure"] | None = None
+    via: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    since: Instant | None = None
+    until: Instant | None = None
 
 
 class AuditListResult(Record):

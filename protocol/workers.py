@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from protocol import limits
-from protocol.records import Id, Record, RunError
+from protocol.records import Count, Id, Record, RunError
 
 WORKER_RUNS_MAX: Final = 1000
 """Runs one worker may offer to execute at the same time."""
@@ -28,9 +28,9 @@ class WorkerOffer(Record):
 class Spent(Record):
     """What something has cost. Money is in millionths of a US dollar."""
 
-    input_tokens: Annotated[int, Field(ge=0)] = 0
-    output_tokens: Annotated[int, Field(ge=0)] = 0
-    cost_microusd: Annotated[int, Field(ge=0)] = 0
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    cost_microusd: Count = 0
 
 
 class PastMessage(Record):

@@ -8,7 +8,9 @@ from typing import Final
 from protocol.approvals import ApprovalKind, ApprovalState
 from protocol.events import EventKind
 from protocol.records import Actor, PairingState
+from protocol.scopes import Scope
 from storage import approval_rows, pairings, run_rows
+from storage.device_values import DeviceGrant
 from storage.engine import Row, Transaction
 from storage.queries import Queries
 from storage.texts import from_text, to_text
@@ -94,7 +96,12 @@ def _let_in(tx: Transaction, act: Act, row: Row, is_approved: bool) -> None:
     wanted = PairingState.APPROVED if is_approved else PairingState.REJECTED
     told = from_text(row["request"]).get("told")
     notice = Notice(**told) if told is not None else None
-    pairings.settle(tx, act, PairingKey(id=from_text(row["subject"])["pairing_id"]), wanted, notice)
+    subject = from_text(row["subject"])
+    scopes = subject.get("scopes")
+    grant = DeviceGrant(
+        tuple(Scope(scope) for scope in scopes) if scopes is not None else None, subject.get("name")
+    )
+    pairings.settle(tx, act, PairingKey(id=subject["pairing_id"]), wanted, notice, grant)
 
 
 def _release(tx: Transaction, act: Act, row: Row, is_approved: bool) -> None:

@@ -166,6 +166,8 @@ def _insert(
     )
     row = approval_rows.find(tx, act.org_id, new.id)
     detail = {"kind": new.kind.value, "name": new.name, "subject_hash": new.subject_hash}
+    if new.policy_version:
+        detail |= {"rule": new.rule, "policy": new.policy_version}
     approval_rows.tell(tx, act, row, EventKind.APPROVAL_REQUESTED, "approval.request", detail)
     return row
 

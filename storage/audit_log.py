@@ -2,17 +2,17 @@
 
 An entry's canonical text is made once (`audit_entry.fields`, `audit_chain.seal`) and stored verbatim. High-volume facts
 (frames, deltas) are not audit entries; they are metrics. What an entry commits to is `audit_content.py`, who the people
-in it are `audit_people.py`, its tree and checkpoints `audit_checkpoints.py`.
+in it are `audit_people.py`, how they are found `audit_index.py`, its tree and checkpoints `audit_checkpoints.py`.
 """
 
 from typing import Any, Final
 
 from protocol.instants import to_instant
 from protocol.records import Actor, AuditEntry
-from storage import audit_content, audit_people
+from storage import audit_content, audit_index, audit_people
 from storage.audit_chain import Link, seal
 from storage.audit_entry import fields
-from storage.audit_values import AuditAppended, Revealed
+from storage.audit_values import AuditAppended, AuditFilter, Revealed
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.queries import Queries
 from storage.texts import from_text
@@ -118,6 +118,14 @@ class AuditLog:
     ) -> tuple[list[AuditEntry], str | None]:
         return await self._engine.read(_page, org_id, after_seq, action, limit)
 
+    async def find(
+        self, org_id: str, wanted: AuditFilter, after_seq: int, limit: int
+    ) -> tuple[list[AuditEntry], str | None]:
+        if await self._engine.read(audit_index.is_behind):
+            while await self._engine.write(audit_index.grow):
+                pass
+        return await self._engine.read(_find, org_id, wanted, after_seq, limit)
+
     async def record(
         self,
         act: Act,
@@ -153,6 +161,16 @@ def _page(
     if action is not None:
         values["action"] = action
     rows = tx.all(_SQL.page if action is None else _SQL.page_of_action, **values)
+    return _paged(tx, org_id, rows, limit)
+
+
+def _find(
+    tx: Reader, org_id: str, wanted: AuditFilter, after_seq: int, limit: int
+) -> tuple[list[AuditEntry], str | None]:
+    return _paged(tx, org_id, audit_index.find(tx, org_id, wanted, after_seq, limit + 1), limit)
+
+
+def _paged(tx: Reader, org_id: str, rows: list[Row], limit: int) -> tuple[list[AuditEntry], str | None]:
     entries = records(tx, org_id, rows[:limit])
     return entries, str(entries[-1].seq) if len(rows) > limit else None
 

@@ -3,7 +3,16 @@
 from typing import Any, Protocol
 
 from protocol.records import AuditEntry
-from storage.audit_values import AuditHead, EntryPath, KeyRotation, NewEpoch, Revealed
+from storage.audit_values import (
+    AuditFilter,
+    AuditHead,
+    EntryPath,
+    KeyRotation,
+    NewEpoch,
+    Revealed,
+    TrailLine,
+    TrailNote,
+)
 from storage.values import Act
 
 
@@ -78,6 +87,12 @@ class AuditStore(Protocol):
         """Entries in order after a place."""
         ...
 
+    async def find(
+        self, org_id: str, wanted: AuditFilter, after_seq: int, limit: int
+    ) -> tuple[list[AuditEntry], str | None]:
+        """Entries that fit, in order after a place. Raises StoreUnavailable where the index cannot be made now."""
+        ...
+
     async def record(
         self,
         act: Act,
@@ -98,4 +113,24 @@ class AuditStore(Protocol):
 
         Looking at it leaves an entry of its own.
         """
+        ...
+
+
+class TrailStore(Protocol):
+    """The audit log of all organizations on its way out, and how far each way has got."""
+
+    async def lines(self, after: int, last: int, limit: int) -> list[TrailLine]:
+        """Entries behind `after` up to `last`, verbatim."""
+        ...
+
+    async def notes(self, after: int, last: int, limit: int) -> list[TrailNote]:
+        """Checkpoints over more than `after` and at most `last` entries, smallest first."""
+        ...
+
+    async def positions(self) -> dict[str, int]:
+        """Up to where each sink and anchor was confirmed."""
+        ...
+
+    async def advance(self, name: str, position: int, now_ms: int) -> None:
+        """Everything up to there was confirmed by the target."""
         ...

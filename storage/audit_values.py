@@ -66,3 +66,44 @@ class Revealed:
 
     content: Any = None
     address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which entries are wanted; what is None does not matter.
+
+    `actor`: an id, also `NETWORK:ID` of somebody of a chat network. `action`: whole, or up to a dot and `*`.
+    `entity`: an id among the subject's, or `KIND:ID`. `since_ms` is the first instant, `until_ms` the first one after.
+    """
+
+    actor: str | None = None
+    action: str | None = None
+    entity: str | None = None
+    outcome: str | None = None
+    via: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Which filters are set."""
+        return [name for name in self.__slots__ if getattr(self, name) is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class TrailLine:
+    """One entry of the log as it stands."""
+
+    seq: int
+    org_id: str
+    at_ms: int
+    body: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrailNote:
+    """A checkpoint over the first `size` entries."""
+
+    size: int
+    note: str

@@ -91,8 +91,7 @@ def count(tx: Transaction, act: Act, of: BudgetOf, consumer: Consumer, thread_id
     if (over := _over(tx, consumer.org_id, counters, 1)) is not None:
         return over
     for counter in counters:
-        _count(tx, consumer.org_id, counter, settled=1)
-        _watch(tx, act.at_ms, consumer.org_id, counter, thread_id)
+        _use(tx, act.at_ms, consumer.org_id, counter, 1, thread_id)
     return None
 
 
@@ -140,8 +139,7 @@ def settle(tx: Transaction, run: Row, usage: Usage, at_ms: int) -> None:
     used = {"tokens": usage.input_tokens + usage.output_tokens, "microusd": usage.cost_microusd}
     for of in SPENT:
         for counter in tx.budgets.counters(of, of_run(run), at_ms):
-            _count(tx, run["org_id"], counter, settled=used[of])
-            _watch(tx, at_ms, run["org_id"], counter, run["thread_id"])
+            _use(tx, at_ms, run["org_id"], counter, used[of], run["thread_id"])
 
 
 def release_step(tx: Transaction, run_id: str, step: int) -> None:
@@ -226,8 +224,9 @@ def _release(tx: Transaction, rows: Iterable[Row]) -> None:
             tx.emit(PlaceFreed(_place(row["org_id"], row["budget"], row["counted"])))
 
 
-def _watch(tx: Transaction, now_ms: int, org_id: str, counter: Counter, thread_id: str) -> None:
-    """Tell, once per span, that a counter came to where people are warned, or to its limit."""
+def _use(tx: Transaction, now_ms: int, org_id: str, counter: Counter, amount: int, thread_id: str) -> None:
+    """Count what is used for good; tell, once per span, when that is where people are warned, or the limit."""
+    _count(tx, org_id, counter, settled=amount)
     row = tx.one(_SQL.counter, **_key(org_id, counter))
     assert row is not None, "it was counted just now"
     if row["settled"] >= counter.limit and row["exceeded_at"] is None:

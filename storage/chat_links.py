@@ -81,8 +81,7 @@ def answer(
     """Somebody typed a code in a chat: whether it is one, so that they are shown `reply`. It is used up by that."""
     row = _matching(tx.all(_SQL.open_codes, org_id=act.org_id, now=act.at_ms), "code_hash", code)
     is_taken = row is not None and row["reply_hash"] is not None
-    person = audit_people.opaque(tx, act.org_id, act.actor, act.at_ms)
-    subject = {"channel": f"{channel}:{account}", "person": person}
+    subject = {"channel": f"{channel}:{account}"}  # who, says the actor
     if row is None or is_taken:
         audit_log.append(tx, act, "link.answer", subject, outcome="failure", reason="unknown_code")
         return False
@@ -165,9 +164,8 @@ def _store_link(tx: Transaction, act: Act, user_id: str, row: Row) -> ChatLink:
         )
     tx.run(_SQL.insert, **place, user_id=user_id, name=row["name"], now=act.at_ms)
     tx.run(_SQL.use_code, org_id=act.org_id, id=row["id"], now=act.at_ms)
-    audit_log.append(
-        tx, act, "user.link", _subject(tx, act, user_id, row["channel"], row["account"], row["sender_id"])
-    )
+    identity = (row["channel"], row["account"], row["sender_id"], row["name"])
+    audit_log.append(tx, act, "user.link", _subject(tx, act, user_id, *identity))
     linked = tx.one(_SQL.find, **place)
     assert linked is not None, "it was inserted in this transaction"
     return _link(linked)
@@ -181,8 +179,15 @@ def _wrong(tx: Transaction, act: Act, user_id: str, answered: list[Row]) -> Wron
         left = max(left, ATTEMPTS_MAX - row["attempts"] - 1)
         if row["attempts"] + 1 >= ATTEMPTS_MAX:
             tx.run(_SQL.use_code, org_id=act.org_id, id=row["id"], now=act.at_ms)
-    detail = {"reason": "wrong code", "left": left}
-    audit_log.append(tx, act, "user.link", {"user_id": user_id}, outcome="failure", detail=detail)
+    audit_log.append(
+        tx,
+        act,
+        "user.link",
+        {"user_id": user_id},
+        outcome="failure",
+        reason="wrong_code",
+        detail={"left": left},
+    )
     return WrongLinkCode(left)
 
 
@@ -210,9 +215,9 @@ def _code_hash(code_id: str, code: str) -> str:
 
 
 def _subject(
-    tx: Transaction, act: Act, user_id: str, channel: str, account: str, sender_id: str
+    tx: Transaction, act: Act, user_id: str, channel: str, account: str, sender_id: str, name: str = ""
 ) -> dict[str, str]:
-    person = audit_people.of_person(tx, act.org_id, f"{channel}:{sender_id}", "", act.at_ms)
+    person = audit_people.of_person(tx, act.org_id, f"{channel}:{sender_id}", name, act.at_ms)
     return {"user_id": user_id, "channel": f"{channel}:{account}", "person": person}
 
 

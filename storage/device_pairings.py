@@ -62,6 +62,8 @@ def ask(tx: Transaction, act: Act, offer: DeviceOffer) -> AskedPairing:
 def approve(tx: Transaction, act: Act, row: Row, grant: DeviceGrant) -> None:
     """The device may connect, or may more than before. Raises Fault invalid_params, invalid_state, conflict."""
     device = tx.one(_SQL.known, id=row["device_id"])
+    if device is not None and device["org_id"] != act.org_id:
+        raise Fault(ErrorKind.INVALID_STATE, "The device belongs to another organization")
     if device is None:
         scopes = {scope.value for scope in grant.scopes or ()}
         name = _new_name(tx, act.org_id, row["name"], grant.name)

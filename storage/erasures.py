@@ -324,7 +324,6 @@ def _rename_in(tx: Transaction, subject: Subject, thread_id: str) -> None:
     named = {**whose, "pseudonym": subject.pseudonym}
     tx.run(_SQL.rename_assignee, **named)
     tx.run(_SQL.empty_approvals, **named)
-    tx.run(_SQL.rename_deciders, **named)
     tx.run(_SQL.empty_answers, **named)
     tx.run(_SQL.forget_steers, **whose)
     tx.run(_SQL.empty_deliveries, **whose)
@@ -349,11 +348,31 @@ def _erase_person(tx: Transaction, act: Act, subject: Subject) -> None:
         users=tx.run(_SQL.empty_user, **whose, now=act.at_ms),
     )
     _add(tx, subject, audit_content=_forget_in_audit(tx, act.org_id, subject))
+    for statement in _RENAMED:
+        tx.run(statement, **whose, pseudonym=subject.pseudonym)
+    tx.run(_SQL.rename_revokers, **whose, pseudonym=subject.pseudonym, quoted=_quoted(subject))
+    tx.run(_SQL.rename_usage, **whose, pseudonym=subject.pseudonym)
+    for statement in (_SQL.forget_usage, _SQL.forget_counters, _SQL.forget_reservations):
+        tx.run(statement, **whose)
     tx.run(_SQL.forget_link_codes, **whose)
-    tx.run(_SQL.rename_holds, **whose, pseudonym=subject.pseudonym)
-    tx.run(_SQL.rename_voters, **whose, pseudonym=subject.pseudonym)
-    tx.run(_SQL.rename_granters, **whose, pseudonym=subject.pseudonym)
     audit_log.append(tx, act, "data.erase.person", {"erasure_id": subject.erasure_id})
+
+
+_RENAMED: Final = (
+    _SQL.rename_deciders,
+    _SQL.rename_requesters,
+    _SQL.rename_voters,
+    _SQL.rename_grants,
+    _SQL.rename_releases,
+    _SQL.rename_switches,
+    _SQL.rename_devices,
+    _SQL.rename_invocations,
+    _SQL.rename_operators,
+    _SQL.rename_holders,
+    _SQL.rename_erasers,
+    _SQL.rename_holds,
+)
+"""Where the person stands outside of threads: in what they decided, gave, switched, placed."""
 
 
 def _forget_in_audit(tx: Transaction, org_id: str, subject: Subject) -> int:

@@ -29,3 +29,11 @@ def inspect(directory: Path) -> Inspection:
         newest_event_at_ms=newest["at"] if newest is not None else None,
         sqlite_version=tuple(int(part) for part in sqlite.split(".")),
     )
+
+
+def trail_positions(directory: Path) -> tuple[int, dict[str, int]]:
+    """The newest audit entry, and up to where each sink and anchor was confirmed. Raises StoreDamaged."""
+    with snapshot(directory) as connection:
+        (newest,) = connection.execute("SELECT coalesce(max(seq), 0) FROM audit_entries").fetchone()
+        rows = connection.execute("SELECT name, position FROM audit_sinks").fetchall()
+    return newest, {row["name"]: row["position"] for row in rows}

@@ -50,8 +50,10 @@ def accept(tx: Transaction, act: Act, new: NewMessage) -> RawJson:
                 f"The thread has {thread['messages']} messages, which is all it may have",
                 hint="Begin another thread",
             )
-        _refuse(tx, act, new, thread)
-        budgets.count(tx, act, "messages", _consumer(act, new, thread), thread["id"])
+        consumer = _consumer(act, new, thread)
+        if (over := budgets.count(tx, act, "messages", consumer, thread["id"])) is not None:
+            raise budgets.BudgetExceeded(over)
+        _refuse(_run_obstacle(tx, act, new, thread, consumer))
         arrival = _Arrival(tx, act, new, thread, facts, changed)
         if _is_held(thread, new):
             return _hold(arrival)
@@ -75,8 +77,14 @@ def obstacle(tx: Transaction, act: Act, new: NewMessage, thread: Row | None) -> 
     A message that makes no run of its own is only counted as a message. `thread` None: it begins one.
     """
     consumer = _consumer(act, new, thread)
-    if (over := budgets.refusal(tx, ("messages",), consumer, act.at_ms)) is not None:
-        return over
+    over = budgets.refusal(tx, ("messages",), consumer, act.at_ms)
+    return over or _run_obstacle(tx, act, new, thread, consumer)
+
+
+def _run_obstacle(
+    tx: Transaction, act: Act, new: NewMessage, thread: Row | None, consumer: Consumer
+) -> OverBudget | Row | None:
+    """What keeps a message from having a run, when it needs one."""
     if thread is not None and _needs_no_run(tx, thread, new):
         return None
     off = switches.find(tx, act.org_id, consumer.agent_id)
@@ -94,9 +102,8 @@ def _needs_no_run(tx: Reader, thread: Row, new: NewMessage) -> bool:
     return bool(_is_held(thread, new) or _open_question(tx, thread, new) or _steered(tx, thread, new))
 
 
-def _refuse(tx: Transaction, act: Act, new: NewMessage, thread: Row) -> None:
-    """Raise Fault when something keeps it from being taken."""
-    found = obstacle(tx, act, new, thread)
+def _refuse(found: OverBudget | Row | None) -> None:
+    """Raise Fault when something keeps a message from being taken."""
     if isinstance(found, OverBudget):
         raise budgets.BudgetExceeded(found)
     if found is not None:

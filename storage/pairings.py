@@ -38,11 +38,16 @@ class Pairings:
     ) -> tuple[list[Pairing], str | None]:
         return await self._engine.read(_page, org_id, state, limit, cursor or _LAST_ID, now_ms)
 
+    async def find(self, org_id: str, key: PairingKey, now_ms: int) -> Pairing:
+        return await self._engine.read(_named, org_id, key, now_ms)
+
     async def place(self, org_id: str, key: PairingKey, now_ms: int) -> PairingPlace | None:
         return await self._engine.read(_place, org_id, key, now_ms)
 
-    async def approve(self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant) -> RawJson:
-        return await self._engine.write(_approve, act, key, told, grant)
+    async def approve(
+        self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant | None = None
+    ) -> RawJson:
+        return await self._engine.write(_approve, act, key, told, grant or DeviceGrant())
 
     async def reject(self, act: Act, key: PairingKey) -> RawJson:
         return await self._engine.write(_reject, act, key)
@@ -116,13 +121,20 @@ def _approve(tx: Transaction, act: Act, key: PairingKey, told: Notice | None, gr
     return once(tx, act, effect)
 
 
-def settle(tx: Transaction, act: Act, key: PairingKey, wanted: PairingState, told: Notice | None) -> None:
+def settle(
+    tx: Transaction,
+    act: Act,
+    key: PairingKey,
+    wanted: PairingState,
+    told: Notice | None,
+    grant: DeviceGrant = DeviceGrant(),  # noqa: B008 - a frozen value
+) -> None:
     """Do what people decided about a pairing by an approval; one that ran out, or is that already, stays so."""
     row = _find(tx, act.org_id, key, act.at_ms)
     if _state(row, act.at_ms) in (PairingState.EXPIRED, wanted):
         return
     if wanted is PairingState.APPROVED:
-        _let_in(tx, act, row, told, DeviceGrant())
+        _let_in(tx, act, row, told, grant)
     else:
         _shut_out(tx, act, row)
 
@@ -193,6 +205,10 @@ def _page(
     return [_pairing(tx, row, now_ms) for row in rows[:limit]], rows[limit - 1]["id"] if len(
         rows
     ) > limit else None
+
+
+def _named(tx: Reader, org_id: str, key: PairingKey, now_ms: int) -> Pairing:
+    return _pairing(tx, _find(tx, org_id, key, now_ms), now_ms)
 
 
 def _place(tx: Reader, org_id: str, key: PairingKey, now_ms: int) -> PairingPlace | None:

@@ -160,11 +160,17 @@ class PairingStore(Protocol):
         """A page, newest first."""
         ...
 
+    async def find(self, org_id: str, key: PairingKey, now_ms: int) -> Pairing:
+        """The pairing that is meant. Raises Fault not_found."""
+        ...
+
     async def place(self, org_id: str, key: PairingKey, now_ms: int) -> PairingPlace | None:
         """Where the person of a pairing asked; None when there is no such pairing."""
         ...
 
-    async def approve(self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant) -> RawJson:
+    async def approve(
+        self, act: Act, key: PairingKey, told: Notice | None, grant: DeviceGrant | None = None
+    ) -> RawJson:
         """Let the person in and tell them, or a device with what it is given; again changes nothing.
 
         Returns a PairingResult. Raises Fault: not_found, expired; of a device invalid_params, invalid_state and

@@ -10,6 +10,7 @@ from storage.audit_checkpoints import Checkpoints
 from storage.audit_inspection import inspect_store
 from storage.audit_log import AuditLog
 from storage.audit_ports import Sealer
+from storage.audit_trail import AuditTrail
 from storage.blobs import Blobs
 from storage.budgets import Budgets
 from storage.chat_links import ChatLinks
@@ -68,6 +69,7 @@ class Store:
         self.links = ChatLinks(engine)
         self.users = Users(engine)
         self.audit = AuditLog(engine)
+        self.trail = AuditTrail(engine)
         self.checkpoints = Checkpoints(engine)
         self.vault = Vaults(engine)
         self.budgets = Budgets(engine)

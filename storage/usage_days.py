@@ -59,6 +59,9 @@ def _groups(tx: Reader, org_id: str, query: UsageQuery, limit: int) -> list[Usag
         **{f"by_{name}": name in query.by for name in ("day", "agent", "person", "room", "token", "model")},
         **dict(zip("bcdefg", after[1:], strict=True)),
     }
+    if query.by == {"day"} and query.thread_id is None:
+        span = {"since": query.since, "until": query.until, "after": after[0]}
+        return [UsageGroup(*row) for row in tx.all(_SQL.days, org_id=org_id, limit=limit, **span)]
     if query.thread_id is None:
         rows = tx.all(_SQL.groups, since=query.since, until=query.until, a=after[0], **values)
         return [UsageGroup(*row) for row in rows]

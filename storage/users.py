@@ -96,8 +96,15 @@ def _page(
 def _create(tx: Transaction, act: Act, user: NewUser) -> RawJson:
     def effect() -> UserResult:
         insert(tx, act, user)
-        detail = {"kind": user.kind.value, "role": user.role.value}
-        audit_log.append(tx, act, "user.create", {"user_id": user.id}, detail=detail)
+        audit_log.append(
+            tx,
+            act,
+            "user.create",
+            {"user_id": user.id},
+            detail={"kind": user.kind.value, "role": user.role.value},
+            content={"name": user.name},
+            about=user.id,
+        )
         return UserResult(user=_get(tx, act.org_id, user.id))
 
     return once(tx, act, effect)
@@ -119,7 +126,7 @@ def _save(tx: Transaction, act: Act, change: UserChange) -> RawJson:
 
 
 def _changes(row: Row, change: UserChange) -> dict[str, Any]:
-    """What becomes another, for the audit log; names are not told there."""
+    """What becomes another, for the audit log; what somebody is called is content there."""
     found: dict[str, Any] = {}
     if change.name is not None and change.name != row["name"]:
         found["renamed"] = True
@@ -145,7 +152,9 @@ def _apply(tx: Transaction, act: Act, row: Row, change: UserChange, changed: dic
     )
     if "role" in changed or "disabled" in changed:
         tx.emit(PrincipalChanged(row["id"], is_disabled=disabled_at is not None))
-    audit_log.append(tx, act, "user.update", {"user_id": row["id"]}, detail=changed)
+    content = {"name": change.name} if "renamed" in changed else None
+    subject = {"user_id": row["id"]}
+    audit_log.append(tx, act, "user.update", subject, detail=changed, content=content, about=row["id"])
 
 
 def _user(tx: Reader, row: Row) -> User:

@@ -445,7 +445,7 @@ class NewApproval:
 
     `subject` is the exact action and `schema` the JSON Schema of its `arguments`, None when nobody may edit them. `key`
     is what the run calls it; for what no run asked, what it is about: while one waits, another one is not asked. `told`
-    is what a person is told whom it lets in.
+    is what a person is told whom it lets in. `rule` and `policy_version` are of the policies that wanted it asked.
     """
 
     id: str
@@ -461,6 +461,7 @@ class NewApproval:
     schema: Any = None
     risk: Literal["low", "medium", "high"] = "medium"
     rule: str = ""
+    policy_version: str = ""
     terms: Terms = field(default_factory=Terms)
     remind_at_ms: int | None = None
     escalate_at_ms: int | None = None

@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import orjson
 import typer
 from threadgate_client import Client
 
 from channels.secrets import SecretUnavailable
 from gateway import audit_key, checkpoint_file
+from gateway.cli import audit_trails
 from gateway.cli.connecting import with_client
 from gateway.cli.failures import EXIT_FAILED, EXIT_UNUSABLE, explained, fail, note
 from gateway.cli.options import Config, DataDir, Json, settings_of
@@ -23,7 +25,7 @@ from gateway.content_keys import ContentSealer
 from gateway.daemon import rotate_audit_key
 from gateway.settings import Settings
 from gateway.vault_key import KEY_NAME, vault_cipher
-from storage import audit_proof
+from storage import audit_proof, erasure_certificate
 from storage.audit_inspection import ExportError, inspect_export, inspect_store
 from storage.audit_notes import Note, NoteError, Verifier
 from storage.audit_ports import Sealer
@@ -41,6 +43,9 @@ Keys = Annotated[
         help="Public key that must have signed, as `audit key` prints it; may be repeated.",
     ),
 ]
+
+
+audit_trails.add_to(app)
 
 
 @app.callback()
@@ -134,6 +139,29 @@ def verify_proof(
     where = proof.note.checkpoint
     note(f"entry {proof.index + 1} of {where.size} in {where.origin}, signed by {signer.name}")
     print(proof.entry.decode(errors="replace"))
+
+
+@app.command("verify-certificate")
+@explained
+def verify_certificate(
+    file: Annotated[Path, typer.Argument(help="A certificate, as `erase person` wrote it.")],
+    key: Keys = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Check the certificate of an erasure offline: the log says the same, under a signature of the key."""
+    keys = _given(key) or _own_keys(settings_of(config, data_dir))
+    if not keys:
+        fail("A certificate is checked against a public key.", "Give it with --key.", EXIT_UNUSABLE)
+    try:
+        certificate = orjson.loads(file.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        fail(f"{file} cannot be read: {error}", code=EXIT_UNUSABLE)
+    try:
+        signer = erasure_certificate.verify(certificate if isinstance(certificate, dict) else {}, keys)
+    except NoteError as error:
+        fail(f"{file} certifies nothing: {error}")
+    print(f"erasure {certificate['erasure_id']}, audit entry {certificate['audit_seq']}, signed by {signer}")
 
 
 @app.command("rotate-key")

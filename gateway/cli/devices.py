@@ -94,13 +94,16 @@ async def invoke(
     key: Annotated[
         str | None, typer.Option(help="The same key never does it twice: for asking again.")
     ] = None,
+    approval: Annotated[
+        str | None, typer.Option(metavar="APPROVAL", help="The approval that was given for exactly this.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Have a device do something, and print what it gives."""
     found = await _named(client, device)
     values = _object(params)
     done = await client.devices.invoke(
-        found.id, command, values, timeout_s=timeout_s, wait=wait, idempotency_key=key
+        found.id, command, values, timeout_s=timeout_s, wait=wait, approval_id=approval, idempotency_key=key
     )
     if json:
         print_json(done)

@@ -16,6 +16,7 @@ from gateway.doctor.configuration import check_configuration, explain_settings
 from gateway.doctor.files import check_files
 from gateway.doctor.findings import Finding, Level
 from gateway.doctor.running import check_clock, check_exposure, check_process
+from gateway.doctor.sinks import check_sinks
 from gateway.doctor.store import check_store
 from gateway.settings import Settings, SettingsError, default_config_path, default_data_dir
 
@@ -51,6 +52,7 @@ def _look(config: Path | None, data_dir: Path | None) -> Iterator[Finding]:
     yield from check_store(directory, settings.audit.signing_key if settings else None)
     yield from check_process(directory, settings)
     if settings is not None:
+        yield from check_sinks(settings)
         yield check_exposure(settings)
     yield check_clock()
 

@@ -102,6 +102,7 @@ def edge_context(
                 answers.breakers.state,
                 answers.workers.count,
                 answers.switches.of,
+                governs.releases.state_of,
             ),
             answers.routing,
             answers.reloading,
@@ -112,7 +113,7 @@ def edge_context(
         ),
         Delivering(store.deliveries),
         Subscriptions(hub, store.position),
-        Pairing(Pairings(store.pairings, rooms.channels, clock)),
+        Pairing(Pairings(store.pairings, rooms.channels, clock, governs.admissions)),
         Examining(store.journal, answers.doctor, answers.replays),
         Administering(Users(store.users, store.links, clock), governs.authenticator),
         DeviceHandlers(governs.devices, governs.invocations, presence),
@@ -128,6 +129,7 @@ def edge_context(
         hub=hub,
         metrics=metrics,
         limits=settings.limits,
+        audit_exports=governs.audit_exports,
         uploads=Uploads(store.blobs, clock, limit_bytes=settings.limits.blob_bytes),
         identity=identity,
         compression=settings.compression,
@@ -135,6 +137,7 @@ def edge_context(
         device_connections=governs.device_connections,
         presence=presence,
         usage=usage,
+        redactors=governs.redactors,
         workers=answers.workers,
     )
 

@@ -62,7 +62,7 @@ def runs(settings: Settings, store: Store, clock: Clock, hub: Hub, rooms: Rooms,
     workers = WorkerPool()
     parts = AgentParts(settings.directory, _secret, workers, governs.invocations)
     agents = Agents(settings.agents, settings.default_agent_id, parts)
-    routing = Routing(settings.routes, settings.default_agent_id, agents)
+    routing = Routing(settings.routes, settings.default_agent_id, agents, governs.releases.state_of)
     composer = _composer(settings, clock, rooms.channels, routing, agents)
     leases = Leases(clock.new_id(IdPrefix.EPOCH), clock)
     waits = Waits(store.runs, governs.approvals, rooms.channels, leases, clock)
@@ -91,6 +91,7 @@ def runs(settings: Settings, store: Store, clock: Clock, hub: Hub, rooms: Rooms,
         rooms.receipts,
         steering,
         Outgoing(governs.guard),
+        governs.releases.state_of,
         clock,
         attempts_max=settings.runs.attempts_max,
         has_budgets=bool(settings.budgets),
@@ -118,7 +119,14 @@ def runs(settings: Settings, store: Store, clock: Clock, hub: Hub, rooms: Rooms,
             store.users.organizations,
         ),
         Reloading(
-            settings, agents, routing.replace, governs.guard.replace, breakers.forget, store.audit, clock
+            settings,
+            agents,
+            routing.replace,
+            governs.guard.replace,
+            governs.releases,
+            breakers.forget,
+            store.audit,
+            clock,
         ),
     )
 

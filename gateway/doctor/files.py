@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from gateway import runtime_file
+from gateway import audit_key, runtime_file, vault_key
 from gateway.doctor.findings import Finding, error, ok, warning
 from storage.files import DATABASE_NAME
 
@@ -16,7 +16,10 @@ DISK_ERROR_BYTES: Final = 100 * 1024**2
 """Less than this is gone within minutes of use; then the gateway takes nothing in."""
 DISK_WARNING_BYTES: Final = 1024**3
 """About 3,500,000 messages at 290 bytes each, and room for a backup's copy to fail in."""
-_PRIVATE: Final = (DATABASE_NAME, f"{DATABASE_NAME}-wal", f"{DATABASE_NAME}-shm", runtime_file.NAME)
+_PRIVATE: Final = (
+    *(DATABASE_NAME, f"{DATABASE_NAME}-wal", f"{DATABASE_NAME}-shm", runtime_file.NAME),
+    *(vault_key.KEY_NAME, vault_key.PSEUDONYM_KEY_NAME, audit_key.KEY_NAME),
+)
 
 
 def check_files(data_dir: Path) -> Iterator[Finding]:

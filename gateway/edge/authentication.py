@@ -42,7 +42,8 @@ class Caller:
     def act(self, now_ms: int, claim: Claim | None = None) -> Act:
         """An act of this caller."""
         bearer = self.bearer
-        return Act(bearer.org_id, bearer.actor, self.via, now_ms, claim, self.peer, bearer.token_id)
+        token_id = bearer.token_id if bearer.token_id != LOCAL_TOKEN else None
+        return Act(bearer.org_id, bearer.actor, self.via, now_ms, claim, self.peer, token_id)
 
 
 class Authenticator:
@@ -107,7 +108,7 @@ class Authenticator:
                 raise CredentialRefused(
                     ErrorKind.UNAUTHORIZED,
                     "There is no such organization",
-                    hint="Name one of the configuration",
+                    hint="There is no such organization: name one of the configuration",
                     reason="organization",
                 )
             return Bearer(LOCAL_TOKEN, org_id or DEFAULT_ORG, LOCAL_ACTOR, Role.OWNER, None)
@@ -122,11 +123,15 @@ class Authenticator:
 
 
 def _not_valid(reason: str, bearer: Bearer | None = None) -> CredentialRefused:
+    """A secret that is none, or (with its bearer) one that comes from elsewhere than it may."""
+    if bearer is None:
+        hint = "Check that it was copied whole"
+        return CredentialRefused(ErrorKind.UNAUTHORIZED, "The token is not valid", hint=hint, reason=reason)
     return CredentialRefused(
         ErrorKind.UNAUTHORIZED,
-        "The token is not valid" if bearer is None else "The token is not valid from this address",
-        hint="Check that it was copied whole" if bearer is None else "token.list shows its networks",
+        "The token is not valid from this address",
+        hint="It may be used from its own networks alone; token.list shows them",
         reason=reason,
-        org_id=bearer.org_id if bearer is not None else None,
-        token_id=bearer.token_id if bearer is not None else None,
+        org_id=bearer.org_id,
+        token_id=bearer.token_id,
     )

@@ -68,7 +68,7 @@ def check_credential(hello: HelloParams) -> None:
         raise Fault(
             ErrorKind.FORBIDDEN,
             "A device needs a proof of its key",
-            hint="Say hello with auth.device; docs/PROTOCOL.md, section 15, says how it is made",
+            hint="Say hello with auth.device; docs/PROTOCOL.md, section 14, says how it is made",
         )
     if hello.auth.device is not None and (hello.role == "agent" or hello.auth.token is not None):
         raise Fault(

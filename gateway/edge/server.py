@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 
 from gateway.edge import http, sse, usage_export, websocket
+from gateway.edge.audit_export import AuditExportEdge
 from gateway.edge.blobs import BlobEdge
 from gateway.edge.dispatch import store_fault
 from gateway.edge.websocket import EdgeContext
@@ -45,12 +46,20 @@ Readiness = Callable[[], Awaitable[list[str]]]
 class Server:
     """Listens on one port and serves everything on it."""
 
-    def __init__(self, context: EdgeContext, settings: Settings, readiness: Readiness) -> None:
+    def __init__(
+        self,
+        context: EdgeContext,
+        settings: Settings,
+        readiness: Readiness,
+        degraded: Callable[[], list[str]],
+    ) -> None:
         self.port = settings.port
         self._context = context
         self._settings = settings
         self._readiness = readiness
+        self._degraded = degraded
         self._blobs = BlobEdge(context, context.uploads)
+        self._audit_export = AuditExportEdge(context, context.audit_exports)
         self._is_draining = False
         self._hosts: frozenset[str] = frozenset()
         self._origins: frozenset[str] = frozenset()
@@ -70,6 +79,7 @@ class Server:
         app.router.add_get("/v1/threads/{thread_id}/events", self._events)
         app.router.add_post("/v1/blobs", self._upload)
         app.router.add_get("/v1/blobs/{blob_id}", self._download)
+        app.router.add_get("/v1/audit/export", self._export_audit)
         app.router.add_get("/v1/usage/export", self._usage)
         app.router.add_post("/v1/{method}", self._call)
         for path in ("/hooks/{kind}/{account}", "/hooks/{kind}/{account}/{path:.*}"):
@@ -185,6 +195,10 @@ class Server:
         caller = await http.authenticate(self._context.authenticator, request)
         return await self._blobs.give(caller, request)
 
+    async def _export_audit(self, request: web.Request) -> web.StreamResponse:
+        caller = await http.authenticate(self._context.authenticator, request)
+        return await self._audit_export.serve(caller, request)
+
     async def _usage(self, request: web.Request) -> web.StreamResponse:
         caller = await http.authenticate(self._context.authenticator, request)
         return await usage_export.serve(self._context, request, caller)
@@ -200,6 +214,8 @@ class Server:
             "WebSocket   /v1/ws            subprotocol threadgate.v1\n"
             "HTTP        POST /v1/{method} with a bearer token\n"
             "files       POST /v1/blobs    GET /v1/blobs/{id}\n"
+            "exports     GET /v1/audit/export?format=ndjson|csv|ocsf\n"
+            "            GET /v1/usage/export?format=csv|ndjson\n"
             "schemas     /v1/openapi.json  /v1/asyncapi.json  /v1/schema.json\n"
             "state       /healthz  /readyz  /metrics\n"
         )
@@ -212,7 +228,11 @@ class Server:
         if self._is_draining:
             missing = [*missing, "the gateway is shutting down"]
         return web.json_response(
-            {"status": "not ready" if missing else "ready", "missing": missing},
+            {
+                "status": "not ready" if missing else "ready",
+                "missing": missing,
+                "degraded": self._degraded(),
+            },
             status=503 if missing else 200,
         )
 

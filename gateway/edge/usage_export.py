@@ -45,8 +45,11 @@ async def serve(context: EdgeContext, request: web.Request, caller: Caller) -> w
     )
     await response.prepare(request)
     lines = [csv_line(columns)] if form == "csv" else []
+    redactor = context.redactors.of_export(caller.bearer.org_id)
     async for group in _from(first, groups):
         values = {column: getattr(group, column) for column in columns}
+        if redactor is not None:
+            values = redactor.json(values)
         lines.append(csv_line(values.values()) if form == "csv" else orjson.dumps(values).decode() + "\n")
         if len(lines) >= LINES_AT_ONCE:
             await response.write("".join(lines).encode())

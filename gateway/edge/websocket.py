@@ -25,9 +25,11 @@ from gateway.edge.workers import WorkerLink, check_role
 from gateway.hub.hub import Hub, Opening
 from gateway.hub.notes import PING_FRAME, Note, pong_frame, text_frame
 from gateway.metrics import Metrics
+from gateway.services.audit_export import AuditExports
 from gateway.services.blobs import Uploads
 from gateway.services.device_connections import DeviceConnections
 from gateway.services.devices import Admission, Devices
+from gateway.services.redactors import Redactors
 from gateway.services.usage import UsageView
 from gateway.settings import LimitSettings
 from protocol import limits
@@ -40,7 +42,7 @@ from protocol.connection import (
     SendPing,
     SendText,
 )
-from protocol.device_identity import Connected, verified
+from protocol.device_identity import Connected
 from protocol.errors import CloseCode, ErrorKind, Fault
 from protocol.events import Challenge, ServerIdentity
 from protocol.frames import Request
@@ -79,12 +81,14 @@ class EdgeContext:
     metrics: Metrics
     limits: LimitSettings
     uploads: Uploads
+    audit_exports: AuditExports
     identity: ServerIdentity
     compression: bool
     devices: Devices
     device_connections: DeviceConnections
     presence: Presence
     usage: UsageView
+    redactors: Redactors
     workers: WorkerPool = field(default_factory=WorkerPool)
     sessions: set["Session"] = field(default_factory=set)
     streams: set["EventStream"] = field(default_factory=set)
@@ -160,7 +164,6 @@ class Session:
         "_timer",
         "_transport",
         "_worker",
-        "address",
         "connection_id",
         "device_id",
         "nonce",
@@ -183,7 +186,6 @@ class Session:
         self.device_id: str | None = None
         """The device whose key this connection has proved, even before it is let in."""
         self.connection_id = context.clock.new_id(IdPrefix.CONNECTION)
-        self.address = request.remote or ""
         self.nonce = secrets.token_urlsafe(NONCE_BYTES)
         self._host = request.headers.get("Host", "")
         now = self._loop.time()
@@ -347,10 +349,10 @@ class Session:
         """The device that proved its key to this connection. Raises Fault."""
         assert params.auth.device is not None, "the caller looked"
         here = Connected(self.nonce, params.role, self._host, self._context.clock.now_ms())
-        proven = verified(params.auth.device, here)
+        proven = await self._context.devices.prove(params.auth.device, here, self._peer)
         # From here on a revocation finds this connection, whatever the store is just asked.
         self.device_id = proven.successor_id or proven.device_id
-        return await self._context.devices.admit(proven, params, self.address)
+        return await self._context.devices.admit(proven, params, self._peer)
 
     def _join(self, params: HelloParams, caller: Caller, admission: Admission | None) -> None:
         """Be there for others: as a principal, as a worker, as a device."""

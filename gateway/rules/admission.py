@@ -74,7 +74,9 @@ def judge(policy: Policy, saying: Saying) -> Admitted | Refusal:
 
 
 def people(policy: Policy, sender_id: str, *, is_external: bool) -> frozenset[Standing]:
-    """With which standing this person is let in; empty for with none."""
+    """With which standing this person is let in; empty for with none. Who has no id is nobody, whatever is allowed."""
+    if not sender_id:
+        return _NOBODY
     if sender_id in policy.allow:
         return EVERYBODY.taken_from
     if policy.dm_policy == "allowlist":

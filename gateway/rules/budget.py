@@ -10,14 +10,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 from gateway.governance_settings import BudgetSettings
 from protocol.records import Usage
-from storage.budget_values import BudgetOf, Consumer, Counter, Judgement, OverBudget
+from storage.budget_values import BudgetEach, BudgetOf, Consumer, Counter, Judgement, OverBudget
 
 Per: TypeAlias = Literal["hour", "day", "month"]
 
+HOUR_MS: Final = 3_600_000
 CHARS_PER_TOKEN: Final = 3
 """Of a prompt: fewer than the usual four of English, so that other languages are not estimated too low."""
 OUTPUT_TOKENS: Final = 2_048
@@ -96,27 +98,46 @@ class Budgets:
 
 def counter_of(budget: BudgetSettings, counted: str, now_ms: int) -> Counter:
     """The counter of a budget for somebody, now."""
-    limit, warn_from = budget.limit, max(1, math.ceil(budget.limit * budget.warn_at))
-    named = f"The budget “{budget.name}” ({_amount(budget)})"
-    if budget.of == "concurrent":
-        warning, refusal = f"{named} is nearly full.", f"{named} is full."
-        return Counter(
-            budget.name, budget.of, budget.each, counted, "", limit, warn_from, None, warning, refusal
-        )
-    span = span_of(budget.per, now_ms)
-    until = datetime.fromtimestamp(span.ends_at_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    hour = 0 if budget.of == "concurrent" else now_ms // HOUR_MS
+    told = _told(budget.name, budget.of, budget.limit, budget.per, budget.each, budget.warn_at, hour)
+    warn_from = max(1, math.ceil(budget.limit * budget.warn_at))
     return Counter(
         budget.name,
         budget.of,
         budget.each,
         counted,
-        span.key,
-        limit,
+        told.span,
+        budget.limit,
         warn_from,
-        span.ends_at_ms,
-        f"{named} is used to {budget.warn_at:.0%}. It is whole again at {until}.",
-        f"{named} is used up. It is whole again at {until}.",
+        told.resets_at_ms,
+        told.warning,
+        told.refusal,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is the same for everybody's counter of a budget for an hour at least."""
+
+    span: str
+    resets_at_ms: int | None
+    warning: str
+    refusal: str
+
+
+@lru_cache(maxsize=1024)
+def _told(
+    name: str, of: BudgetOf, limit: int, per: Per, each: BudgetEach, warn_at: float, hour: int
+) -> _Told:
+    """Spans begin and end with an hour, so this is put together once for each: it is asked for with every message."""
+    named = f"The budget “{name}” ({_amount(of, limit, per, each)})"
+    if of == "concurrent":
+        return _Told("", None, f"{named} is nearly full.", f"{named} is full.")
+    span = span_of(per, hour * HOUR_MS)
+    until = datetime.fromtimestamp(span.ends_at_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    again = f"It is whole again at {until}."
+    warning, refusal = f"{named} is used to {warn_at:.0%}. {again}", f"{named} is used up. {again}"
+    return _Told(span.key, span.ends_at_ms, warning, refusal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +204,11 @@ def _counted(budget: BudgetSettings, consumer: Consumer) -> str:
             return consumer.token_id
 
 
-def _amount(budget: BudgetSettings) -> str:
-    limit = f"{budget.limit / 1_000_000:,.2f}" if budget.of == "microusd" else f"{budget.limit:,}"
-    each = "" if budget.each == "organization" else f" for each {budget.each}"
-    per = "" if budget.of == "concurrent" else f" per {budget.per}"
-    return f"{limit} {_UNITS[budget.of]}{per}{each}"
+def _amount(of: BudgetOf, limit: int, per: Per, each: BudgetEach) -> str:
+    number = f"{limit / 1_000_000:,.2f}" if of == "microusd" else f"{limit:,}"
+    for_each = "" if each == "organization" else f" for each {each}"
+    in_time = "" if of == "concurrent" else f" per {per}"
+    return f"{number} {_UNITS[of]}{in_time}{for_each}"
 
 
 def _ms(moment: datetime) -> int:

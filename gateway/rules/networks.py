@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_netw
 from typing import Final
 
 RANGES_REMEMBERED: Final = 4_096
-"""Parsed sets of ranges that are kept, those used last: reading one takes longer than asking it."""
+"""Answers and parsed sets of ranges that are kept, those used last: a client asks again and again from one address."""
 
 
 def canonical_networks(given: Iterable[str]) -> tuple[str, ...]:
@@ -27,6 +27,7 @@ def canonical_networks(given: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=RANGES_REMEMBERED)
 def admits(networks: tuple[str, ...], address: str | None) -> bool:
     """Whether who comes from `address` may; from everywhere when there are no ranges."""
     if not networks:

@@ -38,6 +38,10 @@ NOT_KNOWN: Final = "It is not known here, and no policy allows it by its name."
 HIGH_RISK: Final = "It is a command of high risk, and no policy says who may allow it."
 NOT_JUDGED: Final = "The policies could not be evaluated, so it is denied."
 """Reasons of verdicts that no rule determined."""
+REMEMBERED: Final = 4_096
+"""Names whose rules are remembered: agents have a few hundred tools, and may make up any number."""
+REMEMBERED_CHARS: Final = 256
+"""Longer names are looked for each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +99,14 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A `[[policies]]` table, ready for use. `exact` are the names that it gives in full."""
+    """A `[[policies]]` table, ready for use. `exact` are the names that it gives in full, `names` all it is about."""
 
     settings: PolicySettings
     name: str
     effect: Effect
     conditions: tuple[Condition, ...]
     exact: frozenset[str]
+    names: Fits | None = None
 
     def fits(self, proposed: Proposed) -> bool:
         """Whether it says something about this act, which is of one of its kinds."""
@@ -118,6 +123,23 @@ class Policies:
     rules: tuple[Rule, ...]
     version: str
     by_kind: dict[ProposedKind, tuple[Rule, ...]] = field(repr=False)
+    _by_name: dict[tuple[ProposedKind, str], tuple[Rule, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def about(self, proposed: Proposed) -> tuple[Rule, ...]:
+        """The rules that may fit, by kind and name; what was found once is remembered, since names come again."""
+        key = (proposed.kind, proposed.name)
+        known = self._by_name.get(key)
+        if known is not None:
+            return known
+        rules = self.by_kind[proposed.kind]
+        known = tuple(rule for rule in rules if rule.names is None or rule.names(proposed.name))
+        if len(self._by_name) >= REMEMBERED:
+            self._by_name.clear()
+        if len(proposed.name) <= REMEMBERED_CHARS:
+            self._by_name[key] = known
+        return known
 
 
 def compiled(settings: Iterable[PolicySettings]) -> Policies:
@@ -133,7 +155,7 @@ def compiled(settings: Iterable[PolicySettings]) -> Policies:
 def decide(policies: Policies, proposed: Proposed) -> Verdict:
     """Judge one act: deny beats require_approval beats allow, whatever their order; what no rule fits has a default."""
     try:
-        fitting = [rule for rule in policies.by_kind[proposed.kind] if rule.fits(proposed)]
+        fitting = [rule for rule in policies.about(proposed) if rule.fits(proposed)]
         return _verdict(fitting, proposed, policies.version)
     except Exception as error:  # noqa: BLE001 - whatever goes wrong here must deny, and be told to nobody but the log
         return Verdict(
@@ -222,7 +244,8 @@ def _shortest(given: Iterable[float | None]) -> float | None:
 
 def _rule(settings: PolicySettings) -> Rule:
     exact = frozenset(pattern for pattern in settings.tool if "*" not in pattern)
-    return Rule(settings, settings.name, settings.effect, tuple(_conditions(settings)), exact)
+    names = fits_any(settings.tool) if settings.tool else None
+    return Rule(settings, settings.name, settings.effect, tuple(_conditions(settings)), exact, names)
 
 
 def _conditions(settings: PolicySettings) -> Iterable[Condition]:

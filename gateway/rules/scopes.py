@@ -53,12 +53,13 @@ ROLE_SCOPES: Final = {
 besides what whoever paired it chose."""
 
 
+_BOTH: Final = {(one, other): ROLE_SCOPES[one] & ROLE_SCOPES[other] for one in Role for other in Role}
+"""Asked for at every request: a look, not an intersection."""
+
+
 def effective(role: Role, principal_role: Role | None) -> frozenset[Scope]:
     """What a token of `role` may that speaks for a principal of `principal_role`: what both may."""
-    scopes = ROLE_SCOPES[role]
-    if principal_role is None or principal_role is role:
-        return scopes
-    return scopes & ROLE_SCOPES[principal_role]
+    return ROLE_SCOPES[role] if principal_role is None else _BOTH[role, principal_role]
 
 
 def require_grant(held: frozenset[Scope], wanted: frozenset[Scope]) -> None:

@@ -7,6 +7,7 @@ from gateway.agent_settings import AgentSettings, ToolSettings
 from gateway.agents.port import AgentAdapter
 from gateway.agents.registry import Agents, problem_of
 from gateway.rules.breaker import BreakerState
+from gateway.services.releases import State
 from protocol.records import Agent, SwitchedOff
 
 
@@ -20,12 +21,14 @@ class AgentsView:
         breaker: Callable[[str], BreakerState],
         workers: Callable[[str], int | None],
         switched_off: Callable[[str, str], SwitchedOff | None] = lambda org_id, agent_id: None,
+        state_of: Callable[[AgentSettings], State] = lambda settings: settings.state,
     ) -> None:
         self._agents = agents
         self._running = running
         self._breaker = breaker
         self._workers = workers
         self._switched_off = switched_off
+        self._state_of = state_of
 
     @property
     def default_id(self) -> str:
@@ -46,7 +49,7 @@ class AgentsView:
             id=settings.id,
             name=settings.name or settings.id,
             kind=settings.kind,
-            state=settings.state,
+            state=self._state_of(settings),
             description=settings.description or getdoc(type(settings)) or "",
             version=settings.version,
             tools=_tools(settings),

@@ -85,7 +85,14 @@ class Approvals:
             life_s,
             subject_hash=ask.subject_hash,
         )
-        new = replace(new, agent_id=run.agent_id, schema=ask.schema, risk=ask.risk, rule=ask.rule)
+        new = replace(
+            new,
+            agent_id=run.agent_id,
+            schema=ask.schema,
+            risk=ask.risk,
+            rule=ask.rule,
+            policy_version=ask.policy_version,
+        )
         # An answer that is asked about is not shown where it would be said.
         place = self._channels.of(run.origin) if ask.kind != "message" else None
         if place is None:
@@ -108,6 +115,7 @@ class Approvals:
         life_s: float,
         *,
         rule: str = "",
+        policy_version: str = "",
         risk: Risk = "medium",
         told: Notice | None = None,
     ) -> Approval:
@@ -116,7 +124,8 @@ class Approvals:
         While one waits about the same `key`, that one is returned. Nobody is shown a card; it is in approval.list.
         """
         new = self._new(key, kind, name, subject, title, body, terms, life_s)
-        return await self._approvals.ask(act, replace(new, rule=rule, risk=risk, told=told))
+        new = replace(new, rule=rule, policy_version=policy_version, risk=risk, told=told)
+        return await self._approvals.ask(act, new)
 
     def _new(
         self,

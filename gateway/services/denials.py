@@ -49,28 +49,33 @@ class Denials:
         """A credential let nobody in. It is the organization's whose token it was, or that of the gateway itself."""
         subject = {"token_id": token_id} if token_id is not None else {}
         act = Act(org_id or DEFAULT_ORG, GATEWAY, via, self._clock.now_ms(), address=address)
-        await self._note(act, AUTH, address or UNKNOWN, subject, {"reason": reason})
+        await self._note(act, AUTH, address or UNKNOWN, subject, reason, {})
 
     async def scope(self, act: Act, method: str, scope: str) -> None:
         """Somebody asked for what they have no scope for."""
-        detail = {"reason": "missing scope", "method": method, "scope": scope}
-        await self._note(act, SCOPE, act.actor.id, {}, detail)
+        detail = {"method": method, "scope": scope}
+        await self._note(act, SCOPE, act.actor.id, {}, "missing_scope", detail)
 
     async def settle(self) -> None:
         """Write the counts and begin a new minute. Raises StoreUnavailable; then they stay for the next time."""
         while self._sources:
             (org_id, action, source), found = next(iter(self._sources.items()))
             if found.counted:
-                act = Act(
-                    org_id, GATEWAY, "housekeeping", self._clock.now_ms(), address=_address(action, source)
-                )
+                address = _address(action, source)
+                act = Act(org_id, GATEWAY, "housekeeping", self._clock.now_ms(), address=address)
                 subject = {"principal_id": source} if action == SCOPE and source != OTHERS else {}
                 detail = {"count": found.counted, "reasons": sorted(found.reasons)}
-                await self._audit.record(act, action, subject, "failure", detail)
+                await self._audit.record(act, action, subject, "failure", detail, reason="many")
             self._sources.pop((org_id, action, source), None)
 
     async def _note(
-        self, act: Act, action: str, source: str, subject: dict[str, str], detail: dict[str, Any]
+        self,
+        act: Act,
+        action: str,
+        source: str,
+        subject: dict[str, str],
+        reason: str,
+        detail: dict[str, Any],
     ) -> None:
         key = (act.org_id, action, source)
         if key not in self._sources and len(self._sources) >= SOURCES_MAX:
@@ -78,14 +83,15 @@ class Denials:
         known = self._sources.setdefault(key, _Source())
         if known.written >= ENTRIES_PER_MINUTE:
             known.counted += 1
-            known.reasons.add(detail["reason"])
+            known.reasons.add(reason)
             return
         known.written += 1
         try:
-            await self._audit.record(act, action, subject, "failure", detail)
+            await self._audit.record(act, action, subject, "failure", detail, reason=reason)
         except StoreUnavailable as error:  # it is refused all the same
             known.written -= 1
             known.counted += 1
+            known.reasons.add(reason)
             log.warning("a refusal was not recorded yet", action="denial_unrecorded", error=str(error))
 
 

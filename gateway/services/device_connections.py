@@ -47,6 +47,9 @@ class DeviceConnections:
         self._on_join: Callable[[str], None] = lambda device_id: None
         self._on_leave: Callable[[str], None] = lambda device_id: None
 
+    def __len__(self) -> int:
+        return len(self._connections)
+
     def on_join(self, hear: Callable[[str], None]) -> None:
         """Call this with the id of every device that connects."""
         self._on_join = hear

@@ -15,13 +15,14 @@ import structlog
 from gateway.clock import Clock
 from gateway.rules.rate import TokenBucket
 from gateway.rules.scopes import ROLE_SCOPES
+from gateway.services.denials import Denials
 from gateway.services.device_commands import check_commands
 from gateway.services.device_connections import DeviceConnections
 from gateway.services.pairings import new_code
 from protocol.canonical import canonical
-from protocol.device_identity import Proven
+from protocol.device_identity import Connected, Proven, verified
 from protocol.device_requests import DeviceListParams, DeviceListResult, DeviceResult
-from protocol.devices import Device, DeviceCommand, PairingAsked, PresentDevice
+from protocol.devices import Device, DeviceCommand, DeviceProof, PairingAsked, PresentDevice
 from protocol.errors import ErrorKind, Fault
 from protocol.frames import RawJson
 from protocol.ids import IdPrefix
@@ -36,6 +37,8 @@ from storage.values import DEFAULT_ORG, Act
 
 log = structlog.get_logger()
 
+VIA: Final = "websocket"
+"""The one way in for devices."""
 PAIRING_LIFE_MS: Final = 10 * 60 * 1000
 """As long as the code of a device is valid: an operator is told of it by whoever holds the device."""
 PENDING_MAX: Final = 3
@@ -73,9 +76,12 @@ def device_actor(device: KnownDevice) -> Actor:
 class Devices:
     """Use cases of devices, but for what they are told to do."""
 
-    def __init__(self, store: DeviceStore, connections: DeviceConnections, clock: Clock) -> None:
+    def __init__(
+        self, store: DeviceStore, connections: DeviceConnections, denials: Denials, clock: Clock
+    ) -> None:
         self._store = store
         self._connections = connections
+        self._denials = denials
         self._clock = clock
         self._codes: dict[str, PairingAsked] = {}
         self._asks: dict[str, TokenBucket] = {}
@@ -84,21 +90,29 @@ class Devices:
 
     # --- connecting ---------------------------------------------------------------------------
 
-    async def admit(self, proven: Proven, hello: HelloParams, address: str) -> Admission:
+    async def prove(self, proof: DeviceProof, here: Connected, peer: str | None) -> Proven:
+        """The device that a proof is of. Raises Fault unauthorized; that is recorded."""
+        try:
+            return verified(proof, here)
+        except Fault as fault:
+            await self._denials.credential(None, peer, VIA, f"device {fault.data['reason']}", None)
+            raise
+
+    async def admit(self, proven: Proven, hello: HelloParams, peer: str | None) -> Admission:
         """Let a device in that has proved its key.
 
         Raises Fault: pairing_required with the pairing, forbidden (rejected), unauthorized (revoked), rate_limited,
         invalid_params for commands that cannot be used, conflict for a successor that is another device's key.
         """
-        now_ms = self._clock.now_ms()
+        now_ms, address = self._clock.now_ms(), peer or "unknown"
         standing = await self._store.standing(proven.device_id, now_ms - REJECTED_MS, now_ms)
         if standing.device is None:
             raise await self._refusal(proven, hello, address, standing)
         device = standing.device
-        act = Act(device.org_id, device_actor(device), "websocket", now_ms)
+        act = Act(device.org_id, device_actor(device), VIA, now_ms, address=address)
         if proven.successor_id is not None and proven.successor_key is not None:
             device = await self._store.rotate(act, device.id, proven.successor_id, proven.successor_key)
-            act = Act(device.org_id, device_actor(device), "websocket", now_ms)
+            act = Act(device.org_id, device_actor(device), VIA, now_ms, address=address)
         if hello.role == "device":
             await self._declare(act, device, hello)
         await self._store.seen(device.id, now_ms)
@@ -139,6 +153,7 @@ class Devices:
         """Why a device may not connect; a stranger gets a pairing."""
         match standing.state:
             case "revoked" | "replaced":
+                await self._denials.credential(None, address, VIA, f"device {standing.state}", None)
                 return Fault(
                     ErrorKind.UNAUTHORIZED,
                     "The device was revoked"
@@ -156,7 +171,7 @@ class Devices:
                     reason="rejected",
                     retry_after_ms=max(1, until_ms - self._clock.now_ms()),
                 )
-        act = Act(DEFAULT_ORG, _stranger(proven, hello), "websocket", self._clock.now_ms())
+        act = Act(DEFAULT_ORG, _stranger(proven, hello), VIA, self._clock.now_ms(), address=address)
         asked = await self._ask(act, proven, hello, address, standing)
         fault = Fault(
             ErrorKind.PAIRING_REQUIRED,

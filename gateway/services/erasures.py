@@ -1,7 +1,7 @@
 """The erasure of a person: looked at before, done in steps, certified at the end; and the legal holds that forbid it.
 
 A process that dies in between goes on at its next start: every step may be done again. The certificate says what was
-erased, names the audit entry that says the same, and is signed; the audit log verifies as before.
+erased and carries the proof that the audit log says the same; the log verifies as before.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,14 +11,15 @@ import structlog
 
 from gateway.clock import Clock
 from gateway.rules.run_states import TRANSITIONS, RunEvent
-from protocol.errors import invalid_params
+from protocol.errors import Fault, invalid_params
 from protocol.frames import RawJson, Result
 from protocol.ids import IdPrefix
 from protocol.instants import to_instant
 from protocol.privacy import DataEraseParams, DataEraseResult
-from storage.errors import StoreUnavailable
+from storage.erasure_certificate import TYPE, VERSION
+from storage.errors import StoreError
 from storage.privacy_ports import ErasureStore, HoldStore
-from storage.privacy_values import HoldKind, Subject, Traces
+from storage.privacy_values import Going, HoldKind, Subject, Traces
 from storage.values import GATEWAY, Act, Ending
 
 log = structlog.get_logger()
@@ -32,8 +33,8 @@ DELIVERIES: Final = 5_000
 """Deliveries of chat networks looked at in one transaction."""
 WHO: Final = "Give `person`, or for a hold `person` or `thread_id`, and not both"
 
-Signer = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
-"""Signs a certificate: returns it with what proves it."""
+Prover = Callable[[str, int], Awaitable[str]]
+"""(org_id, seq) -> the proof that this entry is in the audit log, under a signed checkpoint. Raises Fault."""
 
 
 class Erasures:
@@ -44,14 +45,14 @@ class Erasures:
         store: ErasureStore,
         holds: HoldStore,
         empty_log: Callable[[], Awaitable[None]],
-        sign: Signer,
+        prove: Prover,
         clock: Clock,
     ) -> None:
         """`empty_log` moves what the store's write-ahead log holds into the store."""
         self._store = store
         self._holds = holds
         self._empty_log = empty_log
-        self._sign = sign
+        self._prove = prove
         self._clock = clock
 
     async def answer(self, act: Act, params: DataEraseParams) -> Result:
@@ -73,14 +74,25 @@ class Erasures:
                 return await self._erase(act, subject, params.reason)
 
     async def go_on(self) -> None:
-        """Finish what an earlier process began."""
+        """Finish what an earlier process began; what cannot be finished now, the next start tries again."""
         try:
             for going in await self._store.going():
                 act = Act(going.org_id, GATEWAY, "erasure", self._clock.now_ms())
-                subject = await self._store.subject(going.org_id, going.person, going.id)
-                await self._erase_all(act, subject)
-        except StoreUnavailable as error:
-            log.warning("an erasure waits for the store", action="erasure_waits", error=str(error))
+                await self._finish(act, going)
+        except StoreError as error:
+            log.warning("erasures wait for the store", action="erasure_waits", error=str(error))
+
+    async def _finish(self, act: Act, going: Going) -> None:
+        try:
+            subject = await self._store.subject(going.org_id, going.person, going.id)
+            await self._erase_all(act, subject)
+        except Fault as fault:  # a legal hold came in between
+            log.warning(
+                "an erasure cannot be finished",
+                action="erasure_waits",
+                erasure_id=going.id,
+                error=fault.message,
+            )
 
     async def _preview(self, act: Act, person: str) -> DataEraseResult:
         subject = await self._store.subject(act.org_id, person, "")
@@ -113,17 +125,16 @@ class Erasures:
         is_first = True
         while await self._store.scrub(is_first=is_first):
             is_first = False
-        certificate = await self._sign(
-            {
-                "type": "threadgate/erasure",
-                "v": 1,
-                "erasure_id": subject.erasure_id,
-                "begun_at": to_instant(begun_at_ms),
-                "done_at": to_instant(self._clock.now_ms()),
-                "counts": counts,
-                "audit_seq": seq,
-            }
-        )
+        certificate: dict[str, Any] = {
+            "type": TYPE,
+            "v": VERSION,
+            "erasure_id": subject.erasure_id,
+            "begun_at": to_instant(begun_at_ms),
+            "done_at": to_instant(self._clock.now_ms()),
+            "counts": counts,
+            "audit_seq": seq,
+            "proof": await self._prove(act.org_id, seq),
+        }
         answer = await self._store.finish(act, subject, certificate)
         await self._empty_log()
         log.info("a person was erased", action="person_erased", erasure_id=subject.erasure_id, counts=counts)

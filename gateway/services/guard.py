@@ -50,9 +50,9 @@ class Guard:
         """The time of a proposal."""
         return datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
 
-    def judge(self, proposed: Proposed) -> Verdict:
-        """The verdict on one act, counted and logged."""
-        verdict = decide(self._policies, proposed)
+    def judge(self, proposed: Proposed, *, under: Policies | None = None) -> Verdict:
+        """The verdict on one act, counted and logged; by the policies in force unless others are given."""
+        verdict = decide(under or self._policies, proposed)
         self._note(proposed, verdict)
         return verdict
 

@@ -13,7 +13,7 @@ row learns of it, and so does who asks again with the same key.
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -25,28 +25,32 @@ from gateway.agents.port import Json, OutcomeUnknown, StepFailed
 from gateway.agents.tools.arguments import BadArguments, check, parsed
 from gateway.clock import Clock
 from gateway.rules.policy import Proposed, Verdict
+from gateway.services.device_approvals import DeviceApprovals
 from gateway.services.device_connections import DeviceConnections, DeviceRefused
-from protocol.canonical import canonical, digest
+from gateway.services.invocation_outcomes import (
+    NOT_SENT,
+    answered,
+    asked,
+    done,
+    given_up,
+    not_here,
+    refused,
+    unknown_text,
+)
+from protocol.canonical import digest
 from protocol.device_requests import DeviceInvokeParams, DeviceInvokeResult
-from protocol.devices import CommandInvokeParams, DeviceCommand, Invocation, InvocationError
+from protocol.devices import DeviceCommand
 from protocol.errors import ErrorKind, Fault, invalid_params
 from protocol.ids import IdPrefix
-from protocol.instants import to_instant
-from protocol.limits import KIB
 from protocol.records import Actor, ActorKind
 from storage.audit_ports import AuditStore
 from storage.device_ports import DeviceStore, InvocationStore
 from storage.device_values import InvocationOutcome, InvocationRow, KnownDevice, NewInvocation
 from storage.errors import StoreUnavailable
-from storage.values import GATEWAY, Act
+from storage.values import GATEWAY, Act, Claim
 
 log = structlog.get_logger()
 
-RESULT_CHARS: Final = 256 * KIB
-"""Of a result as JSON: what is larger belongs into a file."""
-MESSAGE_CHARS: Final = 500
-KIND_CHARS: Final = 64
-"""Of what a device says when it fails."""
 IN_FLIGHT_MAX: Final = 16
 """Commands of one device under way: what comes beyond would only wait in its program."""
 RECALL_S: Final = 30.0
@@ -59,9 +63,6 @@ EXPIRE_AT_ONCE: Final = 100
 KEPT_MS: Final = 30 * 24 * 3600 * 1000
 FORGET_AT_ONCE: Final = 500
 """How long an invocation is kept after its end, and how many go in one transaction."""
-NOT_SENT: Final = "not_sent"
-"""The kind of what failed before anything was sent."""
-
 Judge = Callable[[Proposed], Verdict]
 
 
@@ -86,6 +87,7 @@ class Invocations:
         devices: DeviceStore,
         connections: DeviceConnections,
         audit: AuditStore,
+        approvals: DeviceApprovals,
         clock: Clock,
         judge: Judge,
     ) -> None:
@@ -93,6 +95,7 @@ class Invocations:
         self._devices = devices
         self._connections = connections
         self._audit = audit
+        self._approvals = approvals
         self._clock = clock
         self._judge = judge
         self._driving: dict[str, asyncio.Task[InvocationRow]] = {}
@@ -111,42 +114,37 @@ class Invocations:
         """
         device = await self._devices.known(act.org_id, params.device_id)
         command = device.command(params.command)
-        await self._judged(act, device, params.command, command)
+        verdict = await self._judged(act, device, params.command, command)
         assert command is not None, "what was not declared is denied"
         _check_params(command, params.params)
-        wanted = _Wanted(device, command.name, params.params, _claim(act), params.timeout_s, params.wait)
-        return _answered(await self._outcome(act, wanted))
+        claim = await self._leave(act, device, command, params, verdict)
+        wanted = _Wanted(device, command.name, params.params, claim, params.timeout_s, params.wait)
+        return answered(await self._outcome(act, wanted))
 
-    async def _judged(self, act: Act, device: KnownDevice, name: str, command: DeviceCommand | None) -> None:
-        """Raise Fault unless the policies allow it; a refusal leaves its entry."""
-        proposed = Proposed(
-            kind="device",
-            name=f"{device.name}.{name}",
-            at=datetime.fromtimestamp(act.at_ms / 1000, UTC),
-            channel="client",
-            person=act.actor.id,
-            risk=command.risk if command is not None else "high",
-            is_known=command is not None,
+    async def _judged(
+        self, act: Act, device: KnownDevice, name: str, command: DeviceCommand | None
+    ) -> Verdict:
+        """What the policies say. Raises Fault policy_denied; that leaves its entry."""
+        verdict = self._judge(
+            Proposed(
+                kind="device",
+                name=f"{device.name}.{name}",
+                at=datetime.fromtimestamp(act.at_ms / 1000, UTC),
+                channel="client",
+                person=act.actor.id,
+                risk=command.risk if command is not None else "high",
+                is_known=command is not None,
+            )
         )
-        verdict = self._judge(proposed)
         # What a device did not declare has no schema to check and no risk: no policy makes it callable.
-        if command is not None and verdict.effect in ("allow", "warn"):
-            return
-        subject = {"device_id": device.id}
-        detail = {"command": name, "effect": verdict.effect, "rule": verdict.rule}
-        await self._audit.record(act, "device.invoke", subject, "failure", detail)
+        if command is not None and verdict.effect != "deny":
+            return verdict
+        await self._refuse(act, device, name, verdict)
         if command is None:
             raise Fault(
                 ErrorKind.POLICY_DENIED,
                 f"The device {device.name} has declared no command {name}",
                 hint="device.get shows what it can do",
-            )
-        if verdict.effect == "require_approval":
-            raise Fault(
-                ErrorKind.APPROVAL_REQUIRED,
-                verdict.reason or "Somebody else must allow this command",
-                hint="Let an agent ask for it: its approval is decided by people; a direct call cannot wait for one",
-                rule=verdict.rule,
             )
         raise Fault(
             ErrorKind.POLICY_DENIED,
@@ -154,6 +152,34 @@ class Invocations:
             hint="threadgate policy explain says which",
             rule=verdict.rule,
         )
+
+    async def _leave(
+        self,
+        act: Act,
+        device: KnownDevice,
+        command: DeviceCommand,
+        params: DeviceInvokeParams,
+        verdict: Verdict,
+    ) -> str:
+        """The claim under which it may be done: that of the approval, of the key, or one of its own.
+
+        Raises Fault as `DeviceApprovals.given` does, and approval_required where people have to be asked.
+        """
+        if params.approval_id is not None:
+            return await self._approvals.given(act, params.approval_id, device, command, params.params)
+        if verdict.effect == "require_approval":
+            await self._refuse(act, device, command.name, verdict)
+            raise await self._approvals.ask(act, device, command, params.params, verdict)
+        return (
+            _claimed(act.org_id, act.claim)
+            if act.claim is not None
+            else self._clock.new_id(IdPrefix.INVOCATION)
+        )
+
+    async def _refuse(self, act: Act, device: KnownDevice, name: str, verdict: Verdict) -> None:
+        """What is not done leaves its entry, too."""
+        detail = {"command": name, "effect": verdict.effect, "rule": verdict.rule}
+        await self._audit.record(act, "device.invoke", {"device_id": device.id}, "failure", detail)
 
     # --- for agents ---------------------------------------------------------------------------
 
@@ -186,7 +212,7 @@ class Invocations:
             case "failed":
                 raise StepFailed(f"{row.error_message or 'The device says that it failed'}.")
             case _:
-                raise OutcomeUnknown(f"{_unknown_text(row)}.")
+                raise OutcomeUnknown(f"{unknown_text(row)}.")
 
     # --- once ---------------------------------------------------------------------------------
 
@@ -196,7 +222,7 @@ class Invocations:
         known = await self._store.claimed(wanted.claim)
         if known is None:
             if not wanted.wait and self._connections.find(device.id) is None:
-                raise _not_here(device)
+                raise not_here(device)
             if self._busy[device.id] >= IN_FLIGHT_MAX:
                 raise Fault(
                     ErrorKind.BUSY,
@@ -258,24 +284,24 @@ class Invocations:
             connection = await self._connections.wait(row.device_id, patience_s)
             left_s = until - self._clock.monotonic()
             if connection is None or left_s <= 0:
-                return await self._settle(row, _given_up(wanted.device, wanted.timeout_s, was_sent))
+                return await self._settle(row, given_up(wanted.device, wanted.timeout_s, was_sent))
             if not await self._store.send(row.id, deadline_ms):
-                return await self._settle(row, _given_up(wanted.device, wanted.timeout_s, was_sent))
+                return await self._settle(row, given_up(wanted.device, wanted.timeout_s, was_sent))
             try:
                 answer = await connection.request(
-                    "command.invoke", _asked(row, deadline_ms, recall=was_sent), left_s
+                    "command.invoke", asked(row, deadline_ms, recall=was_sent), left_s
                 )
-            except DeviceRefused as refused:
-                if refused.kind == "gone":  # back again it says what came of it
+            except DeviceRefused as refusal:
+                if refusal.kind == "gone":  # back again it says what came of it
                     was_sent = True
                     continue
                 if (
-                    was_sent and refused.kind == "not_found"
+                    was_sent and refusal.kind == "not_found"
                 ):  # it never got it, and never will: that connection is gone
                     was_sent = False
                     continue
-                return await self._settle(row, _refused(refused, wanted.timeout_s, was_sent))
-            return await self._settle(row, _done(answer))
+                return await self._settle(row, refused(refusal, wanted.timeout_s, was_sent))
+            return await self._settle(row, done(answer))
 
     async def _settle(self, row: InvocationRow, outcome: InvocationOutcome) -> InvocationRow:
         is_devices = outcome.state != "unknown" and outcome.error_kind != NOT_SENT
@@ -306,23 +332,23 @@ class Invocations:
                 if connection is None:
                     return
                 if row.id not in self._driving and row.deadline_ms <= now_ms:
-                    asked = _asked(row, self._deadline_ms(RECALL_S), recall=True)
-                    await self._recall(row, connection.request("command.invoke", asked, RECALL_S))
+                    wanted = asked(row, self._deadline_ms(RECALL_S), recall=True)
+                    await self._recall(row, connection.request("command.invoke", wanted, RECALL_S))
         except StoreUnavailable as error:
             log.warning("devices are not asked now", action="recall_failed", error=str(error))
 
-    async def _recall(self, row: InvocationRow, answer: "Any") -> None:
+    async def _recall(self, row: InvocationRow, answer: Awaitable[Mapping[str, Any]]) -> None:
         try:
-            outcome = _done(await answer)
-        except DeviceRefused as refused:
-            if refused.kind in ("gone", "timeout", "stalled"):
+            outcome = done(await answer)
+        except DeviceRefused as refusal:
+            if refusal.kind in ("gone", "timeout", "stalled"):
                 return
-            if refused.kind == "not_found":
+            if refusal.kind == "not_found":
                 outcome = InvocationOutcome(
                     "failed", error_kind=NOT_SENT, error_message="It never reached the device"
                 )
             else:
-                outcome = _refused(refused, RECALL_S, was_sent=True)
+                outcome = refused(refusal, RECALL_S, was_sent=True)
         await self._settle(row, outcome)
 
     # --- house keeping ------------------------------------------------------------------------
@@ -351,11 +377,9 @@ class Invocations:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _claim(act: Act) -> str:
-    """Who asks with which key; without a key every request is one of its own."""
-    if act.claim is None:
-        return hashlib.sha256(f"{act.org_id}\0{act.actor.id}\0{id(act)}\0{act.at_ms}".encode()).hexdigest()
-    named = "\0".join(("call", act.org_id, act.claim.principal_id, act.claim.method, act.claim.key))
+def _claimed(org_id: str, claim: Claim) -> str:
+    """Who asks with which key, as one word."""
+    named = "\0".join(("call", org_id, claim.principal_id, claim.method, claim.key))
     return hashlib.sha256(named.encode()).hexdigest()
 
 
@@ -365,97 +389,3 @@ def _check_params(command: DeviceCommand, params: dict[str, Any]) -> None:
         check(command.params_schema, parsed(params))
     except BadArguments as error:
         raise invalid_params([{"path": "params", "message": str(error)}]) from error
-
-
-def _asked(row: InvocationRow, deadline_ms: int, *, recall: bool) -> CommandInvokeParams:
-    return CommandInvokeParams(
-        invocation_id=row.id,
-        command=row.command,
-        params=row.params,
-        deadline=to_instant(deadline_ms),
-        recall=recall,
-    )
-
-
-def _done(answer: Mapping[str, Any]) -> InvocationOutcome:
-    result = answer.get("result")
-    try:
-        text = canonical(result)
-        text.encode()
-    except (ValueError, TypeError, RecursionError):
-        return InvocationOutcome("failed", None, "bad_result", "It was done, but its result is not JSON")
-    if len(text) > RESULT_CHARS:
-        return InvocationOutcome("failed", None, "too_large", "It was done, but its result is too large")
-    return InvocationOutcome("done", result)
-
-
-def _refused(refused: DeviceRefused, timeout_s: float, was_sent: bool) -> InvocationOutcome:
-    match refused.kind:
-        case "timeout" | "unknown":
-            return InvocationOutcome("unknown", error_message=f"no answer within {timeout_s:g} s")
-        case "stalled" if was_sent:
-            return InvocationOutcome("unknown")
-        case "stalled":
-            return InvocationOutcome(
-                "failed", None, NOT_SENT, "The device reads too slowly: nothing was sent"
-            )
-    kind = refused.kind[:KIND_CHARS] or "internal"
-    return InvocationOutcome("failed", None, kind, refused.message[:MESSAGE_CHARS] or "It failed")
-
-
-def _given_up(device: KnownDevice, timeout_s: float, was_sent: bool) -> InvocationOutcome:
-    if was_sent:
-        return InvocationOutcome("unknown", error_message=f"the device was not back within {timeout_s:g} s")
-    message = f"The device {device.name} is not connected: nothing was sent"
-    return InvocationOutcome("failed", None, NOT_SENT, message)
-
-
-def _not_here(device: KnownDevice) -> Fault:
-    return Fault(
-        ErrorKind.UNAVAILABLE,
-        f"The device {device.name} is not connected: nothing was sent",
-        hint="Ask again when it is back, or wait for it with `wait`",
-    )
-
-
-def _unknown_text(row: InvocationRow) -> str:
-    why = f" ({row.error_message})" if row.error_message else ""
-    return f"Whether the device did it is not known{why}"
-
-
-def _answered(row: InvocationRow) -> DeviceInvokeResult:
-    """Raises Fault unavailable for what has no outcome."""
-    if row.state == "unknown":
-        raise Fault(
-            ErrorKind.UNAVAILABLE,
-            _unknown_text(row),
-            hint="Ask again with the same idempotency_key: it is not done twice, and the device may remember",
-            outcome="unknown",
-            invocation_id=row.id,
-        )
-    if row.error_kind == NOT_SENT:
-        raise Fault(
-            ErrorKind.UNAVAILABLE,
-            row.error_message or "Nothing was sent",
-            hint="Ask again with a new idempotency_key",
-            outcome="not_sent",
-            invocation_id=row.id,
-        )
-    return DeviceInvokeResult(invocation=shown(row))
-
-
-def shown(row: InvocationRow) -> Invocation:
-    """An invocation as the wire has it."""
-    error = None
-    if row.state == "failed":
-        error = InvocationError(kind=row.error_kind or "internal", message=row.error_message or "It failed")
-    return Invocation(
-        id=row.id,
-        device_id=row.device_id,
-        command=row.command,
-        state=row.state,
-        result=row.result,
-        error=error,
-        created_at=to_instant(row.created_at_ms),
-        ended_at=to_instant(row.ended_at_ms) if row.ended_at_ms is not None else None,
-    )

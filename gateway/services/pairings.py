@@ -9,6 +9,7 @@ from typing import Final
 from channels.messages import RoomRef
 from gateway.clock import Clock
 from gateway.rules.rate import TokenBucket
+from gateway.services.admissions import Admissions
 from gateway.services.channels import Channels, freeze
 from gateway.services.notices import LET_IN
 from protocol.device_requests import (
@@ -24,7 +25,7 @@ from protocol.records import PairingState
 from protocol.scopes import Scope
 from storage.device_values import DeviceGrant
 from storage.ports import PairingStore
-from storage.values import Act, Notice, PairingKey
+from storage.values import Act, Notice, PairingKey, PairingPlace
 
 ALPHABET: Final = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
 """Without I, L, O, U, 0 and 1, which are taken for one another or make words."""
@@ -56,8 +57,9 @@ def normalized(code: str) -> str:
 class Pairings:
     """Use cases of pairing."""
 
-    def __init__(self, store: PairingStore, channels: Channels, clock: Clock) -> None:
+    def __init__(self, store: PairingStore, channels: Channels, clock: Clock, admissions: Admissions) -> None:
         self._store = store
+        self._admissions = admissions
         self._channels = channels
         self._clock = clock
         self._guesses: dict[str, TokenBucket] = {}
@@ -73,8 +75,8 @@ class Pairings:
     async def approve(self, act: Act, params: PairingApproveParams, held: frozenset[Scope]) -> RawJson:
         """Let somebody in and tell them, or a device with what it is given; `held` are the scopes of who does it.
 
-        Raises Fault: not_found, expired, rate_limited, invalid_params; forbidden for a scope that is not `held`; of a
-        device invalid_state and conflict, too.
+        Raises Fault: not_found, expired, rate_limited, invalid_params; forbidden for a scope that is not `held`;
+        policy_denied, and approval_required when others must decide, too; of a device invalid_state and conflict.
         """
         beyond = sorted(scope.value for scope in set(params.scopes or ()) - held)
         if beyond:
@@ -87,7 +89,11 @@ class Pairings:
         grant = DeviceGrant(tuple(params.scopes) if params.scopes is not None else None, params.name)
         key = self._key(act, params)
         try:
-            answer = await self._store.approve(act, key, await self._told(act, key), grant)
+            place = await self._store.place(act.org_id, key, act.at_ms)
+            told = self._told(place)
+            pairing = await self._store.find(act.org_id, key, act.at_ms)
+            await self._admissions.check(act, pairing, place.room if place is not None else "", grant, told)
+            answer = await self._store.approve(act, key, told, grant)
         except Fault as fault:
             self._count(act, key, is_wrong=fault.kind is ErrorKind.NOT_FOUND)
             raise
@@ -105,9 +111,8 @@ class Pairings:
         self._count(act, key, is_wrong=False)
         return answer
 
-    async def _told(self, act: Act, key: PairingKey) -> Notice | None:
+    def _told(self, place: PairingPlace | None) -> Notice | None:
         """What the person is told; None when their account is configured no more."""
-        place = await self._store.place(act.org_id, key, act.at_ms)
         adapter = self._channels.find(place.channel, place.account) if place is not None else None
         if place is None or adapter is None:
             return None

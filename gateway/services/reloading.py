@@ -20,6 +20,7 @@ from gateway.agents.registry import Agents, Changes
 from gateway.clock import Clock
 from gateway.metrics import Sample
 from gateway.rules.policy import Policies, compiled
+from gateway.services.releases import Held, Releases
 from gateway.settings import Settings, SettingsError, Source
 from protocol.errors import ErrorKind, Fault
 from protocol.records import AgentChanges
@@ -65,6 +66,7 @@ class Reloading:
         agents: Agents,
         replace_routes: ReplaceRoutes,
         replace_policies: ReplacePolicies,
+        releases: Releases,
         forget: Callable[[Iterable[str]], None],
         audit: AuditStore,
         clock: Clock,
@@ -74,6 +76,7 @@ class Reloading:
         self._agents = agents
         self._replace_routes = replace_routes
         self._replace_policies = replace_policies
+        self._releases = releases
         self._forget = forget
         self._audit = audit
         self._clock = clock
@@ -164,19 +167,24 @@ class Reloading:
                 if isinstance(reading.found, SettingsError):
                     raise reading.found
                 policies = compiled(reading.found.policies)
+                held = await self._releases.judge(reading.found.agents, policies)
                 changes = await self._agents.reload(reading.found.agents, reading.found.default_agent_id)
             except SettingsError as error:
                 self._refuse(reading.content, error)
                 raise
             self._is_valid, self._refused = True, None
-            return await self._apply(reading.found, policies, changes, act)
+            return await self._apply(reading.found, policies, held, changes, act)
 
-    async def _apply(self, wanted: Settings, policies: Policies, changes: Changes, act: Act) -> AgentChanges:
-        """The agents are replaced; without a pause the routes and the policies are, too."""
+    async def _apply(
+        self, wanted: Settings, policies: Policies, held: Held, changes: Changes, act: Act
+    ) -> AgentChanges:
+        """The agents are replaced; without a pause the routes, the policies and what is released are, too."""
         self._replace_policies(policies)
+        held_before = self._releases.replace(held)
         self._replace_routes(wanted.routes, wanted.default_agent_id)
         self._forget((*changes.changed, *changes.removed))
         before, self._now = self._now, wanted
+        await self._releases.ask(held_before, wanted.agents, act)
         restart_needed = [key for key in _differences(self._started_with, wanted) if key not in HOT]
         result = AgentChanges(
             added=list(changes.added),

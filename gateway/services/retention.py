@@ -18,7 +18,7 @@ from gateway.rules.retention import Bound, plan
 from protocol.frames import RawJson
 from protocol.instants import to_instant
 from protocol.privacy import RetentionFinding, RetentionRunResult
-from storage.errors import StoreUnavailable
+from storage.errors import StoreError
 from storage.privacy_ports import RetentionStore
 from storage.values import GATEWAY, Act
 
@@ -64,7 +64,7 @@ class Retention:
             try:
                 for org_id in await self._store.organizations():
                     await self.run(Act(org_id, GATEWAY, "retention", self._clock.now_ms()), dry_run=False)
-            except StoreUnavailable as error:
+            except StoreError as error:
                 log.warning("retention waits for the store", action="retention_failed", error=str(error))
                 wait_s = FIRST_S
 

@@ -3,9 +3,9 @@
 The rules are replaced when the configuration is read again; how one is chosen is in `gateway/rules/routing.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from gateway.agent_settings import RouteSettings
+from gateway.agent_settings import AgentSettings, RouteSettings
 from gateway.agents.registry import Agents
 from gateway.rules.routing import Arrival, Choice, choose, compiled
 from protocol.records import Route
@@ -13,10 +13,17 @@ from protocol.requests import RouteExplainParams
 
 
 class Routing:
-    """Chooses agents. Holds the rules, and asks the registry which agents are released."""
+    """Chooses agents. Holds the rules; `state_of` says which agents are released."""
 
-    def __init__(self, routes: Sequence[RouteSettings], default_agent_id: str, agents: Agents) -> None:
+    def __init__(
+        self,
+        routes: Sequence[RouteSettings],
+        default_agent_id: str,
+        agents: Agents,
+        state_of: Callable[[AgentSettings], str] = lambda settings: settings.state,
+    ) -> None:
         self._agents = agents
+        self._state_of = state_of
         self.replace(routes, default_agent_id)
 
     def replace(self, routes: Sequence[RouteSettings], default_agent_id: str) -> None:
@@ -27,9 +34,9 @@ class Routing:
     def choose(self, arrival: Arrival) -> Choice:
         """Who answers a message."""
         unreleased = {
-            agent.settings.id: agent.settings.state
+            agent.settings.id: state
             for agent in self._agents.all()
-            if agent.settings.state != "released"
+            if (state := self._state_of(agent.settings)) != "released"
         }
         return choose(self._rules, arrival, self._default_agent_id, unreleased)
 

@@ -10,11 +10,13 @@ for the next start to take over. How one attempt goes is in `answering.py`, what
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Final
 
 import structlog
 
+from gateway.agent_settings import AgentSettings
 from gateway.agents.port import AgentAdapter, AgentAsk, AgentFailure, decision_about
 from gateway.agents.registry import Agents
 from gateway.clock import Clock
@@ -60,6 +62,7 @@ class Turns:
         receipts: Receipts,
         steering: Steering,
         outgoing: Outgoing,
+        state_of: Callable[[AgentSettings], str],
         clock: Clock,
         *,
         attempts_max: int,
@@ -76,6 +79,7 @@ class Turns:
         self._receipts = receipts
         self._steering = steering
         self._outgoing = outgoing
+        self._state_of = state_of
         self._clock = clock
         self._attempts_max = attempts_max
         self._has_budgets = has_budgets
@@ -101,7 +105,7 @@ class Turns:
                 agent = stack.enter_context(self._agents.use(run.agent_id))
             except Fault as fault:
                 return await self._endings.fail(run, "unknown_agent", fault.message)
-            refusal = _refusal(run, agent) or self._outgoing.refusal(run)
+            refusal = _refusal(run, agent, self._state_of(agent.settings)) or self._outgoing.refusal(run)
             if refusal is not None:
                 await self._endings.fail(run, refusal.kind, str(refusal))
             elif run.recovered and agent.recovery == "interrupt":
@@ -230,9 +234,9 @@ class Turns:
         return found or Complete()
 
 
-def _refusal(run: ClaimedRun, agent: AgentAdapter) -> AgentFailure | None:
-    """Why an agent may not answer this."""
-    name, state = agent.settings.name or agent.settings.id, agent.settings.state
+def _refusal(run: ClaimedRun, agent: AgentAdapter, state: str) -> AgentFailure | None:
+    """Why an agent in this state may not answer this."""
+    name = agent.settings.name or agent.settings.id
     if state == "suspended":
         return AgentFailure("agent_suspended", f"{name} is suspended")
     if state == "draft" and run.origin.channel is not None:

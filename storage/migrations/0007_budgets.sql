@@ -73,7 +73,7 @@ CREATE TABLE usage_daily (
   output_tokens INTEGER NOT NULL,
   cost_microusd INTEGER NOT NULL,
   PRIMARY KEY (org_id, day, agent_id, model, person, room, token_id)
-);
+) WITHOUT ROWID;
 INSERT INTO usage_daily (org_id, day, agent_id, model, person, room, token_id, runs, input_tokens, output_tokens,
   cost_microusd)
 SELECT u.org_id, strftime('%Y-%m-%d', u.at / 1000, 'unixepoch'), u.agent_id, u.model, r.requested_by, r.room, '', 0,

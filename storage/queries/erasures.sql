@@ -77,38 +77,27 @@ DELETE FROM journal_steps
 WHERE run_id IN (SELECT id FROM runs WHERE thread_id = :thread_id AND ended_at IS NOT NULL);
 
 -- name: rename_runs
-UPDATE runs SET requested_by = :pseudonym
+-- The room of a direct chat may be called like the person.
+UPDATE runs SET requested_by = :pseudonym, token_id = '',
+  room = CASE WHEN room IN (SELECT value FROM json_each(:ids)) THEN '' ELSE room END
 WHERE thread_id = :thread_id AND requested_by IN (SELECT value FROM json_each(:ids));
 
 -- name: empty_approvals_of_thread
-UPDATE approvals SET reason = NULL, subject = 'null', argument_schema = NULL, edited = NULL,
-  request = json_set(request, '$.title', 'erased', '$.body', '')
+UPDATE approvals SET request = json_set(request, '$.title', 'erased', '$.body', ''), subject = 'null', edited = NULL,
+  argument_schema = NULL, reason = NULL
 WHERE run_id IN (SELECT id FROM runs WHERE thread_id = :thread_id);
 
 -- name: empty_votes_of_thread
 UPDATE approval_votes SET reason = NULL
-WHERE approval_id IN (SELECT id FROM approvals WHERE run_id IN (SELECT id FROM runs WHERE thread_id = :thread_id));
+WHERE approval_id IN (
+  SELECT a.id FROM approvals a WHERE a.run_id IN (SELECT id FROM runs WHERE thread_id = :thread_id)
+);
 
 -- name: empty_approvals
-UPDATE approvals SET requested_by = :pseudonym, subject = 'null', argument_schema = NULL, edited = NULL,
-  request = json_set(request, '$.title', 'erased', '$.body', '')
+UPDATE approvals SET request = json_set(request, '$.title', 'erased', '$.body', ''), subject = 'null', edited = NULL,
+  argument_schema = NULL, requested_by = :pseudonym
 WHERE run_id IN (SELECT id FROM runs WHERE thread_id = :thread_id)
   AND requested_by IN (SELECT value FROM json_each(:ids)) AND state <> 'pending';
-
--- name: rename_deciders
-UPDATE approvals SET decided_by = json_set(decided_by, '$.id', :pseudonym, '$.name', 'erased'), reason = NULL
-WHERE run_id IN (SELECT id FROM runs WHERE thread_id = :thread_id)
-  AND json_extract(decided_by, '$.id') IN (SELECT value FROM json_each(:ids));
-
--- name: rename_voters
-UPDATE approval_votes SET principal_id = :pseudonym, reason = NULL,
-  actor = json_set(actor, '$.id', :pseudonym, '$.name', 'erased')
-WHERE org_id = :org_id AND (principal_id IN (SELECT value FROM json_each(:ids))
-  OR json_extract(actor, '$.id') IN (SELECT value FROM json_each(:ids)));
-
--- name: rename_granters
-UPDATE approval_grants SET granted_by = json_set(granted_by, '$.id', :pseudonym, '$.name', 'erased')
-WHERE org_id = :org_id AND json_extract(granted_by, '$.id') IN (SELECT value FROM json_each(:ids));
 
 -- name: empty_answers
 UPDATE questions SET answered_by = json_set(answered_by, '$.id', :pseudonym, '$.name', 'erased'), answer = ''
@@ -138,6 +127,79 @@ DELETE FROM people WHERE org_id = :org_id AND channel || ':' || sender_id IN (SE
 
 -- name: forget_pairings
 DELETE FROM pairings WHERE org_id = :org_id AND channel || ':' || sender_id IN (SELECT value FROM json_each(:ids));
+
+-- name: rename_deciders
+UPDATE approvals SET decided_by = json_set(decided_by, '$.id', :pseudonym, '$.name', 'erased'), reason = NULL
+WHERE org_id = :org_id AND json_extract(decided_by, '$.id') IN (SELECT value FROM json_each(:ids));
+
+-- name: rename_requesters
+UPDATE approvals SET requested_by = :pseudonym
+WHERE org_id = :org_id AND requested_by IN (SELECT value FROM json_each(:ids));
+
+-- name: rename_voters
+UPDATE OR REPLACE approval_votes SET actor = json_set(actor, '$.id', :pseudonym, '$.name', 'erased'), reason = NULL,
+  principal_id = :pseudonym
+WHERE (principal_id IN (SELECT value FROM json_each(:ids))
+  OR json_extract(actor, '$.id') IN (SELECT value FROM json_each(:ids)))
+  AND org_id = :org_id;
+
+-- name: rename_grants
+UPDATE approval_grants SET granted_by = json_set(granted_by, '$.id', :pseudonym, '$.name', 'erased')
+WHERE org_id = :org_id AND json_extract(granted_by, '$.id') IN (SELECT value FROM json_each(:ids));
+
+-- name: rename_revokers
+UPDATE approval_grants SET revoked_by = :pseudonym
+WHERE org_id = :org_id AND (revoked_by IN (SELECT value FROM json_each(:ids))
+  OR EXISTS (SELECT 1 FROM json_each(:quoted) q WHERE instr(revoked_by, q.value)));
+
+-- name: rename_releases
+UPDATE agent_releases SET approved_by = json_set(approved_by, '$.id', :pseudonym, '$.name', 'erased')
+WHERE org_id = :org_id AND json_extract(approved_by, '$.id') IN (SELECT value FROM json_each(:ids));
+
+-- name: rename_switches
+UPDATE agent_switches SET by_actor = json_set(by_actor, '$.id', :pseudonym, '$.name', 'erased')
+WHERE org_id = :org_id AND json_extract(by_actor, '$.id') IN (SELECT value FROM json_each(:ids));
+
+-- name: rename_devices
+UPDATE devices SET approved_by = :pseudonym
+WHERE org_id = :org_id AND approved_by IN (SELECT value FROM json_each(:ids));
+
+-- name: rename_invocations
+UPDATE device_invocations SET requested_by = :pseudonym
+WHERE org_id = :org_id AND requested_by IN (SELECT value FROM json_each(:ids));
+
+-- name: rename_operators
+UPDATE people SET decided_by = :pseudonym
+WHERE org_id = :org_id AND decided_by IN (SELECT value FROM json_each(:ids));
+
+-- name: rename_holders
+UPDATE legal_holds SET placed_by = json_set(placed_by, '$.id', :pseudonym, '$.name', 'erased')
+WHERE org_id = :org_id AND json_extract(placed_by, '$.id') IN (SELECT value FROM json_each(:ids));
+
+-- name: rename_erasers
+UPDATE erasures SET requested_by = json_set(requested_by, '$.id', :pseudonym, '$.name', 'erased')
+WHERE org_id = :org_id AND json_extract(requested_by, '$.id') IN (SELECT value FROM json_each(:ids));
+
+-- name: forget_counters
+DELETE FROM budget_counters WHERE org_id = :org_id AND counted IN (SELECT value FROM json_each(:ids));
+
+-- name: forget_reservations
+DELETE FROM budget_reservations WHERE org_id = :org_id AND counted IN (SELECT value FROM json_each(:ids));
+
+-- name: rename_usage
+-- The numbers stay, added up where there are two lines now.
+INSERT INTO usage_daily (org_id, day, agent_id, model, person, room, token_id, runs, input_tokens, output_tokens,
+  cost_microusd)
+SELECT org_id, day, agent_id, model, :pseudonym, '', '', sum(runs), sum(input_tokens), sum(output_tokens),
+  sum(cost_microusd)
+FROM usage_daily WHERE org_id = :org_id AND person IN (SELECT value FROM json_each(:ids))
+GROUP BY org_id, day, agent_id, model
+ON CONFLICT (org_id, day, agent_id, model, person, room, token_id) DO UPDATE SET
+  runs = runs + excluded.runs, input_tokens = input_tokens + excluded.input_tokens,
+  output_tokens = output_tokens + excluded.output_tokens, cost_microusd = cost_microusd + excluded.cost_microusd;
+
+-- name: forget_usage
+DELETE FROM usage_daily WHERE org_id = :org_id AND person IN (SELECT value FROM json_each(:ids));
 
 -- name: forget_links
 DELETE FROM chat_links

@@ -63,7 +63,7 @@ SELECT c.seq AS place, EXISTS (
   WHERE h.org_id = k.org_id AND h.released_at IS NULL AND k.subject IN (h.subject, p.id)
 ) AS is_held
 FROM audit_content c CROSS JOIN audit_keys k ON k.id = c.key_id CROSS JOIN audit_entries e ON e.seq = c.seq
-WHERE k.org_id = :org_id AND e.at < :before AND c.seq > :after
+WHERE c.org_id = :org_id AND e.at < :before AND c.seq > :after
 ORDER BY c.seq LIMIT :limit;
 
 -- name: old_piece
@@ -72,7 +72,7 @@ SELECT EXISTS (
   WHERE h.org_id = k.org_id AND h.released_at IS NULL AND k.subject IN (h.subject, p.id)
 ) AS is_held
 FROM audit_content c CROSS JOIN audit_keys k ON k.id = c.key_id CROSS JOIN audit_entries e ON e.seq = c.seq
-WHERE c.seq = :key AND k.org_id = :org_id AND e.at < :before;
+WHERE c.seq = :key AND c.org_id = :org_id AND e.at < :before;
 
 -- name: forget_content
 DELETE FROM audit_content WHERE seq = :seq;

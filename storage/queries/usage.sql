@@ -10,6 +10,13 @@ ON CONFLICT (org_id, day, agent_id, model, person, room, token_id) DO UPDATE SET
   output_tokens = usage_daily.output_tokens + excluded.output_tokens,
   cost_microusd = usage_daily.cost_microusd + excluded.cost_microusd;
 
+-- name: days
+-- What is asked for most, in the order of the index.
+SELECT day, '' AS agent, '' AS person, '' AS room, '' AS token, '' AS model, '' AS tag, sum(runs) AS runs,
+  sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens, sum(cost_microusd) AS cost_microusd
+FROM usage_daily WHERE org_id = :org_id AND day >= :since AND day <= :until AND day > :after
+GROUP BY day ORDER BY day LIMIT :limit;
+
 -- name: groups
 -- What is not asked for is one empty group; a page begins behind the last group of the page before.
 SELECT * FROM (

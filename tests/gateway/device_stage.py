@@ -3,10 +3,12 @@
 import base64
 import hashlib
 import json
+from contextlib import suppress
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway_stage import Frame, Refused, Stage, Wire
+from websockets.exceptions import ConnectionClosed
 
 SCHEMA = {
     "type": "object",
@@ -99,6 +101,13 @@ class RawDevice:
     async def fail(self, frame: Frame, kind: str, message: str = "no") -> None:
         error = {"code": -32000, "message": message, "data": {"kind": kind, "retryable": False}}
         await self.wire.send(json.dumps({"jsonrpc": "2.0", "id": frame["id"], "error": error}))
+
+    async def echo(self) -> None:
+        """Answer whatever is asked, until the connection ends."""
+        with suppress(ConnectionClosed, TimeoutError):
+            while True:
+                frame = await self.asked()
+                await self.answer(frame, frame["params"]["params"])
 
     def vanish(self) -> None:
         """Its socket just ends."""

@@ -9,7 +9,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -211,6 +211,7 @@ class Stage:
         self.is_running = False
         self._wires: list[Wire] = []
         self._http: list[httpx.AsyncClient] = []
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, **changes: Any) -> None:
         self._given.update(changes)
@@ -233,7 +234,14 @@ class Stage:
         await self.stop()
         await self.start(**changes)
 
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this beside the test, until its end."""
+        self._tasks.append(asyncio.create_task(work))
+
     async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for wire in self._wires:
             wire.socket.transport.abort()
         for wire in self._wires:

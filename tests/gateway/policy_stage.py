@@ -35,6 +35,7 @@ scenarios:
     steps:
       - say: "The first draft."
       - steered: {}
+      - steered: {}
   - name: read
     match: {command: read}
     steps:

@@ -16,7 +16,7 @@ TEXT = (ROOT / "docs/PROTOCOL.md").read_text()
 REQUIREMENTS = dict(
     re.findall(r"^- \*\*(TG-\d+\.\d+)\*\* (.*?)(?=^- \*\*|\n\n)", TEXT, re.DOTALL | re.MULTILINE)
 )
-BODY, _, WITHOUT_TEST = TEXT.partition("## 14.")
+BODY, _, WITHOUT_TEST = TEXT.partition("## Requirements without a linked test")
 TEST_LINK = re.compile(r"\(test:\s+(?:`([^`]+)`|(pending))\)")
 
 

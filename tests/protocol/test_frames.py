@@ -12,7 +12,6 @@ from protocol.errors import INVALID_REQUEST, PARSE_ERROR, ErrorKind, Fault
 from protocol.events import Bye, Heartbeat
 from protocol.frames import (
     ID_CHARS_MAX,
-    INTEGER_MAX,
     Malformed,
     Notification,
     RawJson,
@@ -20,6 +19,7 @@ from protocol.frames import (
     Response,
     decode,
 )
+from protocol.limits import INTEGER_MAX
 from protocol.records import Actor, ActorKind, Run, RunState
 from protocol.requests import ThreadSubscribeParams
 

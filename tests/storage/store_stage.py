@@ -25,6 +25,7 @@ from protocol.frames import RawJson
 from protocol.records import Actor, ActorKind, Origin, Role, Usage
 from protocol.requests import MessageSendResult
 from storage.approval_values import Decide
+from storage.device_values import DeviceOffer, NewInvocation
 from storage.engine import Reader, Transaction
 from storage.ports import FileDraft
 from storage.run_values import NewQuestion, NewStep, Repetition, StepEnd, StepKind, StepRow
@@ -49,6 +50,7 @@ from storage.values import (
     Outbound,
     OutboxChanged,
     OutboxRow,
+    PairingKey,
     PairingOffer,
     Telling,
 )
@@ -304,6 +306,50 @@ class Scene:
             "room": sender_id,
         }
         return self.delivery("let me in", **{**values, **choices})
+
+    # --- devices ----------------------------------------------------------------------------
+
+    def device_offer(self, **choices: Any) -> DeviceOffer:
+        """A device that asks to be paired, one more with each call."""
+        self._made += 1
+        values: dict[str, Any] = {
+            "id": f"par_d{self._made}",
+            "code": "AAAA-BBBB",
+            "expires_at_ms": self.now_ms + CODE_MS,
+            "device_id": f"device-{self._made}",
+            "public_key": f"key-{self._made}",
+            "name": "Thing",
+            "platform": "bench",
+            "address": f"10.0.0.{self._made}",
+            "commands": ({"name": "echo", "risk": "low"},),
+            "scopes": (),
+            "pending_max": 9,
+            "address_max": 9,
+        }
+        return DeviceOffer(**{**values, **choices})
+
+    async def device(self, **choices: Any) -> str:
+        """The id of a device that was paired."""
+        offer = self.device_offer(**choices)
+        asked = await self.store.devices.ask(self.act(), offer)
+        await self.store.pairings.approve(self.act(), PairingKey(asked.id), None)
+        return offer.device_id
+
+    def new_invocation(self, device_id: str, claim: str = "claim", **choices: Any) -> NewInvocation:
+        values: dict[str, Any] = {
+            "id": self.new_id("inv"),
+            "device_id": device_id,
+            "claim": claim,
+            "request_hash": "hash",
+            "command": "echo",
+            "params": {"text": "hi"},
+            "deadline_ms": self.now_ms + 1000,
+        }
+        return NewInvocation(**{**values, **choices})
+
+    async def invocation(self, device_id: str, claim: str = "claim") -> str:
+        """The id of something that was requested of a device."""
+        return (await self.store.invocations.request(self.act(), self.new_invocation(device_id, claim))).id
 
     def link(self, code: str, reply: str, sender_id: str = "99") -> Delivered:
         """Somebody types a code in a direct message; `reply` is the one they would be shown."""

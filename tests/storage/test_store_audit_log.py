@@ -19,6 +19,7 @@ from storage import (
     audit_log,
     audit_ports,
     budget_ports,
+    device_ports,
     identity_ports,
     ports,
     privacy_ports,
@@ -26,7 +27,7 @@ from storage import (
 )
 from storage.audit_chain import leaf_hash
 from storage.audit_values import KeyRotation, NewEpoch
-from storage.device_values import DeviceGrant
+from storage.device_values import DeviceGrant, InvocationOutcome
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
 from storage.identity_values import NewLinkCode, NewUser, UserChange
@@ -41,9 +42,12 @@ READS = {
     "approvals.get", "approvals.page", "approvals.page_of_voter", "approvals.editable", "approvals.by_code",
     "approvals.is_released", "approvals.next_due_ms", "approvals.to_remind", "approvals.stale_cards",
     "inbox.cursors", "inbox.find_thread", "outbox.pending_rooms", "outbox.next_in_room", "outbox.counts",
-    "identities.authenticate", "identities.list_tokens", "audit.page",
+    "identities.authenticate", "identities.list_tokens", "audit.page", "trail.lines", "trail.notes", "trail.positions",
     "checkpoints.head", "checkpoints.root", "checkpoints.latest", "checkpoints.path", "checkpoints.consistency",
-    "pairings.page", "pairings.place", "vault.get", "vault.keys", "links.principal_of",
+    "pairings.page", "pairings.place", "pairings.find", "devices.standing", "devices.active", "devices.known",
+    "devices.get",
+    "devices.page", "invocations.claimed", "invocations.of_device", "invocations.overdue",
+    "vault.get", "vault.keys", "links.principal_of",
     "identities.find_token", "users.organizations", "users.get", "users.page",
     "holds.open", "retention.organizations", "retention.look", "retention.answered", "erasures.subject",
     "erasures.last_place", "erasures.threads", "erasures.traces", "erasures.count", "erasures.going",
@@ -54,6 +58,7 @@ PLURAL = {
     "thread": "threads", "run": "runs", "identity": "identities", "approval": "approvals", "pairing": "pairings",
     "delivery": "deliveries", "blob": "blobs", "handover": "handovers", "link": "links", "user": "users",
     "budget": "budgets", "switch": "switches", "hold": "holds", "erasure": "erasures", "checkpoint": "checkpoints",
+    "device": "devices", "invocation": "invocations",
 }  # fmt: skip
 """Repositories whose name is not their port's."""
 PERSONAL = re.compile(r'"(ada|grace|Eve)"|"(telegram|slack|discord):[0-9A-Z]|laptop|192\.0\.2\.')
@@ -66,7 +71,8 @@ BOOKKEEPING = {
     "vault.put", "vault.delete", "approvals.show", "identities.note_used", "links.forget_codes",
     "budgets.recover", "budgets.tell", "budgets.forget", "usage.set_tags",
     "erasures.erase_in_thread", "erasures.erase_deliveries", "erasures.scrub", "erasures.finish",
-    "checkpoints.grow", "checkpoints.add",
+    "checkpoints.grow", "checkpoints.add", "devices.seen", "invocations.send", "invocations.forget",
+    "audit.find", "trail.advance",
 }  # fmt: skip
 """What the gateway does of itself while it works on what somebody asked for: events and metrics, no entry. Steps of an
 erasure are between the entries of its beginning and of its end."""
@@ -83,6 +89,8 @@ async def act_on(scene: Scene, name: str) -> Callable:
     if name == "runs.retry":
         await scene.answer(run)
     pairing = await scene.stranger() if name.startswith("pairings") else ""
+    device = await scene.device() if name.startswith(("devices", "invocations")) else ""
+    invocation = await scene.invocation(device) if name == "invocations.settle" else ""
     if name == "runs.expire_questions":
         await scene.wait(run, questions=[scene.question()])
     act, threads, runs, handovers = scene.act(), scene.store.threads, scene.store.runs, scene.store.handovers
@@ -127,8 +135,17 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "approvals.expire": lambda: scene.store.approvals.expire(scene.now_ms + 10**9, 10),
         "inbox.commit": lambda: scene.receive(scene.delivery("hello"), cursor="5"),
         "inbox.report_gap": lambda: scene.store.inbox.report_gap(act, "telegram", "main", Gap(1, 2, "down")),
+        "devices.ask": lambda: scene.store.devices.ask(act, scene.device_offer()),
+        "devices.revoke": lambda: scene.store.devices.revoke(act, device),
+        "devices.rename": lambda: scene.store.devices.rename(act, device, "attic"),
+        "devices.declare": lambda: scene.store.devices.declare(act, device, [], "thing", "bench"),
+        "devices.rotate": lambda: scene.store.devices.rotate(act, device, "dev_next", "key"),
+        "invocations.request": lambda: scene.store.invocations.request(act, scene.new_invocation(device)),
         "pairings.approve": lambda: scene.store.pairings.approve(
             act, PairingKey(pairing), scene.notice(), DeviceGrant()
+        ),
+        "invocations.settle": lambda: scene.store.invocations.settle(
+            act, invocation, InvocationOutcome("done", {"x": 1})
         ),
         "pairings.reject": lambda: scene.store.pairings.reject(act, PairingKey(pairing)),
         "identities.create_token": lambda: scene.store.identities.create_token(act, scene.token()),
@@ -223,6 +240,13 @@ AUDITED = {
     "inbox.report_gap": ["channel.gap"],
     "pairings.approve": ["pairing.approve"],
     "pairings.reject": ["pairing.reject"],
+    "devices.ask": ["pairing.request"],
+    "devices.revoke": ["device.revoke"],
+    "devices.rename": ["device.rename"],
+    "devices.declare": ["device.declare"],
+    "devices.rotate": ["device.rotate"],
+    "invocations.request": ["device.invoke"],
+    "invocations.settle": ["device.result"],
     "blobs.upload": ["blob.upload"],
     "identities.create_token": ["token.create"],
     "identities.revoke_token": ["token.revoke"],
@@ -243,7 +267,9 @@ AUDITED = {
 def test_every_port_method_is_a_read_bookkeeping_or_audited() -> None:
     """A new method belongs to one of the three; none is forgotten."""
     names = set()
-    modules = (ports, run_ports, approval_ports, budget_ports, identity_ports, audit_ports, privacy_ports)
+    modules = (
+        ports, run_ports, approval_ports, budget_ports, identity_ports, audit_ports, privacy_ports, device_ports,
+    )  # fmt: skip
     values = {name: value for module in modules for name, value in vars(module).items()}
     for protocol in (value for name, value in values.items() if name.endswith("Store")):
         single = protocol.__name__.removesuffix("Store").lower()

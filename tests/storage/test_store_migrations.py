@@ -239,7 +239,15 @@ def test_a_checksum_is_that_of_the_whole_text() -> None:
 
 def test_every_table_carries_its_organization(connection: sqlite3.Connection) -> None:
     migrations.apply(connection, now_ms=1)
-    own = {"store", "organizations", "schema_migrations", "audit_checkpoints", "audit_nodes", "agent_tags"}
+    own = {
+        "store",
+        "organizations",
+        "schema_migrations",
+        "audit_checkpoints",
+        "audit_nodes",
+        "audit_sinks",
+        "agent_tags",
+    }
     tables = [name for kind, name, _ in schema(connection) if kind == "table"]
     for name in tables:
         columns = [row[1] for row in connection.execute(f"PRAGMA table_info({name})")]

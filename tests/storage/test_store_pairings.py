@@ -6,8 +6,9 @@ import orjson
 import pytest
 from store_stage import CODE_MS, OTHER_ORG, ROOM, Scene, claim, read, refused
 
+from protocol.devices import Pairing
 from protocol.errors import ErrorKind
-from protocol.records import Pairing, PairingState
+from protocol.records import PairingState
 from storage.values import DEFAULT_ORG, Act, Delivered, Entry, PairingKey, Telling
 
 

@@ -1,16 +1,22 @@
 """governance.md §2.2, §3.5 in the store: what is over its time, what a legal hold keeps, what an erasure leaves."""
 
+import random
 from pathlib import Path
 
+import orjson
 import pytest
 from store_stage import OTHER_ORG, ROOM, USAGE, Scene, cancelled, refused
 
 from protocol.errors import ErrorKind
 from protocol.records import Actor, ActorKind
+from storage import erasure_certificate
+from storage.audit_notes import Checkpoint, NoteError, Signer, Verifier
+from storage.audit_proof import proof_text
+from storage.audit_tree import leaf_hash
 from storage.engine import Reader, Transaction
 from storage.privacy_values import RetentionClass, Subject
 from storage.store import verify_audit
-from storage.values import DEFAULT_ORG, Act, FilesDropped, ThreadDeleted
+from storage.values import DEFAULT_ORG, Act, Amendment, FilesDropped, ThreadDeleted
 
 EVE = Actor(id="telegram:7", kind=ActorKind.PERSON, name="Eve Adamczyk")
 BOB = Actor(id="telegram:8", kind=ActorKind.PERSON, name="Bob")
@@ -333,3 +339,115 @@ async def test_the_write_ahead_log_is_emptied_when_nobody_reads_it(scene: Scene)
     assert await scene.store.engine.read(size) > 0
     await scene.store.engine.truncate_log()
     assert await scene.store.engine.read(size) == 0
+
+
+# --- certificates ----------------------------------------------------------------------------------
+
+
+def certified(**changes: object) -> tuple[dict[str, object], Verifier]:
+    """A certificate with the proof of an entry in a log of one, and the key of that log."""
+    entry = {
+        "seq": 1,
+        "action": "data.erase",
+        "subject": {"erasure_id": "ers_1"},
+        "detail": {"counts": {"messages": 2}},
+        **changes,
+    }
+    body = orjson.dumps(entry).decode()
+    signer = Signer("log", bytes(32))
+    note = signer.note(Checkpoint("log", 1, leaf_hash(body.encode())))
+    certificate = {
+        "type": "threadgate/erasure",
+        "v": 1,
+        "erasure_id": "ers_1",
+        "counts": {"messages": 2},
+        "audit_seq": 1,
+        "proof": proof_text(body, 0, (), note),
+    }
+    return certificate, signer.verifier
+
+
+def test_a_certificate_is_as_good_as_the_log_that_says_the_same() -> None:
+    certificate, key = certified()
+    assert erasure_certificate.verify(certificate, [key]) == "log"
+    with pytest.raises(NoteError, match="not signed"):
+        erasure_certificate.verify(certificate, [Signer("log", bytes(31) + b"1").verifier])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("erasure_id", "ers_2"),
+        ("counts", {"messages": 3}),
+        ("audit_seq", 2),
+        ("proof", "c2sp.org/tlog-proof@v1\n"),
+        ("proof", None),
+        ("type", "other"),
+        ("v", 2),
+    ],
+)
+def test_a_certificate_that_was_changed_certifies_nothing(name: str, value: object) -> None:
+    certificate, key = certified()
+    with pytest.raises(NoteError):
+        erasure_certificate.verify({**certificate, name: value}, [key])
+
+
+@pytest.mark.parametrize("changes", [{"action": "data.erase.begin"}, {"subject": {}}, {"detail": None}])
+def test_the_proof_of_another_entry_certifies_nothing(changes: dict[str, object]) -> None:
+    certificate, key = certified(**changes)
+    with pytest.raises(NoteError, match="not about an erasure"):
+        erasure_certificate.verify(certificate, [key])
+
+
+# --- any history -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_happened_before_nothing_of_them_is_left_and_all_of_the_others_is(
+    scene: Scene, seed: int
+) -> None:
+    chance = random.Random(seed)
+    kept, refs = set(), {}
+    for number in range(30):
+        who, room = chance.choice((EVE, BOB)), chance.choice(("chat:1", "chat:2", "chat:3"))
+        word = f"{WORDS}{number}" if who is EVE else f"wombat{number}"
+        deed = chance.choice(("say", "say", "say", "edit", "delete", "answer"))
+        known = [ref for ref, author in refs.items() if author is who]
+        if deed == "say" or not known:
+            said = scene.delivery(
+                word, key=room, act=by(scene, who), sender_id=who.id.removeprefix("telegram:")
+            )
+            await scene.receive(said)
+            refs[said.ref] = who
+        elif deed == "answer":
+            for thread_id in await scene.store.runs.waiting_threads(10):
+                await scene.answer(await scene.claim(thread_id), f"answer{number}")
+            continue
+        else:
+            text = word if deed == "edit" else None
+            change = Amendment(text, scene.now_ms, author_id=who.id, cancel=cancelled("taken back"))
+            ref = chance.choice(known)
+            changed = scene.delivery(
+                "", key=None, ref=ref, act=by(scene, who), message=None, amendment=change
+            )
+            await scene.receive(changed)
+            if deed == "delete":
+                refs.pop(ref)
+                continue
+        if who is BOB:
+            kept.add(word)
+    threads, _ = await scene.store.threads.page(DEFAULT_ORG, "all", 50, None)
+    before = {thread.id: [(e.seq, e.at) for e in await scene.log(thread.id)] for thread in threads}
+    shown = text_of(await scene.dump(), "messages_text_data")  # the index keeps words that Bob took back
+    said_before = {word for word in kept if word in shown}
+    await erase(scene)
+    left = text_of(await scene.dump())
+    assert EVE.id not in left and EVE.name not in left and WORDS not in left
+    assert {word for word in said_before if word not in left} == set()
+    remaining, _ = await scene.store.threads.page(DEFAULT_ORG, "all", 50, None)
+    for thread in remaining:
+        after = [(e.seq, e.at) for e in await scene.log(thread.id)]
+        assert after[: len(before[thread.id])] == before[thread.id]
+        assert [seq for seq, _ in after] == list(range(1, len(after) + 1))
+    counts = await erase(scene, erasure_id="ers_again")
+    assert not any(counts.values())

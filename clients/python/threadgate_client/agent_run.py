@@ -57,11 +57,17 @@ class PastFile:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How a person decided. True when it was approved."""
+    """How people decided. True when it was approved.
+
+    With `edited` it was approved in another form: do that, and nothing else. `wants_changes`: it was not, and `reason`
+    says what should be different.
+    """
 
     approved: bool
     reason: str
     by: str
+    edited: Json = None
+    wants_changes: bool = False
 
     def __bool__(self) -> bool:
         return self.approved
@@ -197,7 +203,13 @@ class AgentRun:
         subject_hash = _digest([title, body, subject])
         for known in reversed(self._decisions):
             if known.text("key") == key and known.text("subject_hash") == subject_hash:
-                return Decision(known.flag("approved"), known.text("reason", ""), known.text("by", ""))
+                return Decision(
+                    known.flag("approved"),
+                    known.text("reason", ""),
+                    known.text("by", ""),
+                    dict(known.mapping("edited")) or None,
+                    known.flag("wants_changes"),
+                )
         self._outlet.put("ask", key=key, title=title, body=body, subject=subject)
         raise Parked
 

@@ -52,12 +52,14 @@ class Devices(Group):
         *,
         timeout_s: float = limits.INVOKE_TIMEOUT_S,
         wait: bool = False,
+        approval_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> Invocation:
         """Have a device do something, and wait for what comes of it; `wait` also for a device that is not here.
 
         With the same `idempotency_key` it is never done twice. Raises Unavailable: `fields["outcome"]` is unknown when
-        it may have been done all the same.
+        it may have been done all the same. Raises ApprovalRequired where people have to be asked first:
+        `fields["approval_id"]` names what they decide about; ask again with it when they have.
         """
         asked = given(
             {
@@ -66,6 +68,7 @@ class Devices(Group):
                 "params": dict(params or {}),
                 "timeout_s": timeout_s,
                 "wait": wait,
+                "approval_id": approval_id,
                 "idempotency_key": idempotency_key,
             }
         )

@@ -471,10 +471,20 @@ class Audit(Group):
         *,
         after_seq: int = 0,
         action: str | None = None,
+        actor: str | None = None,
+        entity: str | None = None,
+        outcome: str | None = None,
+        via: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
         limit: int = limits.PAGE_DEFAULT,
         cursor: str | None = None,
     ) -> Listing[AuditEntry]:
-        """Entries in order after `after_seq`, all or of one action."""
+        """Entries in order after `after_seq` that fit every filter given.
+
+        `action` may end with `.*`; `actor` is an id or `NETWORK:ID`, `entity` an id or `KIND:ID`; `since` counts,
+        `until` does not, both RFC 3339 in UTC with three decimals.
+        """
         return self._listing(
             "audit.list",
             "entries",
@@ -482,6 +492,12 @@ class Audit(Group):
             cursor,
             after_seq=after_seq,
             action=action,
+            actor=actor,
+            entity=entity,
+            outcome=outcome,
+            via=via,
+            since=since,
+            until=until,
             limit=limit,
         )
 

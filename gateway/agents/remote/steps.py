@@ -1,6 +1,7 @@
 """The steps of a run that a worker executes: from its `run.step` requests to the run's journal."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Final
 
 from gateway.agents.executions import StepCall
@@ -23,6 +24,15 @@ class NeedsLeave(Exception):
     def __init__(self, ask: AgentAsk) -> None:
         super().__init__(ask.title)
         self.ask = ask
+
+
+@dataclass(frozen=True, slots=True)
+class _Leave:
+    """What is said of a step: `refusal` is why it is not done, `approval_id` the leave that it uses up."""
+
+    verdict: Verdict | None = None
+    refusal: str | None = None
+    approval_id: str | None = None
 
 
 class Steps:
@@ -74,34 +84,43 @@ class Steps:
         if key in self._open:
             raise Fault(ErrorKind.INVALID_STATE, f"The step {params.key} is under way already")
         name = params.name or params.key
-        verdict, reason = self._judge(params, key, name) if params.kind == "tool" else (None, None)
-        is_repeatable = params.repeatable or reason is not None
+        leave = self._judge(params, key, name) if params.kind == "tool" else _Leave()
         recorded = await self._journal.begin(
-            Step(key, params.kind, name, params.request, is_repeatable, verdict)
+            Step(
+                key,
+                params.kind,
+                name,
+                params.request,
+                params.repeatable or leave.refusal is not None,
+                leave.verdict,
+                leave.approval_id,
+            )
         )
-        if recorded is None and reason is not None:
-            recorded = await self._journal.finish(key, {"error": reason}, outcome="error")
+        if recorded is None and leave.refusal is not None:
+            recorded = await self._journal.finish(key, {"error": leave.refusal}, outcome="error")
         if recorded is not None:
             return RunStepResult(is_recorded=True, outcome=recorded.outcome, result=recorded.result)
         self._open[key] = asyncio.get_running_loop().time() + self._timeout_s, name
         return RunStepResult(is_recorded=False)
 
-    def _judge(self, params: RunStepParams, key: str, name: str) -> tuple[Verdict | None, str | None]:
-        """What the policies say of a tool step, and why it is not done. Raises NeedsLeave."""
+    def _judge(self, params: RunStepParams, key: str, name: str) -> _Leave:
+        """What the policies and people say of a tool step. Raises NeedsLeave."""
         if self._journal.is_closed(key):
-            return None, None
+            return _Leave()
         verdict = self._context.guard("tool", name, "medium", self._knows(name), False)
         if verdict.effect == "deny":
-            return verdict, f"{name} must not be used here: {verdict.reason}"
+            return _Leave(verdict, f"{name} must not be used here: {verdict.reason}")
         ask = _ask_for(params, name, verdict)
         decided = decision_on(ask, self._context.decisions)
         if decided is not None and not decided.approved:
-            return verdict, denial("The call", decided)
+            return _Leave(verdict, denial("The call", decided))
         if verdict.effect == "require_approval" and not is_settled(ask, decided):
             if len(ask.body) > SHOWN_CHARS:
-                return verdict, "The request is too large to be shown to the person who must approve it."
+                return _Leave(
+                    verdict, "The request is too large to be shown to the person who must approve it."
+                )
             raise NeedsLeave(ask)
-        return verdict, None
+        return _Leave(verdict, None, decided.approval_id if decided is not None else None)
 
     async def _finish(self, params: RunStepParams) -> RunStepResult:
         key = _key(params)

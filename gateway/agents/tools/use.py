@@ -23,6 +23,7 @@ from gateway.agents.port import (
 )
 from gateway.agents.tools.absent import AbsentTool
 from gateway.agents.tools.arguments import BadArguments, check, parsed
+from gateway.agents.tools.device_tools import DEVICE
 from gateway.agents.tools.port import Tool, ToolContext
 from gateway.rules.policy import Verdict
 from protocol.canonical import canonical, digest
@@ -70,7 +71,7 @@ def ask_for(tool: Tool, call_id: str, arguments: Json, verdict: Verdict | None =
         body=f"The agent wants to use `{tool.name}` with exactly these arguments:\n\n{fenced(known)}",
         subject={"tool": tool.name, "definition": _definition(tool), "arguments": known},
         kind=tool.kind,
-        name=tool.name,
+        name=_policy_name(tool),
         risk=tool.risk,
         schema=dict(tool.parameters),
     )
@@ -159,7 +160,12 @@ async def _in_time(tool: Tool, arguments: dict[str, Json], context: ToolContext,
 def _judged(tool: Tool, context: RunContext) -> Verdict:
     """What the policies say now."""
     is_known = not isinstance(tool, AbsentTool)
-    return context.guard(tool.kind, tool.name, tool.risk, is_known, tool.requires_approval)
+    return context.guard(tool.kind, _policy_name(tool), tool.risk, is_known, tool.requires_approval)
+
+
+def _policy_name(tool: Tool) -> str:
+    """What policies know it as: the command of a device is `DEVICE.COMMAND`, whoever wants it."""
+    return tool.name.removeprefix(f"{DEVICE}.") if tool.kind == "device" else tool.name
 
 
 def _obstacle(

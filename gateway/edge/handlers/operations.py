@@ -9,7 +9,10 @@ from gateway.services.tokens import Tokens
 from protocol import requests as wire
 from protocol.errors import ErrorKind, Fault, invalid_params
 from protocol.frames import Result
+from protocol.instants import from_instant
+from protocol.limits import INTEGER_MAX
 from storage.audit_ports import AuditStore
+from storage.audit_values import AuditFilter
 from storage.identity_ports import IdentityStore
 
 
@@ -76,10 +79,38 @@ class Operational:
         return await self._identities.revoke_token(call.act, params.token_id)
 
     async def audit_list(self, call: Call, params: wire.AuditListParams) -> Result:
-        if params.cursor is not None and not params.cursor.isdecimal():
+        if params.cursor is not None and not _is_place(params.cursor):
             raise Fault(
                 ErrorKind.CONFLICT, "The cursor is not one of ours", hint="Use next_cursor as it came"
             )
         after = int(params.cursor) if params.cursor is not None else params.after_seq
-        entries, cursor = await self._audit.page(call.act.org_id, after, params.action, params.limit)
+        org_id, wanted = call.act.org_id, filter_of(params)
+        if wanted.names in ([], ["action"]) and not (params.action or "").endswith("*"):
+            entries, cursor = await self._audit.page(org_id, after, params.action, params.limit)
+        else:
+            entries, cursor = await self._audit.find(org_id, wanted, after, params.limit)
         return wire.AuditListResult(entries=entries, next_cursor=cursor)
+
+
+def filter_of(params: wire.AuditListParams) -> AuditFilter:
+    """What is wanted of the audit log. Raises Fault for an instant that is none."""
+    return AuditFilter(
+        actor=params.actor,
+        action=params.action,
+        entity=params.entity,
+        outcome=params.outcome,
+        via=params.via,
+        since_ms=_moment("since", params.since),
+        until_ms=_moment("until", params.until),
+    )
+
+
+def _moment(name: str, instant: str | None) -> int | None:
+    try:
+        return from_instant(instant) if instant is not None else None
+    except ValueError:
+        raise invalid_params([{"path": name, "message": "There is no such day or time"}]) from None
+
+
+def _is_place(cursor: str) -> bool:
+    return cursor.isdecimal() and cursor.isascii() and int(cursor) <= INTEGER_MAX

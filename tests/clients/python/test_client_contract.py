@@ -206,6 +206,44 @@ SENT = {
     "queue_position": 0,
 }
 
+DEVICE = {
+    "id": "dev_1",
+    "name": "hall",
+    "state": "replaced",
+    "fingerprint": "SHA256:abcd",
+    "client": "Thing",
+    "platform": "bench",
+    "scopes": ["thread.read"],
+    "commands": [
+        {
+            "name": "echo",
+            "description": "",
+            "params_schema": {"type": "object"},
+            "risk": "low",
+            "idempotent": True,
+        }
+    ],
+    "connected": True,
+    "created_at": AT,
+    "last_seen_at": AT,
+    "revoked_at": AT,
+    "replaced_by": "dev_2",
+}
+INVOCATION = {
+    "id": "inv_1",
+    "device_id": "dev_1",
+    "command": "echo",
+    "state": "failed",
+    "error": {"kind": "jammed", "message": "no paper"},
+    "created_at": AT,
+    "ended_at": AT,
+}
+PRESENCE = {
+    "principals": [{"principal": ACTOR, "connections": 2, "since": AT}],
+    "devices": [{"device_id": "dev_1", "name": "hall", "connected": False, "last_seen_at": AT}],
+    "more": False,
+}
+
 ERASED: dict[str, Any] = {
     "counts": {"messages": 2},
     "certificate": {"erasure_id": "ers_1", "audit_seq": 7},
@@ -299,6 +337,15 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "token.revoke": (lambda client: client.tokens.revoke("tok_1"), {"token": TOKEN}),
     "pairing.list": (lambda client: client.pairings.list(state="all"), {"pairings": [PAIRING]}),
     "pairing.approve": (lambda client: client.pairings.approve(code="ABCD-EFGH"), {"pairing": PAIRING}),
+    "device.list": (lambda client: client.devices.list(state="all", limit=2), {"devices": [DEVICE]}),
+    "device.get": (lambda client: client.devices.get("dev_1"), {"device": DEVICE}),
+    "device.revoke": (lambda client: client.devices.revoke("dev_1"), {"device": DEVICE}),
+    "device.rename": (lambda client: client.devices.rename("dev_1", "hall"), {"device": DEVICE}),
+    "device.invoke": (
+        lambda client: client.devices.invoke("dev_1", "echo", {"text": "hi"}, timeout_s=5.0, wait=True),
+        {"invocation": INVOCATION},
+    ),
+    "presence.list": (lambda client: client.devices.presence(), PRESENCE),
     "pairing.reject": (lambda client: client.pairings.reject(pairing_id="par_1"), {"pairing": PAIRING}),
     "auth.refresh": (
         lambda client: client.refresh("tg_newer"),
@@ -477,7 +524,7 @@ async def test_listings_walk_through_all_pages(monkeypatch: pytest.MonkeyPatch) 
         client.threads.history("thr_1", after_seq=1, before_seq=2)
 
 
-def test_it_stands_on_websockets_alone() -> None:
+def test_it_stands_on_websockets_and_for_keys_on_cryptography() -> None:
     package = Path(inspect.getfile(Client)).parent
     imported = set()
     for module in package.glob("*.py"):
@@ -485,7 +532,7 @@ def test_it_stands_on_websockets_alone() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             imported |= {name.split(".")[0] for name in names}
-    assert imported - sys.stdlib_module_names == {"threadgate_client", "websockets"}
+    assert imported - sys.stdlib_module_names == {"threadgate_client", "websockets", "cryptography"}
 
 
 def test_the_version_is_the_packages() -> None:

@@ -11,6 +11,7 @@ from gateway.agent_settings import McpSettings, ScriptSettings
 from gateway.agents.parts import AgentParts
 from gateway.agents.port import AgentFailure
 from gateway.agents.tools.toolbox import Toolbox
+from gateway.policy_settings import PolicySettings
 from storage.values import DEFAULT_ORG
 
 SCRIPT = """
@@ -131,6 +132,52 @@ async def test_a_restart_in_the_middle_invokes_nothing_twice(house: DeviceAgentS
     await again.answer(recall, "once")
     assert await house.ended(sent) == ("completed", "once")
     assert await again.wire.quiet() == []
+
+
+async def with_policies(tmp_path: Path, *policies: PolicySettings) -> DeviceAgentStage:
+    house = DeviceAgentStage(tmp_path)
+    await house.start(policies=policies)
+    return house
+
+
+async def test_a_policy_has_people_asked_before_a_device_is_told(tmp_path: Path) -> None:
+    rule = PolicySettings(name="door", effect="require_approval", kind=("device",), tool=("hall.echo",))
+    house = await with_policies(tmp_path, rule)
+    try:
+        wire = await house.connect()
+        device = await paired(house, wire, commands=COMMANDS, name="hall")
+        sent = await ask(wire)
+
+        async def asked() -> list[Frame]:
+            found: list[Frame] = (await wire.call("approval.list", state="pending"))["approvals"]
+            return found
+
+        (approval,) = await eventually(asked)
+        assert "hello" in approval["body"], "the whole of it is shown"
+        assert await device.wire.quiet() == [], "nothing is sent before"
+        await wire.call("approval.decide", approval_id=approval["id"], decision="approve")
+        await device.answer(await device.asked(), "let in")
+        assert await house.ended(sent) == ("completed", "let in")
+    finally:
+        await house.close()
+
+
+async def test_an_agent_is_denied_what_is_of_high_risk_unless_a_policy_says_so(tmp_path: Path) -> None:
+    house = await with_policies(tmp_path)
+    try:
+        wire = await house.connect()
+        device = await paired(house, wire, commands=[command(risk="high")], name="hall")
+        state, text = await house.ended(await ask(wire))
+        assert (state, "must not be used here" in text) == ("completed", True)
+        assert await device.wire.quiet() == []
+        await house.restart(policies=(PolicySettings(name="ok", effect="allow", tool=("hall.echo",)),))
+        again = await dial(house, device.key)
+        await again.hello(commands=[command(risk="high")])
+        sent = await ask(await house.connect())
+        await again.answer(await again.asked(), "done")
+        assert await house.ended(sent) == ("completed", "done")
+    finally:
+        await house.close()
 
 
 async def test_devices_that_the_settings_do_not_name_are_no_tools(house: DeviceAgentStage) -> None:

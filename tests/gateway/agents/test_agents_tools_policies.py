@@ -62,7 +62,7 @@ class Desk:
 
 
 async def test_the_guard_is_asked_about_the_tool_that_is_there() -> None:
-    desk = Desk(ALLOW, name="laptop.notify", kind="device", risk="high", requires_approval=True)
+    desk = Desk(ALLOW, name="device.laptop.notify", kind="device", risk="high", requires_approval=True)
     assert await desk.use() == {"effects": 1}
     assert desk.judged == [("device", "laptop.notify", "high", True, True)]
     assert desk.journal.begun["tool/1"].verdict == ALLOW
@@ -90,7 +90,7 @@ def test_the_question_has_the_terms_of_the_policy() -> None:
     ask = desk.asked()
     assert (ask.kind, ask.name, ask.rule, ask.terms, ask.risk) == ("tool", "count", "ask", TWO, "high")
     assert ask.schema == desk.tool.parameters
-    assert ask.subject == {"tool": "count", "arguments": BY}
+    assert (ask.subject["tool"], ask.subject["arguments"]) == ("count", BY)
 
 
 async def test_what_is_approved_is_done_once() -> None:

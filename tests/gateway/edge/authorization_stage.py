@@ -8,6 +8,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from device_stage import Key
 from gateway_stage import Frame, Stage, TelegramStage, Wire, eventually, words
 
 from channels.emulators.telegram import TelegramEmulator
@@ -15,10 +16,12 @@ from gateway.agent_settings import DemoSettings, RemoteSettings
 from gateway.rules.delivery_states import refused as refused_for_good
 from gateway.services.tokens import new_secret, secret_hash
 from gateway.settings import OrganizationSettings
+from protocol.devices import DeviceCommand
 from protocol.ids import IdPrefix
 from protocol.records import Actor, ActorKind, Role
+from storage.device_values import DeviceGrant, DeviceOffer, NewInvocation
 from storage.identity_values import NewLinkCode
-from storage.values import Act, Delivered, Entry, NewToken, Notice, PairingOffer, Telling
+from storage.values import Act, Delivered, Entry, NewToken, Notice, PairingKey, PairingOffer, Telling
 
 ACME = "org_acme"
 MARK = "the secret plans of acme"
@@ -75,6 +78,7 @@ class Victim:
         await victim._talk(stage, wire)
         await victim._let_people_in(stage)
         await victim._administer(stage, wire)
+        await victim._pair(stage)
         attacker = await stage.connect()
         victim.own["thread"] = (await attacker.call("thread.create", title="ours"))["thread"]["id"]
         victim.own["user"], _ = await stage.user(Role.VIEWER)
@@ -133,6 +137,34 @@ class Victim:
             )
         )
 
+    async def _pair(self, stage: Stage) -> None:
+        act = Act(
+            ACME, Actor(id=self["user"], kind=ActorKind.USER, name="Grace"), "test", stage.clock.now_ms()
+        )
+        key, waiting = Key(bytes(range(32))), Key(bytes(range(1, 33)))
+        self.ids["device"] = key.device_id
+        for one in (key, waiting):
+            offer = DeviceOffer(
+                stage.clock.new_id(IdPrefix.PAIRING), "GGGG-HHHH", act.at_ms + 600_000, one.device_id, one.public,
+                MARK, "bench", "10.0.0.1", (), (), 9, 9,
+            )  # fmt: skip
+            asked = await stage.store.devices.ask(act, offer)
+            if one is key:
+                await stage.store.pairings.approve(act, PairingKey(asked.id), None, DeviceGrant(name="hall"))
+            else:
+                self.ids["device_pairing"] = asked.id
+        await stage.store.devices.declare(act, key.device_id, [DeviceCommand(name="echo")], MARK, "bench")
+        new = NewInvocation(
+            stage.clock.new_id(IdPrefix.INVOCATION),
+            key.device_id,
+            "claim",
+            "hash",
+            "echo",
+            {"text": MARK},
+            act.at_ms,
+        )
+        await stage.store.invocations.request(act, new)
+
     # --- what is asked of her -------------------------------------------------------------------
 
     def params(self, method: str) -> list[Frame]:
@@ -157,7 +189,7 @@ class Victim:
 def _rows_of(tx: Any, org_id: str) -> dict[str, list[tuple[Any, ...]]]:
     found = {}
     for name in ("threads", "runs", "approvals", "pairings", "people", "tokens", "principals", "blobs", "chat_links",
-                 "link_codes", "outbox", "messages", "vault"):  # fmt: skip
+                 "link_codes", "outbox", "messages", "vault", "devices", "device_invocations"):  # fmt: skip
         columns = [row["name"] for row in tx.all(f"PRAGMA table_info({name})")]
         kept = [column for column in columns if column not in ("lease_until", "last_used_at")]
         found[name] = [
@@ -204,6 +236,12 @@ CASTS: dict[str, Callable[[Victim], list[Frame]]] = {
         {"thread_id": victim["thread"], "content": words("say hello")},
         {"thread_id": victim.own["thread"], "content": [{"type": "blob", "blob_id": victim["blob"]}]},
     ],
+    "device.list": lambda victim: [{"state": "all", "limit": 500}],
+    "device.get": of("device"),
+    "device.revoke": of("device"),
+    "device.rename": of("device", name="mine"),
+    "device.invoke": of("device", command="echo"),
+    "presence.list": nothing,
     "run.get": of("run"),
     "run.list": lambda victim: [{"limit": 500}, {"thread_id": victim["thread"]}],
     "run.cancel": of("sleeping", "run_id"),
@@ -244,7 +282,11 @@ CASTS: dict[str, Callable[[Victim], list[Frame]]] = {
     ],
     "user.link": lambda victim: [{"code": victim["reply"]}],
     "pairing.list": lambda victim: [{"state": "all", "limit": 500}],
-    "pairing.approve": lambda victim: [{"pairing_id": victim["pairing"]}, {"code": victim["code"]}],
+    "pairing.approve": lambda victim: [
+        {"pairing_id": victim["pairing"]},
+        {"code": victim["code"]},
+        {"pairing_id": victim["device_pairing"], "name": "mine"},
+    ],
     "pairing.reject": lambda victim: [{"pairing_id": victim["pairing"]}],
     "audit.list": lambda victim: [{"limit": 500}],
 }

@@ -44,6 +44,8 @@ ROUTES: dict[tuple[str, str], Scope | None] = {
     ("GET", "/v1/threads/{thread_id}/events"): Scope.THREAD_READ,
     ("POST", "/v1/blobs"): Scope.MESSAGE_SEND,
     ("GET", "/v1/blobs/{blob_id}"): Scope.THREAD_READ,
+    ("GET", "/v1/audit/export"): Scope.AUDIT_EXPORT,
+    ("GET", "/v1/usage/export"): Scope.USAGE_READ,
     ("POST", "/v1/{method}"): None,  # the methods, below
     ("GET", "/hooks/{kind}/{account}"): None,  # the networks sign what they send
     ("POST", "/hooks/{kind}/{account}"): None,

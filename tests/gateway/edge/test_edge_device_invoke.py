@@ -8,7 +8,7 @@ import pytest
 from device_stage import SCHEMA, Key, RawDevice, command, dial, paired
 from gateway_stage import Frame, Refused, Stage, Wire, eventually
 
-from gateway.policy_settings import ApprovalTerms, PolicySettings
+from gateway.policy_settings import PolicySettings
 from gateway.services import invocations as service
 from protocol.records import Role
 from storage.values import DEFAULT_ORG
@@ -114,9 +114,7 @@ async def with_policy(stage: Stage, key: Key, **rule: Any) -> tuple[Wire, RawDev
     return await stage.connect(), device
 
 
-async def test_a_policy_allows_denies_or_wants_an_approval(
-    stage: Stage, wire: Wire, device: RawDevice
-) -> None:
+async def test_a_policy_allows_or_denies(stage: Stage, wire: Wire, device: RawDevice) -> None:
     wire, device = await with_policy(stage, device.key, effect="allow", tool=("thing.wipe",))
     asked = await invoke(wire, device, command="wipe")
     await device.answer(await device.asked(), None)
@@ -124,12 +122,58 @@ async def test_a_policy_allows_denies_or_wants_an_approval(
     wire, device = await with_policy(stage, device.key, effect="deny", tool=("thing.*",))
     refusal = await refused(await invoke(wire, device))
     assert (refusal.kind, refusal.data["rule"]) == ("policy_denied", "rule")
-    wire, device = await with_policy(
-        stage, device.key, effect="require_approval", approval=ApprovalTerms(quorum=2)
-    )
+
+
+async def test_people_are_asked_and_their_leave_is_good_for_exactly_this_once(
+    stage: Stage, wire: Wire, device: RawDevice
+) -> None:
+    wire, device = await with_policy(stage, device.key, effect="require_approval", tool=("thing.*",))
     refusal = await refused(await invoke(wire, device))
     assert (refusal.kind, refusal.data["rule"]) == ("approval_required", "rule")
+    leave = {"approval_id": refusal.data["approval_id"]}
+    again = await refused(await invoke(wire, device))
+    assert again.data["approval_id"] == leave["approval_id"], "while it waits nobody is asked twice"
+    assert (await refused(await invoke(wire, device, **leave))).kind == "approval_required"
+    shown = (await wire.call("approval.get", **leave))["approval"]
+    assert (shown["kind"], shown["name"]) == ("device", "thing.echo")
+    assert '"text": "hi"' in shown["body"]
+    assert await device.wire.quiet() == [], "nothing is sent before"
+
+    approver = await stage.connect(await stage.token(Role.OPERATOR))
+    await approver.call("approval.decide", decision="approve", **leave)
+    other = await refused(await invoke(wire, device, params={"text": "other"}, **leave))
+    assert other.kind == "conflict", "it is about these params"
+    theirs = await refused(await invoke(approver, device, **leave))
+    assert theirs.kind == "conflict", "and for whoever asked"
+    asked = await invoke(wire, device, **leave)
+    await device.answer(await device.asked(), "done")
+    done = await asked
+    assert await (await invoke(wire, device, **leave)) == done, "it is not done again"
     assert await device.wire.quiet() == []
+
+
+async def test_what_people_denied_is_not_done(stage: Stage, wire: Wire, device: RawDevice) -> None:
+    wire, device = await with_policy(stage, device.key, effect="require_approval", tool=("thing.*",))
+    leave = {"approval_id": (await refused(await invoke(wire, device))).data["approval_id"]}
+    approver = await stage.connect(await stage.token(Role.OPERATOR))
+    await approver.call("approval.decide", decision="deny", reason="not now", **leave)
+    denied = await refused(await invoke(wire, device, **leave))
+    assert (denied.kind, "not now" in str(denied)) == ("policy_denied", True)
+    assert await device.wire.quiet() == []
+    anew = await refused(await invoke(wire, device))
+    assert anew.data["approval_id"] != leave["approval_id"], "without it people are asked again"
+
+
+async def test_a_rule_that_denies_now_beats_a_leave_of_before(
+    stage: Stage, wire: Wire, device: RawDevice
+) -> None:
+    wire, device = await with_policy(stage, device.key, effect="require_approval", tool=("thing.*",))
+    leave = {"approval_id": (await refused(await invoke(wire, device))).data["approval_id"]}
+    await (await stage.connect(await stage.token(Role.OPERATOR))).call(
+        "approval.decide", decision="approve", **leave
+    )
+    wire, device = await with_policy(stage, device.key, effect="deny", tool=("thing.*",))
+    assert (await refused(await invoke(wire, device, **leave))).kind == "policy_denied"
 
 
 async def test_the_same_key_never_invokes_twice(stage: Stage, wire: Wire, device: RawDevice) -> None:
@@ -293,7 +337,7 @@ async def test_a_device_has_few_commands_under_way(
 async def test_a_result_that_is_too_large_is_not_kept(
     wire: Wire, device: RawDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "RESULT_CHARS", 10)
+    monkeypatch.setattr("gateway.services.invocation_outcomes.RESULT_CHARS", 10)
     asked = await invoke(wire, device)
     await device.answer(await device.asked(), "x" * 10)
     assert (await asked)["invocation"]["error"]["kind"] == "too_large"

@@ -129,10 +129,15 @@ async def test_a_mistyped_token_is_not_echoed(stage: Stage) -> None:
     assert secret not in json.dumps([answer, bye])
 
 
-async def test_devices_are_forbidden_in_this_version(stage: Stage) -> None:
+async def test_a_token_is_no_device(stage: Stage) -> None:
     said = hello(minor=0, client=CLIENT, auth={"token": stage.owner}, role="device")
     answer, _, code = await say(stage, said)
     assert (answer["error"]["data"]["kind"], code) == ("forbidden", 4003)
+
+
+async def test_without_a_credential_nobody_comes_in(stage: Stage) -> None:
+    answer, _, code = await say(stage, hello(minor=0, client=CLIENT, auth={}))
+    assert (answer["error"]["data"]["kind"], code) == ("unauthorized", 4001)
 
 
 async def test_an_expired_token_is_expired(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

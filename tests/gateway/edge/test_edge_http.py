@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from device_stage import paired
 from gateway_stage import Frame, Stage, Wire, until, words
 
 from gateway.rules.delivery_states import refused as refused_for_good
@@ -83,6 +84,9 @@ async def cast(stage: Stage, wire: Wire) -> dict[str, Frame]:
     await wire.call("thread.subscribe", thread_id=asking["thread_id"], from_="start")
     asked = await wire.event("approval.requested", run_id=asking["run_id"])
     approval = {"approval_id": asked["data"]["approval"]["id"]}
+    device = await paired(stage, wire, name="hall")
+    stage.spawn(device.echo())
+    hall = {"device_id": device.key.device_id}
     doomed = (await wire.call("thread.create"))["thread"]["id"]
     return {
         "agent.get": {"agent_id": "demo"},
@@ -114,6 +118,11 @@ async def cast(stage: Stage, wire: Wire) -> dict[str, Frame]:
         "approval.get": approval,
         "approval.list": {"state": "pending"},
         "approval.decide": {**approval, "decision": "approve"},
+        "device.get": hall,
+        "device.list": {"state": "all", "limit": 1},
+        "device.rename": {**hall, "name": "cellar"},
+        "device.invoke": {**hall, "command": "echo", "params": {"text": "hi"}},
+        "device.revoke": {"device_id": (await paired(stage, wire, name="attic")).key.device_id},
         "pairing.approve": {"pairing_id": await stranger(stage)},
         "pairing.reject": {"pairing_id": await stranger(stage)},
         "delivery.list": {"state": "failed", "channel_id": "telegram:none"},

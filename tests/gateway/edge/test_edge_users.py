@@ -1,5 +1,6 @@
 """Users and tokens through the protocol: who may hand out what, and what is recorded of it."""
 
+import json
 from typing import Any
 
 import pytest
@@ -174,8 +175,8 @@ async def test_a_refused_credential_is_recorded(stage: Stage, wire: Wire) -> Non
     await stage.http(made["secret"]).post("/v1/server.info")
     (entry,) = await entries(wire, "auth.refuse")
     assert (entry["outcome"], entry["subject"]) == ("failure", {"token_id": made["token"]["id"]})
-    assert entry["detail"] == {"reason": "revoked"}
-    assert await address_behind(stage, entry) == "127.0.0.1"
+    assert json.loads(entry["body"])["reason"] == "revoked"
+    assert "127.0.0.1" not in entry["body"], "an address is personal: the entry commits to it"
     assert made["secret"] not in entry["body"]
 
 
@@ -187,7 +188,6 @@ async def test_a_flood_of_bad_tokens_is_counted_not_written(stage: Stage, wire: 
     await stage.gateway.governance.denials.settle()
     last = (await entries(wire, "auth.refuse"))[-1]
     assert last["detail"] == {"count": 35, "reasons": ["malformed"]}
-    assert await address_behind(stage, last) == "127.0.0.1"
     await stage.gateway.governance.denials.settle()
     assert len(await entries(wire, "auth.refuse")) == 6, "the counts begin anew"
 

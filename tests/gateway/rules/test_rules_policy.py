@@ -14,6 +14,7 @@ from gateway.rules.policy import (
     HIGH_RISK,
     NOT_JUDGED,
     NOT_KNOWN,
+    REMEMBERED,
     Condition,
     Policies,
     Proposed,
@@ -180,7 +181,7 @@ def test_what_cannot_be_evaluated_is_denied_and_nothing_is_raised(
     some: list[PolicySettings], act: Proposed, number: int, error: Exception
 ) -> None:
     policies = breaking(compiled(some), number, error)
-    asked = policies.rules[number % len(some)] in policies.by_kind[act.kind]
+    asked = policies.rules[number % len(some)] in policies.about(act)
     verdict = decide(policies, act)
     assert (verdict.effect, verdict.reason) == ("deny", NOT_JUDGED) if asked else not verdict.broken
     assert verdict.rule == "" or not asked
@@ -373,6 +374,15 @@ def test_a_rule_without_a_kind_is_about_acts_that_have_what_it_asks_for() -> Non
     never = [rule("no", "deny", tool=["*"])]
     assert judge(never, replace(CALL, kind="message", name="C1")).effect == "allow"
     assert judge(never, COMMAND).effect == "deny"
+
+
+def test_made_up_names_are_not_remembered_without_end() -> None:
+    policies = compiled([rule("no", "deny", tool=["x*"])])
+    for number in range(REMEMBERED + 10):
+        assert decide(policies, replace(CALL, name=f"x{number}")).effect == "deny"
+    assert len(policies._by_name) <= REMEMBERED
+    assert decide(policies, replace(CALL, name="x" * 100_000)).effect == "deny"
+    assert max(len(name) for _, name in policies._by_name) < 1_000
 
 
 # --- which policies these are ---------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Roles: which scopes each has and what it means, that nobody hands out others, and that every scope is of use."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -54,15 +55,14 @@ SCOPES = {
     Role.DEVICE: SELF | {"device.serve"},
     Role.AGENT: SELF | {"agent.serve"},
 }
+ACCESS = Path(__file__).parents[3] / "docs" / "access.md"
 CONTENT = {"thread.read", "run.read", "thread.write", "message.send", "thread.delete"}
 """What shows or changes conversations."""
 ROUTES = {"audit.export": "GET /v1/audit.ndjson, .csv", "usage.read": "GET /v1/usage.csv, .ndjson"}
 """Scopes that only an HTTP route asks for, or also one."""
+OF_CONNECTIONS = {"device.serve"}
+"""What a connection of role device holds; no method asks for it."""
 AWAITED = {
-    "device.read",
-    "device.invoke",
-    "device.control",
-    "device.serve",
     "agent.switch",
     "data.erase",
     "retention.run",
@@ -113,7 +113,7 @@ def test_no_person_is_a_machine() -> None:
 
 
 def test_every_scope_is_asked_for_by_a_method_or_a_route() -> None:
-    asked = {method.scope.value for method in METHODS.values()} | ROUTES.keys()
+    asked = {method.scope.value for method in METHODS.values()} | ROUTES.keys() | OF_CONNECTIONS
     missing = {scope.value for scope in Scope} - asked
     assert missing <= AWAITED, "a scope that nothing asks for says nothing"
 
@@ -140,6 +140,19 @@ def test_a_missing_scope_is_named(scope: Scope) -> None:
         assert caught.value.data["scope"] == scope.value
         assert not caught.value.data["retryable"]
     require(frozenset({scope}), scope)
+
+
+def test_the_table_in_the_documentation_is_true() -> None:
+    lines = [line.split("|")[1:-1] for line in ACCESS.read_text().splitlines() if line.startswith("|")]
+    begin = next(number for number, cells in enumerate(lines) if cells[0].strip() == "scope")
+    roles = [Role(cell.strip()) for cell in lines[begin][1:]]
+    assert set(roles) == set(Role)
+    shown: dict[Role, set[str]] = {role: set() for role in roles}
+    for cells in lines[begin + 2 :]:
+        for role, cell in zip(roles, cells[1:], strict=True):
+            if cell.strip():
+                shown[role].add(cells[0].strip(" `"))
+    assert shown == SCOPES
 
 
 # --- handing out ------------------------------------------------------------------------------------

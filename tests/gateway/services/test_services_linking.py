@@ -12,6 +12,7 @@ from channels.messages import Addressed, Inbound, RoomRef, Sender
 from gateway.services.linking import typed_code
 from gateway.settings import OrganizationSettings
 from protocol.records import Role
+from storage import audit_people
 from storage.values import DEFAULT_ORG
 
 CODE = re.compile(r"[A-Z2-9]{4}-[A-Z2-9]{4}")
@@ -61,7 +62,9 @@ async def test_a_code_from_each_side_links(telegram: TelegramStage, grace: tuple
     assert (found[0].id, found[1]) == (user_id, Role.APPROVER)
     (shown,) = [one for one in (await wire_of_owner(telegram, "user.list"))["users"] if one["id"] == user_id]
     assert shown["links"] == [link]
-    person = f"telegram:{link['sender_id']}"
+    person = await telegram.store.engine.read(
+        audit_people.known, DEFAULT_ORG, f"telegram:{link['sender_id']}"
+    )
     assert await actions(telegram) == [
         ("link.begin", "success", user_id),
         ("link.answer", "success", person),

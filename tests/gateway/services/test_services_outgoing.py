@@ -136,3 +136,46 @@ async def test_a_room_sees_nothing_of_an_answer_before_it_is_approved(
         assert stage.texts() == (shown or [NOTICE])
     finally:
         await stage.close()
+
+
+# --- what people want changed ---------------------------------------------------------------------
+
+
+async def test_what_people_want_changed_goes_back_to_an_agent_that_listens(
+    stage: PolicyStage, wire: Wire
+) -> None:
+    thread_id, run_id = await stage.say(wire, "/mended")
+    first = await decide(wire, "request_changes", reason="Say please.")
+    assert "The first draft." in first["body"]
+    second = await pending(wire)
+    assert "local operator said meanwhile: Say please." in second["body"]
+    assert second["supersedes"] == first["id"]
+    await decide(wire)
+    answer = await stage.answer_of(thread_id, run_id)
+    assert answer.split() == [
+        "The",
+        "first",
+        "draft.local",
+        "operator",
+        "said",
+        "meanwhile:",
+        "Say",
+        "please.",
+    ]
+    assert (await wire.call("run.replay", run_id=run_id))["replay"]["verified"]
+
+
+async def test_changes_may_be_wanted_again_and_each_is_told_once(stage: PolicyStage, wire: Wire) -> None:
+    thread_id, run_id = await stage.say(wire, "/mended twice")
+    await decide(wire, "request_changes", reason="Shorter.")
+    await decide(wire, "request_changes", reason="Longer.")
+    final = await decide(wire)
+    assert [final["body"].count(reason) for reason in ("Shorter.", "Longer.")] == [1, 1]
+    assert "Longer." in await stage.answer_of(thread_id, run_id)
+
+
+async def test_an_agent_that_does_not_listen_ends_with_the_notice(stage: PolicyStage, wire: Wire) -> None:
+    thread_id, run_id = await stage.say(wire, "/secret")
+    await decide(wire, "request_changes", reason="Shorter.")
+    answer = await stage.answer_of(thread_id, run_id)
+    assert answer == "not_approved: the answer is not shown: local operator wants it to be different"

@@ -1,9 +1,12 @@
 """governance.md §2.2, §3.5 from outside: a person is erased, holds forbid it; retention; what agents read."""
 
+import json
 from pathlib import Path
 
+import pytest
 from gateway_stage import Frame, TelegramStage, Wire, eventually, until, words
 
+from gateway.agent_settings import DemoSettings
 from gateway.edge.authentication import LOCAL_ACTOR
 from gateway.governance_settings import DetectorSettings, PrivacySettings, RetentionSettings
 from protocol.records import Role
@@ -218,3 +221,14 @@ async def test_agents_read_no_personal_data_where_the_settings_want_that(telegra
     assert 'threadgate_redactions{kind="email"} ' in metrics
     replayed = (await wire.call("run.replay", run_id=run["id"]))["replay"]
     assert replayed["verified"]
+
+
+@pytest.mark.parametrize(("exports", "owner"), [(True, "[email]"), (False, "ada@example.org")])
+async def test_exports_are_redacted_unless_the_settings_say_otherwise(
+    telegram: TelegramStage, exports: bool, owner: str
+) -> None:
+    agent = DemoSettings(id="demo", cost_tags={"owner": "ada@example.org"})
+    await telegram.restart(agents=(agent,), privacy=PrivacySettings(exports=exports))
+    await talked(telegram)
+    lines = (await telegram.http().get("/v1/usage/export", params={"format": "ndjson", "tag": "owner"})).text
+    assert {json.loads(line)["tag"] for line in lines.splitlines()} == {owner}
