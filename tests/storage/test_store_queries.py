@@ -92,7 +92,6 @@ WHOLE_TABLE = {
     ("holds", "of_thread"),
     ("audit_inspection", "entries"),
     ("audit_inspection", "checkpoints"),
-    ("audit_inspection", "addresses"),
     ("audit_inspection", "contents"),
     ("audit_inspection", "addresses"),
     ("erasures", "rename_deciders"),
