@@ -216,6 +216,10 @@ class Settings(BaseSettings):
                 network = pattern.partition(":")[0]
                 if "*" not in network and network not in known:
                     raise ValueError(f"policies.{number}.channel: {network!r} is none of {', '.join(known)}")
+            for room in policy.approval.rooms:
+                account = tuple(room.split(":")[:2])
+                if account not in {(one.get("kind"), one.get("account")) for one in self.channels}:
+                    raise ValueError(f"policies.{number}.approval.rooms: no account is {':'.join(account)!r}")
 
     def _fallbacks(self, first: str | None) -> set[str]:
         """An agent and those who would answer in its place, one after the other."""

@@ -119,13 +119,19 @@ def request(tx: Transaction, act: Act, run: ClaimedRun, row: Row, new: NewApprov
     asked = _insert(
         tx, act, new, row["requested_by"], run_id=run.id, thread_id=run.thread_id, supersedes=before
     )
-    if not approval_grants.use(tx, act, asked) and new.card is not None:
+    if approval_grants.use(tx, act, asked):
+        return
+    if new.card is not None:
         _post(tx, run, row, new, act.at_ms)
+    _post_elsewhere(tx, act, new)
 
 
 def _ask(tx: Transaction, act: Act, new: NewApproval) -> Approval:
     known = tx.one(_SQL.open_about, org_id=act.org_id, kind=new.kind.value, key=new.key)
-    row = known if known is not None else _insert(tx, act, new, act.actor.id)
+    if known is not None:
+        return approval_rows.record(tx, known)
+    row = _insert(tx, act, new, act.actor.id)
+    _post_elsewhere(tx, act, new)
     return approval_rows.record(tx, row)
 
 
@@ -162,7 +168,7 @@ def _insert(
         requested_by=requested_by,
         key=new.key,
         supersedes=supersedes,
-        shown=1 if new.card is not None else None,
+        shown=1 if new.card is not None or new.elsewhere else None,
     )
     row = approval_rows.find(tx, act.org_id, new.id)
     detail = {"kind": new.kind.value, "name": new.name, "subject_hash": new.subject_hash}
@@ -195,6 +201,31 @@ def _post(tx: Transaction, run: ClaimedRun, row: Row, new: NewApproval, now_ms: 
     )
     assert run.origin.account is not None and run.origin.room is not None
     tx.emit(OutboxChanged(run.origin.channel, run.origin.account, run.origin.room))
+
+
+def _post_elsewhere(tx: Transaction, act: Act, new: NewApproval) -> None:
+    """Cards in rooms of their own. They belong to no thread: who replies to one does not write in the run's."""
+    for card in new.elsewhere:
+        tx.run(
+            _CHANNELS.insert_outbound,
+            id=card.delivery_id,
+            org_id=act.org_id,
+            channel=card.channel,
+            account=card.account,
+            room=card.room,
+            topic=None,
+            thread_id=None,
+            run_id=None,
+            part=1,
+            phase="idle",
+            content=card.content,
+            attempt=0,
+            recipient=None,
+            approval_id=new.id,
+            sending_since=None,
+            now=act.at_ms,
+        )
+        tx.emit(OutboxChanged(card.channel, card.account, card.room))
 
 
 # --- reading ---------------------------------------------------------------------------------------

@@ -440,8 +440,20 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class PostedElsewhere:
+    """A message for a room that has nothing to do with the thread; `content` is its frozen rendering."""
+
+    delivery_id: str
+    channel: str
+    account: str
+    room: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewApproval:
-    """Something to ask. `card` shows it in the thread's room, None when the thread has none.
+    """Something to ask. `card` shows it in the thread's room, None when the thread has none; `elsewhere` are cards for
+    other rooms.
 
     `subject` is the exact action and `schema` the JSON Schema of its `arguments`, None when nobody may edit them. `key`
     is what the run calls it; for what no run asked, what it is about: while one waits, another one is not asked. `told`
@@ -466,6 +478,7 @@ class NewApproval:
     remind_at_ms: int | None = None
     escalate_at_ms: int | None = None
     card: Outbound | None = None
+    elsewhere: tuple[PostedElsewhere, ...] = ()
     told: Notice | None = None
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
-from channels.messages import Inbound, Pressed
+import structlog
+
+from channels.messages import Inbound, Pressed, RoomRef
 from channels.port import Adapter
 from gateway.agents.port import AgentAsk
 from gateway.agents.tools.arguments import BadArguments, check
@@ -36,7 +38,9 @@ from protocol.records import Origin, Role
 from storage.approval_ports import ApprovalStore
 from storage.approval_values import Decide, Edited, NewGrant, Terms
 from storage.ports import ThreadStore
-from storage.values import Act, ClaimedRun, NewApproval, Notice, Outbound
+from storage.values import Act, ClaimedRun, NewApproval, Notice, Outbound, PostedElsewhere
+
+log = structlog.get_logger()
 
 NOTHING_OPEN: Final = (
     "Nothing that waits for a decision has this code. Look at the card again: what was edited has a new one."
@@ -93,13 +97,13 @@ class Approvals:
             rule=ask.rule,
             policy_version=ask.policy_version,
         )
+        asked = _as_asked(new, run.requested_by, run.id, self._clock.now_ms())
+        new = replace(new, elsewhere=self._elsewhere(run.org_id, ask.terms, asked, run.origin))
         # An answer that is asked about is not shown where it would be said.
         place = self._channels.of(run.origin) if ask.kind != "message" else None
         if place is None:
             return new
-        adapter, room = place
-        asked = _as_asked(new, run.requested_by, run.id, self._clock.now_ms())
-        content = freeze(approval_faces.shown(adapter, room, asked))
+        content = freeze(approval_faces.shown(*place, asked))
         return replace(new, card=Outbound(self._clock.new_id(IdPrefix.DELIVERY), 1, content))
 
     async def ask(
@@ -121,11 +125,32 @@ class Approvals:
     ) -> Approval:
         """Ask for something that no run wants to do: a pairing, a release. `act` is who wants it.
 
-        While one waits about the same `key`, that one is returned. Nobody is shown a card; it is in approval.list.
+        While one waits about the same `key`, that one is returned. It is in approval.list, and shown in the rooms of
+        its terms.
         """
         new = self._new(key, kind, name, subject, title, body, terms, life_s)
         new = replace(new, rule=rule, policy_version=policy_version, risk=risk, told=told)
+        asked = _as_asked(new, act.actor.id, None, act.at_ms)
+        new = replace(new, elsewhere=self._elsewhere(act.org_id, terms, asked))
         return await self._approvals.ask(act, new)
+
+    def _elsewhere(
+        self, org_id: str, terms: ApprovalTerms | None, asked: Approval, origin: Origin | None = None
+    ) -> tuple[PostedElsewhere, ...]:
+        """Cards for the rooms of the terms; not for one that is asked anyhow, nor for an account of others."""
+        cards = []
+        for name in terms.rooms if terms is not None else ():
+            kind, account, room = name.split(":", 2)
+            adapter = self._channels.find(kind, account)
+            if adapter is None or self._channels.policy(kind, account).org_id != org_id:
+                log.warning("a room of a policy cannot be reached", action="approval_room", room=name)
+                continue
+            if origin is not None and (origin.channel, origin.account, origin.room) == (kind, account, room):
+                continue
+            content = freeze(approval_faces.shown(adapter, RoomRef(room), asked))
+            delivery_id = self._clock.new_id(IdPrefix.DELIVERY)
+            cards.append(PostedElsewhere(delivery_id, kind, account, room, content))
+        return tuple(cards)
 
     def _new(
         self,
@@ -327,7 +352,7 @@ def _bounded(text: str, chars: int) -> str:
     return text if len(text) <= chars else text[: chars - len(cut)] + cut
 
 
-def _as_asked(new: NewApproval, requested_by: str, run_id: str, now_ms: int) -> Approval:
+def _as_asked(new: NewApproval, requested_by: str, run_id: str | None, now_ms: int) -> Approval:
     """An approval as it will be, for its first card."""
     return Approval.model_validate(
         {
