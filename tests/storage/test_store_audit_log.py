@@ -77,6 +77,20 @@ BOOKKEEPING = {
 erasure are between the entries of its beginning and of its end."""
 
 
+def act_on_checkpoints(scene: Scene, name: str) -> Callable:
+    """The same for methods of the audit log's own life."""
+    act = scene.act()
+    calls = {
+        "checkpoints.begin_epoch": lambda: scene.store.checkpoints.begin_epoch(
+            act, NewEpoch(2, "epo_2", "behind", "log", 7, "00")
+        ),
+        "checkpoints.rotate_key": lambda: scene.store.checkpoints.rotate_key(
+            act, KeyRotation("log+01+a", "log+02+b", "sig")
+        ),
+    }
+    return calls[name]
+
+
 async def act_on_devices(scene: Scene, name: str) -> Callable:
     """The same for methods of devices."""
     device = await scene.device()
@@ -121,6 +135,8 @@ async def act_on(scene: Scene, name: str) -> Callable:
         await scene.store.audit.record(act, "login", {}, "failure", {}, content={"said": "hello"})
         newest = len(await scene.audited())
         return lambda: scene.store.audit.reveal(act, [newest])
+    if name.startswith("checkpoints"):
+        return act_on_checkpoints(scene, name)
     if name.startswith(("devices", "invocations")):
         return await act_on_devices(scene, name)
     if name.startswith(("users", "links")):
@@ -159,12 +175,6 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "identities.revoke_token": lambda: scene.store.identities.revoke_token(act, token.id),
         "switches.off": lambda: scene.store.switches.off(act, "demo", "it errs", cancelled(), {}),
         "switches.on": lambda: scene.store.switches.on(act, "demo"),
-        "checkpoints.begin_epoch": lambda: scene.store.checkpoints.begin_epoch(
-            act, NewEpoch(2, "epo_2", "behind", "log", 7, "00")
-        ),
-        "checkpoints.rotate_key": lambda: scene.store.checkpoints.rotate_key(
-            act, KeyRotation("log+01+a", "log+02+b", "sig")
-        ),
         "audit.record": lambda: scene.store.audit.record(act, "login", {}, "failure", {"why": "x"}),
     }
     return calls[name]
