@@ -45,7 +45,8 @@ READS = {
     "identities.authenticate", "identities.list_tokens", "audit.page", "trail.lines", "trail.notes", "trail.positions",
     "checkpoints.head", "checkpoints.root", "checkpoints.latest", "checkpoints.path", "checkpoints.consistency",
     "pairings.page", "pairings.place", "pairings.find", "devices.standing", "devices.active", "devices.known",
-    "devices.get", "devices.page", "invocations.claimed", "invocations.of_device", "invocations.overdue",
+    "devices.get",
+    "devices.page", "invocations.claimed", "invocations.of_device", "invocations.overdue",
     "vault.get", "vault.keys", "links.principal_of",
     "identities.find_token", "users.organizations", "users.get", "users.page",
     "holds.open", "retention.organizations", "retention.look", "retention.answered", "erasures.subject",
@@ -77,37 +78,6 @@ BOOKKEEPING = {
 erasure are between the entries of its beginning and of its end."""
 
 
-def act_on_checkpoints(scene: Scene, name: str) -> Callable:
-    """The same for methods of the audit log's own life."""
-    act = scene.act()
-    calls = {
-        "checkpoints.begin_epoch": lambda: scene.store.checkpoints.begin_epoch(
-            act, NewEpoch(2, "epo_2", "behind", "log", 7, "00")
-        ),
-        "checkpoints.rotate_key": lambda: scene.store.checkpoints.rotate_key(
-            act, KeyRotation("log+01+a", "log+02+b", "sig")
-        ),
-    }
-    return calls[name]
-
-
-async def act_on_devices(scene: Scene, name: str) -> Callable:
-    """The same for methods of devices."""
-    device = await scene.device()
-    invocation = await scene.invocation(device) if name == "invocations.settle" else ""
-    act, devices, invocations = scene.act(), scene.store.devices, scene.store.invocations
-    calls = {
-        "devices.ask": lambda: devices.ask(act, scene.device_offer()),
-        "devices.revoke": lambda: devices.revoke(act, device),
-        "devices.rename": lambda: devices.rename(act, device, "attic"),
-        "devices.declare": lambda: devices.declare(act, device, [], "thing", "bench"),
-        "devices.rotate": lambda: devices.rotate(act, device, "dev_next", "key"),
-        "invocations.request": lambda: invocations.request(act, scene.new_invocation(device)),
-        "invocations.settle": lambda: invocations.settle(act, invocation, InvocationOutcome("done", 1)),
-    }
-    return calls[name]
-
-
 async def act_on(scene: Scene, name: str) -> Callable:
     """The stage set for one audited method; what then does it."""
     run = await scene.started(origin=CHAT)
@@ -126,7 +96,6 @@ async def act_on(scene: Scene, name: str) -> Callable:
         await scene.store.approvals.decide(scene.act(), scene.decide(asked))
     if name == "runs.retry":
         await scene.answer(run)
-    pairing = await scene.stranger() if name.startswith("pairings") else ""
     if name == "runs.expire_questions":
         await scene.wait(run, questions=[scene.question()])
     act, threads, runs, handovers = scene.act(), scene.store.threads, scene.store.runs, scene.store.handovers
@@ -143,12 +112,10 @@ async def act_on(scene: Scene, name: str) -> Callable:
         await scene.store.audit.record(act, "login", {}, "failure", {}, content={"said": "hello"})
         newest = len(await scene.audited())
         return lambda: scene.store.audit.reveal(act, [newest])
-    if name.startswith("checkpoints"):
-        return act_on_checkpoints(scene, name)
-    if name.startswith(("devices", "invocations")):
-        return await act_on_devices(scene, name)
     if name.startswith(("users", "links")):
         return await act_on_users(scene, name)
+    if name.startswith(("pairings", "devices", "invocations", "checkpoints")):
+        return await act_on_machines(scene, name)
     if name.startswith(("holds", "retention", "erasures")):
         return await privacy_act_on(scene, name, run.thread_id)
     calls = {
@@ -176,15 +143,41 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "approvals.expire": lambda: scene.store.approvals.expire(scene.now_ms + 10**9, 10),
         "inbox.commit": lambda: scene.receive(scene.delivery("hello"), cursor="5"),
         "inbox.report_gap": lambda: scene.store.inbox.report_gap(act, "telegram", "main", Gap(1, 2, "down")),
-        "pairings.approve": lambda: scene.store.pairings.approve(
-            act, PairingKey(pairing), scene.notice(), DeviceGrant()
-        ),
-        "pairings.reject": lambda: scene.store.pairings.reject(act, PairingKey(pairing)),
         "identities.create_token": lambda: scene.store.identities.create_token(act, scene.token()),
         "identities.revoke_token": lambda: scene.store.identities.revoke_token(act, token.id),
         "switches.off": lambda: scene.store.switches.off(act, "demo", "it errs", cancelled(), {}),
         "switches.on": lambda: scene.store.switches.on(act, "demo"),
         "audit.record": lambda: scene.store.audit.record(act, "login", {}, "failure", {"why": "x"}),
+    }
+    return calls[name]
+
+
+async def act_on_machines(scene: Scene, name: str) -> Callable:
+    """The stage set for who wants to be let in, for devices, and for what the log itself records."""
+    pairing = await scene.stranger() if name.startswith("pairings") else ""
+    device = await scene.device() if name.startswith(("devices", "invocations")) else ""
+    invocation = await scene.invocation(device) if name == "invocations.settle" else ""
+    act = scene.act()
+    calls = {
+        "devices.ask": lambda: scene.store.devices.ask(act, scene.device_offer()),
+        "devices.revoke": lambda: scene.store.devices.revoke(act, device),
+        "devices.rename": lambda: scene.store.devices.rename(act, device, "attic"),
+        "devices.declare": lambda: scene.store.devices.declare(act, device, [], "thing", "bench"),
+        "devices.rotate": lambda: scene.store.devices.rotate(act, device, "dev_next", "key"),
+        "invocations.request": lambda: scene.store.invocations.request(act, scene.new_invocation(device)),
+        "pairings.approve": lambda: scene.store.pairings.approve(
+            act, PairingKey(pairing), scene.notice(), DeviceGrant()
+        ),
+        "invocations.settle": lambda: scene.store.invocations.settle(
+            act, invocation, InvocationOutcome("done", {"x": 1})
+        ),
+        "pairings.reject": lambda: scene.store.pairings.reject(act, PairingKey(pairing)),
+        "checkpoints.begin_epoch": lambda: scene.store.checkpoints.begin_epoch(
+            act, NewEpoch(2, "epo_2", "behind", "log", 7, "00")
+        ),
+        "checkpoints.rotate_key": lambda: scene.store.checkpoints.rotate_key(
+            act, KeyRotation("log+01+a", "log+02+b", "sig")
+        ),
     }
     return calls[name]
 
