@@ -16,6 +16,7 @@ OF_THE_GATEWAY = {
     "blobs": {"due", "next_due", "unattached", "still_used"},
     "channels": {"pending_rooms", "next_in_room", "doubt_interrupted_sends", "counts"},
     "chat_links": {"forget_codes"},
+    "erasures": {"last_place", "last_rows", "going"},
     "identities": {"position", "note_used", "oldest_answers", "forget_answers"},
     "questions": {"overdue"},
     "runs": {
@@ -36,6 +37,14 @@ FOUND_BEFORE = {
         "find_outbound", "live_outbound", "pass_live_on", "update_outbound", "point_outbound", "write_outbound",
         "abandon_thread", "erase_thread",
     },
+    "erasures": {
+        "wrote_in", "others_wrote_in", "count_messages", "count_all_messages", "count_files", "count_all_files",
+        "live_messages", "traces_in", "rewrite_event", "untitle", "unlink_messages", "forget_journals", "rename_runs",
+        "forget_room_of_runs", "empty_approvals_of_thread", "empty_votes_of_thread", "empty_approvals",
+        "empty_answers", "forget_steers", "rename_assignee", "empty_deliveries", "blank_origin", "find", "count",
+        "finish",
+    },
+    "holds": {"release"},
     "journal": {
         "last_number", "find", "by_key", "of_run", "open_of_run", "begin_again", "allow_repeat", "close",
         "checkpoint", "close_reply", "cut_off", "delete_of_thread", "waiting_steers", "take_steers",
@@ -43,6 +52,7 @@ FOUND_BEFORE = {
     },
     "pairings": {"decide"},
     "questions": {"last_number", "of_run", "oldest_open", "settle", "cancel_of_run", "delete_of_thread"},
+    "retention": {"forget_runs", "drop_file", "forget_journal"},
     "runs": {
         "unfinished", "count_unfinished", "active", "next_queued", "queued_for_message", "start", "take_over",
         "finish", "set_usage", "note", "park", "resume", "still_waits", "ahead_of",
