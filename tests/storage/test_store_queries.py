@@ -93,7 +93,6 @@ WHOLE_TABLE = {
     ("audit_inspection", "entries"),
     ("audit_inspection", "checkpoints"),
     ("audit_inspection", "contents"),
-    ("audit_inspection", "addresses"),
     ("erasures", "rename_deciders"),
     ("erasures", "rename_requesters"),
     ("erasures", "rename_voters"),
