@@ -56,6 +56,7 @@ FOUND_BEFORE = {
     },
     "devices": {"declare", "grant", "recode", "rename", "replace", "revoke", "seen"},
     "erasures": {
+        "forget_room_of_runs",
         "blank_origin", "count", "count_all_files", "count_all_messages", "count_files", "count_messages",
         "empty_answers", "empty_approvals", "empty_approvals_of_thread", "empty_deliveries",
         "empty_votes_of_thread", "find", "finish", "forget_journals", "forget_steers", "live_messages",
@@ -77,6 +78,7 @@ FOUND_BEFORE = {
         "queued_for_message", "resume", "set_usage", "start", "still_waits", "take_over", "unfinished",
     },
     "threads": {
+        "has_from_outside", "mark_from_outside",
         "advance", "answer_of_run", "bury", "change", "delete_events", "delete_messages",
         "edits_of_message", "event_at", "events_after", "events_before", "find_message",
         "forget_platform_messages", "hand_over", "last_from_people", "last_message", "recent_messages",
