@@ -67,6 +67,7 @@ class Victim:
         self.ids: dict[str, str] = {}
         self.own: dict[str, str] = {}
         self.link: Frame = {}
+        self.seq = 0
 
     def __getitem__(self, name: str) -> str:
         return self.ids[name]
@@ -79,6 +80,7 @@ class Victim:
         await victim._let_people_in(stage)
         await victim._administer(stage, wire)
         await victim._pair(stage)
+        victim.seq = (await wire.call("audit.list", limit=1))["entries"][0]["seq"]
         attacker = await stage.connect()
         victim.own["thread"] = (await attacker.call("thread.create", title="ours"))["thread"]["id"]
         victim.own["user"], _ = await stage.user(Role.VIEWER)
@@ -178,7 +180,12 @@ class Victim:
             head, _, tail = value.partition("_")
             other = f"{head}_{tail[::-1]}" if tail else value.replace("A", "Z").replace("gate", "gone")
             text = text.replace(value, other)
+        text = text.replace(
+            f"audit entry {self.seq}", f"audit entry {10**9}"
+        )  # refusals say the number they were asked
         unknown: Frame = json.loads(text.replace('"77"', '"78"'))
+        if "seq" in unknown:
+            unknown["seq"] = 10**9
         return unknown
 
     async def rows(self, stage: Stage) -> dict[str, list[tuple[Any, ...]]]:
@@ -288,6 +295,21 @@ CASTS: dict[str, Callable[[Victim], list[Frame]]] = {
         {"pairing_id": victim["device_pairing"], "name": "mine"},
     ],
     "pairing.reject": lambda victim: [{"pairing_id": victim["pairing"]}],
+    "usage.get": lambda victim: [
+        {"by": ["day", "person"]},
+        {"by": ["room"], "thread_id": victim["thread"]},
+    ],
+    "agent.switch": lambda victim: [{"agent_id": "demo", "on": False}, {"agent_id": "demo", "on": True}],
+    "audit.checkpoint": nothing,
+    "audit.prove": lambda victim: [{"seq": victim.seq}],
+    "retention.run": nothing,
+    "data.erase": lambda victim: [
+        {"action": "preview", "person": victim["user"]},
+        {"action": "preview", "person": "telegram:77"},
+        {"action": "hold", "thread_id": victim["thread"], "reason": "mine"},
+        {"action": "release", "thread_id": victim["thread"]},
+        {"action": "list"},
+    ],
     "audit.list": lambda victim: [{"limit": 500}],
 }
 """Method → requests about things of the victim. A method that is missing here fails the test: give it one."""
