@@ -20,6 +20,8 @@ from storage.texts import from_text
 
 _SQL = Queries("audit_content")
 
+DAY_MS: Final = 86_400_000
+"""How long an address keeps its commitment: retention is told in days."""
 ADDRESSES_KEPT: Final = 10_000
 """Addresses whose commitment a process remembers, so that they are sealed once and not for every entry."""
 
@@ -33,17 +35,19 @@ def keep(tx: Transaction, org_id: str, seq: int, about: str, value: object, now_
 
 
 def keep_address(tx: Transaction, org_id: str, actor_id: str, address: str, now_ms: int) -> str:
-    """The commitment to where an actor came from; the same for all their entries from there, as long as it is kept."""
-    known = tx.hints.get((org_id, actor_id, address))
+    """The commitment to where an actor came from; the same for all their entries of a day, as long as it is kept."""
+    hint = (org_id, actor_id, address, now_ms // DAY_MS)
+    known = tx.hints.get(hint)
     if known is not None and tx.value(_SQL.has_address, commitment=known, org_id=org_id):
         return known
     salted = secrets.token_bytes(SALT_BYTES) + canonical_content(address)
     key_id, sealed = _seal(tx, org_id, actor_id, salted, address_place(org_id, actor_id), now_ms)
     committed = commitment(salted)
-    tx.run(_SQL.insert_address, commitment=committed, org_id=org_id, key_id=key_id, sealed=sealed)
+    place = {"org_id": org_id, "key_id": key_id, "sealed_at": now_ms}
+    tx.run(_SQL.insert_address, commitment=committed, sealed=sealed, **place)
     if len(tx.hints) >= ADDRESSES_KEPT:
         tx.hints.clear()
-    tx.hints[(org_id, actor_id, address)] = committed
+    tx.hints[hint] = committed
     return committed
 
 

@@ -86,6 +86,8 @@ def _delete(tx: Transaction, act: Act, what: RetentionClass, before_ms: int, key
         if rows and not any(_is_held(tx, act.org_id, what, row) for row in rows):
             _DELETERS[what](tx, act, key, rows[0])
             count += 1
+    if what == "audit_content":
+        tx.run(_SQL.forget_addresses, org_id=act.org_id, before=before_ms)
     if count:
         audit_log.append(tx, act, "retention.delete", {"class": what}, detail={"count": count})
     return count

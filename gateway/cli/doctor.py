@@ -49,7 +49,7 @@ def _look(config: Path | None, data_dir: Path | None) -> Iterator[Finding]:
         yield from check_configuration(settings, config or default_config_path(os.environ))
     directory = settings.data_dir if settings else data_dir or default_data_dir(os.environ)
     yield from check_files(directory)
-    yield from check_store(directory)
+    yield from check_store(directory, settings.audit.signing_key if settings else None)
     yield from check_process(directory, settings)
     if settings is not None:
         yield from check_sinks(settings)

@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from channels.secrets import SecretUnavailable
+from gateway import audit_key, checkpoint_file
 from gateway.doctor.findings import Finding, error, ok, warning
+from storage.audit_inspection import inspect_store
 from storage.errors import StoreError
 from storage.files import DATABASE_NAME, check_integrity
 from storage.inspection import Inspection, inspect
-from storage.store import verify_audit
 
 FUTURE_MS: Final = 60_000
 """An event this far ahead of the clock was not written by a clock that is right now."""
@@ -18,7 +20,7 @@ FIXED_SQLITE: Final = (3, 51, 3)
 """The release that fixed a corruption after a WAL reset; it takes two writers, and we have one."""
 
 
-def check_store(data_dir: Path) -> Iterator[Finding]:
+def check_store(data_dir: Path, signing_key: Path | None = None) -> Iterator[Finding]:
     """Everything inside the database file."""
     if not (data_dir / DATABASE_NAME).exists():
         yield warning("store", "There is no store yet", "threadgate serve makes it at its first start.")
@@ -32,7 +34,7 @@ def check_store(data_dir: Path) -> Iterator[Finding]:
         found = inspect(data_dir)
         yield from _inspected(found)
         if found.schema_version == found.schema_known:
-            yield _audit(data_dir)
+            yield _audit(data_dir, audit_key.path_of(signing_key, data_dir))
     except StoreError as broken:
         yield error("store", str(broken), "Restore the store from a backup.")
 
@@ -63,12 +65,29 @@ def _inspected(found: Inspection) -> Iterator[Finding]:
         yield ok("sqlite", f"SQLite {version}")
 
 
-def _audit(data_dir: Path) -> Finding:
-    place, broken = verify_audit(data_dir)
-    if broken is not None:
+def _audit(data_dir: Path, key: Path) -> Finding:
+    """The whole log against the checkpoints and the key that are on this machine."""
+    try:
+        path = checkpoint_file.beside(data_dir)
+        notes = checkpoint_file.read(path)[0] if path.exists() else []
+        keys = list(audit_key.load(key).verifiers) if key.exists() else []
+    except (OSError, SecretUnavailable) as refused:
+        return warning(
+            "audit", f"The audit log cannot be checked: {refused}", "Make the file readable, or put it back."
+        )
+    report = inspect_store(data_dir, notes, keys)
+    if report.broken is not None:
         return error(
             "audit",
-            broken.reason,
+            report.broken.reason,
             "Somebody changed the store by other means. Keep a copy, and compare it with a backup.",
         )
-    return ok("audit", f"{place.seq} audit entries, unbroken")
+    if report.lost:
+        return warning(
+            "audit",
+            f"Unbroken, but entries up to {report.lost[-1].size} were lost when the store was restored",
+            "threadgate audit verify says what; nothing brings them back.",
+        )
+    return ok(
+        "audit", f"{report.place.seq} audit entries, unbroken; {report.sealed} under signed checkpoints"
+    )

@@ -44,11 +44,13 @@ CREATE TABLE audit_content (
 );
 CREATE INDEX audit_content_by_key ON audit_content (key_id);
 
--- Where people came from, committed to in the same way, once for all their entries from there.
+-- Where people came from, committed to in the same way, once a day for all their entries from there.
 CREATE TABLE audit_addresses (
   commitment TEXT PRIMARY KEY,
   org_id TEXT NOT NULL,
   key_id INTEGER NOT NULL REFERENCES audit_keys (id),
+  sealed_at INTEGER NOT NULL,
   sealed BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX audit_addresses_by_key ON audit_addresses (key_id);
+CREATE INDEX audit_addresses_by_age ON audit_addresses (org_id, sealed_at);

@@ -10,7 +10,8 @@ INSERT INTO audit_keys (org_id, subject, wrapped, created_at) VALUES (:org_id, :
 INSERT INTO audit_content (seq, org_id, key_id, sealed) VALUES (:seq, :org_id, :key_id, :sealed);
 
 -- name: insert_address
-INSERT INTO audit_addresses (commitment, org_id, key_id, sealed) VALUES (:commitment, :org_id, :key_id, :sealed);
+INSERT INTO audit_addresses (commitment, org_id, key_id, sealed_at, sealed)
+VALUES (:commitment, :org_id, :key_id, :sealed_at, :sealed);
 
 -- name: has_address
 SELECT 1 FROM audit_addresses WHERE commitment = :commitment AND org_id = :org_id;

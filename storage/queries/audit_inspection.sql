@@ -17,4 +17,4 @@ ORDER BY c.seq;
 
 -- name: addresses
 SELECT a.commitment, a.org_id, a.sealed, k.wrapped, k.subject FROM audit_addresses a
-JOIN audit_keys k ON k.id = a.key_id;
+CROSS JOIN audit_keys k ON k.id = a.key_id;

@@ -76,3 +76,11 @@ WHERE c.seq = :key AND c.org_id = :org_id AND e.at < :before;
 
 -- name: forget_content
 DELETE FROM audit_content WHERE seq = :seq;
+
+-- name: forget_addresses
+-- Where people came from is sealed once a day for all their entries; a hold on them keeps it.
+DELETE FROM audit_addresses WHERE org_id = :org_id AND sealed_at < :before AND NOT EXISTS (
+  SELECT 1 FROM audit_keys k JOIN legal_holds h ON h.org_id = k.org_id AND h.released_at IS NULL
+  LEFT JOIN audit_people p ON p.org_id = h.org_id AND p.actor_id = h.subject
+  WHERE k.id = audit_addresses.key_id AND k.subject IN (h.subject, p.id)
+);

@@ -241,3 +241,13 @@ async def test_what_is_remembered_of_addresses_is_bounded(
     for number in range(8):
         await record(scene, act=from_(scene, f"192.0.2.{number}"))
     assert len(scene.store.engine.hints) <= 3
+
+
+async def test_an_address_has_another_commitment_on_another_day(scene: Scene) -> None:
+    """So that what is kept for some days can be deleted by its age."""
+    one = await record(scene, act=from_(scene, "192.0.2.1"))
+    scene.now_ms += audit_content.DAY_MS
+    two = await record(scene, act=from_(scene, "192.0.2.1"))
+    assert (await body(scene, one))["address"] != (await body(scene, two))["address"]
+    times = [at for (at,) in await scene.rows("SELECT sealed_at FROM audit_addresses ORDER BY sealed_at")]
+    assert times[1] - times[0] > audit_content.DAY_MS - 1000

@@ -50,6 +50,7 @@ SCANS_ALLOWED = {
     ("erasures", "rename_revokers"): "when a person is erased, once",
     ("erasures", "rename_devices"): "when a person is erased, once",
     ("erasures", "rename_invocations"): "when a person is erased, once",
+    ("erasures", "rename_releasers"): "when a person is erased, once",
     ("erasures", "rename_holders"): "when a person is erased, once",
     ("erasures", "rename_erasers"): "when a person is erased, once",
     ("erasures", "forget_reservations"): "when a person is erased, once",
@@ -93,7 +94,6 @@ WHOLE_TABLE = {
     ("audit_inspection", "entries"),
     ("audit_inspection", "checkpoints"),
     ("audit_inspection", "contents"),
-    ("audit_inspection", "addresses"),
     ("erasures", "rename_deciders"),
     ("erasures", "rename_requesters"),
     ("erasures", "rename_voters"),
@@ -102,6 +102,7 @@ WHOLE_TABLE = {
     ("erasures", "rename_devices"),
     ("erasures", "rename_invocations"),
     ("erasures", "rename_holders"),
+    ("erasures", "rename_releasers"),
     ("erasures", "rename_erasers"),
     ("erasures", "forget_reservations"),
 }
