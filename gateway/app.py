@@ -5,6 +5,7 @@ What they are made of is in `composition/`; its life as a process (signals, file
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -155,6 +156,8 @@ class Gateway:
         await asyncio.gather(*self._chores, return_exceptions=True)
         await self._hub.close()
         await self._server.stop()
+        with suppress(StoreUnavailable):
+            await self._note_access()
         await self.governance.devices.close()
         await self.governance.checkpoints.stop()
         await self.governance.outlets.stop()
@@ -199,13 +202,17 @@ class Gateway:
         yield from self.runs.doctor.samples()
         yield from self.runs.reloading.samples()
 
+    async def _note_access(self) -> None:
+        """Write what is known of credentials: when they were used, and how often others were refused."""
+        await self.governance.authenticator.note_used()
+        await self.governance.denials.settle()
+
     async def _keep_house(self) -> None:
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
             before_ms = self._clock.now_ms() - limits.IDEMPOTENCY_TTL_S * 1000
             try:
-                await self.governance.authenticator.note_used()
-                await self.governance.denials.settle()
+                await self._note_access()
                 await self._store.links.forget_codes(self._clock.now_ms())
                 await self.runs.waits.expire()
                 await self.governance.invocations.expire()

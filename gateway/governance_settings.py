@@ -44,6 +44,14 @@ class BudgetSettings(Section):
     warn_at: Annotated[float, Field(gt=0, le=1)] = 0.8
     """The part of the limit at which people are warned, once per time."""
 
+    @model_validator(mode="after")
+    def _lets_something_run(self) -> Self:
+        if self.of == "concurrent" and self.limit == 0:
+            raise ValueError(
+                "a limit of 0 would keep every run waiting for ever: `threadgate agents stop` says why"
+            )
+        return self
+
 
 class AnchorSettings(Section):
     """Where checkpoints are kept out of reach of who controls the store; `[[audit.anchors]]`: `path` or `url`."""
@@ -73,6 +81,8 @@ class SinkSettings(Section):
     """Of a file."""
     address: Annotated[str, Field(pattern=r"^[^\s:]+:\d{1,5}$")] | None = None
     """HOST:PORT of syslog."""
+    tls: bool = False
+    """Whether syslog is spoken over TLS (RFC 5425), with a certificate that the system's authorities signed."""
     url: Address | None = None
     """Of http."""
     headers: dict[str, SecretStr] = {}  # noqa: RUF012 - the model copies it

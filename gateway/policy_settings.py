@@ -104,7 +104,7 @@ class PolicySettings(Section):
     """How risky the tool or command is said to be."""
     tainted: bool | None = None
     """Whether the agent has read what no person here wrote: results of `http_fetch`, of MCP servers, of devices and of
-    other programs, in this run."""
+    other programs in this run, or what somebody from outside the organization wrote in the thread."""
     time: Annotated[str, AfterValidator(checked_window)] = ""
     """When it holds: `mon-fri 09:00-17:00 Europe/Berlin`; always when empty. Days, a span (also over midnight) and a
     zone may each be left out; the zone is UTC unless told."""

@@ -5,9 +5,9 @@ that edits them; a process that dies in between finds at its next start which on
 from collections.abc import Sequence
 
 from storage import approval_rows
-from storage.approval_ports import StaleCards
+from storage.approval_ports import CardsOf
 from storage.approval_values import CardEdit
-from storage.engine import Reader, Transaction
+from storage.engine import Reader, Row, Transaction
 from storage.outbox import row_of
 from storage.queries import Queries
 from storage.values import OutboxChanged
@@ -16,16 +16,15 @@ _SQL = Queries("approvals")
 _CHANNELS = Queries("channels")
 
 
-def stale(tx: Reader, limit: int) -> list[StaleCards]:
+def stale(tx: Reader, limit: int) -> list[CardsOf]:
     """Approvals whose cards show something older."""
-    return [
-        StaleCards(
-            approval_rows.record(tx, row),
-            row["revision"],
-            tuple(row_of(card) for card in tx.all(_SQL.cards, approval_id=row["id"])),
-        )
-        for row in tx.all(_SQL.stale, limit=limit)
-    ]
+    return [cards_of(tx, row) for row in tx.all(_SQL.stale, limit=limit)]
+
+
+def cards_of(tx: Reader, row: Row) -> CardsOf:
+    """An approval with its cards."""
+    cards = tuple(row_of(card) for card in tx.all(_SQL.cards, approval_id=row["id"]))
+    return CardsOf(row["org_id"], approval_rows.record(tx, row), row["revision"], cards)
 
 
 def show(

@@ -9,12 +9,12 @@ from protocol.approvals import ApprovalKind, ApprovalState
 from protocol.events import EventKind
 from protocol.records import Actor, PairingState
 from protocol.scopes import Scope
-from storage import approval_rows, pairings, run_rows
+from storage import approval_rows, audit_log, pairings, run_rows
 from storage.device_values import DeviceGrant
 from storage.engine import Row, Transaction
 from storage.queries import Queries
 from storage.texts import from_text, to_text
-from storage.values import GATEWAY, Act, Notice, PairingKey
+from storage.values import GATEWAY, Act, ClaimedRun, Notice, PairingKey
 
 _SQL = Queries("approvals")
 _EXPIRED: Final = "nobody decided in time"
@@ -46,6 +46,29 @@ def expire(tx: Transaction, now_ms: int, row: Row) -> bool:
     act = Act(row["org_id"], GATEWAY, "expiry", now_ms)
     _end(tx, act, row, EventKind.APPROVAL_EXPIRED, "approval.expire", ApprovalState.EXPIRED)
     return True
+
+
+def consume(
+    tx: Transaction, run: ClaimedRun, approval_id: str, now_ms: int, step: str, request_hash: str = ""
+) -> bool:
+    """Use leave: once, by the run that asked for it; `step` is what uses it. False when there is none, or no more."""
+    if not tx.run(_SQL.consume, org_id=run.org_id, id=approval_id, run_id=run.id, now=now_ms):
+        return False
+    subject = {"approval_id": approval_id, "run_id": run.id}
+    detail = {"step": step} | ({"request_hash": request_hash} if request_hash else {})
+    audit_log.append(tx, run_rows.agent_act(run, now_ms), "approval.consume", subject, detail=detail)
+    return True
+
+
+def consume_answer(tx: Transaction, act: Act, run: Row) -> None:
+    """An answer that people let out is out: their leave is used."""
+    for row in tx.all(_SQL.of_run, run_id=run["id"]):
+        if row["kind"] == ApprovalKind.MESSAGE and tx.run(
+            _SQL.consume, org_id=row["org_id"], id=row["id"], run_id=run["id"], now=act.at_ms
+        ):
+            audit_log.append(
+                tx, act, "approval.consume", approval_rows.subject(row), detail={"step": "answer"}
+            )
 
 
 def cancel_of_run(tx: Transaction, act: Act, run_id: str) -> None:

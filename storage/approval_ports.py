@@ -7,13 +7,14 @@ from typing import Any, Protocol
 from protocol.approvals import Approval, ApprovalState
 from protocol.frames import RawJson
 from storage.approval_values import CardEdit, Decide, Judge
-from storage.values import Act, NewApproval, Notice, OutboxRow
+from storage.values import Act, ClaimedRun, NewApproval, OutboxRow
 
 
 @dataclass(frozen=True, slots=True)
-class StaleCards:
-    """An approval whose cards show something older: the revision they should show, and the cards that stand."""
+class CardsOf:
+    """An approval, which revision of it there is, and its cards that stand in rooms."""
 
+    org_id: str
     approval: Approval
     revision: int
     cards: tuple[OutboxRow, ...]
@@ -76,6 +77,13 @@ class ApprovalStore(Protocol):
         """
         ...
 
+    async def consume(self, run: ClaimedRun, approval_id: str, step: str, now_ms: int) -> bool:
+        """Use leave for something that has no step of its own in the journal: once, by the run that asked for it.
+
+        False when it is used up, or was never given.
+        """
+        ...
+
     async def is_released(self, org_id: str, agent_id: str, version: str) -> bool:
         """Whether people released this version of an agent."""
         ...
@@ -94,17 +102,17 @@ class ApprovalStore(Protocol):
         """Let the second group decide, a bounded number at once; returns how many."""
         ...
 
-    async def to_remind(self, now_ms: int, limit: int) -> list[tuple[str, Approval]]:
-        """What people have to be reminded of, each with its organization."""
+    async def to_remind(self, now_ms: int, limit: int) -> list[CardsOf]:
+        """What people have to be reminded of."""
         ...
 
-    async def remind(self, org_id: str, approval_id: str, notice: Notice | None, now_ms: int) -> None:
-        """Remind people once, in the thread's room; nothing when it was done or is decided."""
+    async def remind(self, org_id: str, approval_id: str, notices: Sequence[CardEdit], now_ms: int) -> None:
+        """Remind people once, in the rooms of these cards; nothing when it was done or is decided."""
         ...
 
     # --- cards --------------------------------------------------------------------------------
 
-    async def stale_cards(self, limit: int) -> list[StaleCards]:
+    async def stale_cards(self, limit: int) -> list[CardsOf]:
         """Approvals whose cards show something older."""
         ...
 

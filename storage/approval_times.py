@@ -1,14 +1,16 @@
 """What has to be done about approvals in time: reminded of once, escalated once, and denied when nobody decided. By the
 stored times; whoever runs a timer for it only says when to look."""
 
-from protocol.approvals import Approval
-from storage import approval_ends, approval_rows, notices
+from collections.abc import Sequence
+
+from storage import approval_cards, approval_ends, approval_rows, notices
+from storage.approval_ports import CardsOf
+from storage.approval_values import CardEdit
 from storage.engine import Reader, Transaction
 from storage.queries import Queries
 from storage.values import GATEWAY, Act, Notice
 
 _SQL = Queries("approvals")
-_THREADS = Queries("threads")
 
 
 def next_due_ms(tx: Reader) -> int | None:
@@ -32,19 +34,24 @@ def escalate(tx: Transaction, now_ms: int, limit: int) -> int:
     return len(rows)
 
 
-def to_remind(tx: Reader, now_ms: int, limit: int) -> list[tuple[str, Approval]]:
-    """What people have to be reminded of, each with its organization."""
-    rows = tx.all(_SQL.to_remind, now=now_ms, limit=limit)
-    return [(row["org_id"], approval_rows.record(tx, row)) for row in rows]
+def to_remind(tx: Reader, now_ms: int, limit: int) -> list[CardsOf]:
+    """What people have to be reminded of."""
+    return [approval_cards.cards_of(tx, row) for row in tx.all(_SQL.to_remind, now=now_ms, limit=limit)]
 
 
-def remind(tx: Transaction, org_id: str, approval_id: str, notice: Notice | None, now_ms: int) -> None:
-    """Remind people, once."""
+def remind(
+    tx: Transaction, org_id: str, approval_id: str, reminders: Sequence[CardEdit], now_ms: int
+) -> None:
+    """Remind people, once, in the rooms of these cards."""
     row = approval_rows.find(tx, org_id, approval_id)
     if not tx.run(_SQL.remind, id=approval_id, now=now_ms):
         return
     act = Act(org_id, GATEWAY, "reminder", now_ms)
     approval_rows.tell(tx, act, row, None, "approval.remind", {})
-    thread = tx.one(_THREADS.find, org_id=org_id, id=row["thread_id"]) if row["thread_id"] else None
-    if thread is not None and notice is not None:
-        notices.owe_thread(tx, thread, notice, now_ms, row["run_id"])
+    cards = {card["id"]: card for card in tx.all(_SQL.cards, approval_id=approval_id)}
+    for reminder in reminders:
+        card = cards.get(reminder.card_id)
+        if card is not None:
+            place = (card["channel"], card["account"], card["room"], card["topic"])
+            notice = Notice(reminder.delivery_id, reminder.content)
+            notices.owe(tx, org_id, *place, notice, None, now_ms)

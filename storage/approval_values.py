@@ -111,7 +111,7 @@ class ApprovalChanged:
 
 @dataclass(frozen=True, slots=True)
 class CardEdit:
-    """What a card is to show: `delivery_id` is the delivery that changes it."""
+    """What a card is to show, or its room is told: `delivery_id` is the delivery that does it."""
 
     card_id: str
     delivery_id: str

@@ -16,6 +16,7 @@ from protocol.events import EventKind
 from protocol.frames import RawJson
 from storage import (
     approval_cards,
+    approval_ends,
     approval_grants,
     approval_people,
     approval_rows,
@@ -23,12 +24,12 @@ from storage import (
     approval_votes,
     run_rows,
 )
-from storage.approval_ports import Editable, StaleCards
+from storage.approval_ports import CardsOf, Editable
 from storage.approval_values import CardEdit, Decide, Judge
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.queries import Queries
 from storage.texts import from_text, to_text
-from storage.values import Act, ClaimedRun, NewApproval, Notice, OutboxChanged
+from storage.values import Act, ClaimedRun, NewApproval, OutboxChanged
 
 _SQL = Queries("approvals")
 _CHANNELS = Queries("channels")
@@ -80,6 +81,9 @@ class Approvals:
             raise answer
         return answer
 
+    async def consume(self, run: ClaimedRun, approval_id: str, step: str, now_ms: int) -> bool:
+        return await self._engine.write(approval_ends.consume, run, approval_id, now_ms, step)
+
     async def is_released(self, org_id: str, agent_id: str, version: str) -> bool:
         return await self._engine.read(_is_released, org_id, agent_id, version)
 
@@ -92,13 +96,13 @@ class Approvals:
     async def escalate(self, now_ms: int, limit: int) -> int:
         return await self._engine.write(approval_times.escalate, now_ms, limit)
 
-    async def to_remind(self, now_ms: int, limit: int) -> list[tuple[str, Approval]]:
+    async def to_remind(self, now_ms: int, limit: int) -> list[CardsOf]:
         return await self._engine.read(approval_times.to_remind, now_ms, limit)
 
-    async def remind(self, org_id: str, approval_id: str, notice: Notice | None, now_ms: int) -> None:
-        await self._engine.write(approval_times.remind, org_id, approval_id, notice, now_ms)
+    async def remind(self, org_id: str, approval_id: str, notices: Sequence[CardEdit], now_ms: int) -> None:
+        await self._engine.write(approval_times.remind, org_id, approval_id, notices, now_ms)
 
-    async def stale_cards(self, limit: int) -> list[StaleCards]:
+    async def stale_cards(self, limit: int) -> list[CardsOf]:
         return await self._engine.read(approval_cards.stale, limit)
 
     async def show(

@@ -63,11 +63,14 @@ class Erasures:
     async def begin(self, act: Act, subject: Subject, reason: str) -> dict[str, Any] | None:
         return await self._engine.write(_begin, act, subject, reason)
 
+    async def refused(self, act: Act, subject: Subject, hold_id: str) -> None:
+        await self._engine.write(_refused, act, subject, hold_id)
+
     async def going(self) -> list[Going]:
         return await self._engine.read(_going)
 
-    async def erase_thread(self, act: Act, subject: Subject, thread_id: str) -> None:
-        await self._engine.write(_erase_thread, act, subject, thread_id)
+    async def erase_thread(self, act: Act, subject: Subject, thread_id: str) -> bool:
+        return await self._engine.write(_erase_thread, act, subject, thread_id)
 
     async def erase_in_thread(
         self, act: Act, subject: Subject, thread_id: str, cancel: Ending, limit: int
@@ -179,6 +182,11 @@ def _begin(tx: Transaction, act: Act, subject: Subject, reason: str) -> dict[str
     return None
 
 
+def _refused(tx: Transaction, act: Act, subject: Subject, hold_id: str) -> None:
+    person = legal_holds.opaque(tx, act, subject.person)
+    legal_holds.refused(tx, act, "data.erase", {"person": person}, hold_id)
+
+
 def _going(tx: Reader) -> list[Going]:
     return [
         Going(
@@ -235,10 +243,12 @@ def _find(tx: Transaction, act: Act, thread_id: str) -> Row | None:
     return row
 
 
-def _erase_thread(tx: Transaction, act: Act, subject: Subject, thread_id: str) -> None:
+def _erase_thread(tx: Transaction, act: Act, subject: Subject, thread_id: str) -> bool:
     row = _find(tx, act, thread_id)
     if row is None:
-        return
+        return True
+    if tx.one(_SQL.others_wrote_in, thread_id=thread_id, ids=_ids(subject)) is not None:
+        return False
     _add(
         tx,
         subject,
@@ -251,12 +261,14 @@ def _erase_thread(tx: Transaction, act: Act, subject: Subject, thread_id: str) -
     tx.run(_SQL.blank_origin, thread_id=thread_id)
     tx.run(_RETENTION.forget_runs, thread_id=thread_id)
     audit_log.append(tx, act, "thread.delete", {"thread_id": thread_id})
+    return True
 
 
 def _erase_in_thread(
     tx: Transaction, act: Act, subject: Subject, thread_id: str, cancel: Ending, limit: int
 ) -> bool:
-    if _find(tx, act, thread_id) is None:
+    row = _find(tx, act, thread_id)
+    if row is None:
         return False
     whose = {"thread_id": thread_id, "ids": _ids(subject)}
     if messages := tx.all(_SQL.live_messages, **whose, limit=limit):
@@ -268,14 +280,24 @@ def _erase_in_thread(
     traces = tx.all(_SQL.traces_in, thread_id=thread_id, quoted=_quoted(subject), limit=limit)
     for event in traces:
         _make_opaque(tx, subject, thread_id, event)
-    if traces:
-        _add(tx, subject, events=len(traces))
+    _add(tx, subject, events=len(traces))
+    if len(traces) == limit:
         return True
+    # In the transaction of the last traces: without one, nobody would come back to this thread.
     journals = tx.run(_SQL.forget_journals, thread_id=thread_id)
     tx.run(_SQL.unlink_messages, thread_id=thread_id)
     _rename_in(tx, subject, thread_id)
+    if _is_direct(subject, from_text(row["origin"])):
+        tx.run(_THREADS.unlink, thread_id=thread_id)
+        tx.run(_THREADS.forget_platform_messages, thread_id=thread_id)
+        tx.run(_SQL.blank_origin, thread_id=thread_id)
     _add(tx, subject, steps=journals)
     return False
+
+
+def _is_direct(subject: Subject, origin: dict[str, Any]) -> bool:
+    """Whether the room is called like the person, as direct chats are on some networks."""
+    return f"{origin.get('channel')}:{origin.get('room')}" in subject.ids
 
 
 def _take_back(tx: Transaction, act: Act, message: Row, cancel: Ending) -> None:
@@ -328,6 +350,7 @@ def _rename_in(tx: Transaction, subject: Subject, thread_id: str) -> None:
     tx.run(_SQL.forget_steers, **whose)
     tx.run(_SQL.empty_deliveries, **whose)
     tx.run(_SQL.rename_runs, **named)
+    tx.run(_SQL.forget_room_of_runs, **whose)
 
 
 # --- the person ------------------------------------------------------------------------------------
@@ -350,7 +373,6 @@ def _erase_person(tx: Transaction, act: Act, subject: Subject) -> None:
     _add(tx, subject, audit_content=_forget_in_audit(tx, act.org_id, subject))
     for statement in _RENAMED:
         tx.run(statement, **whose, pseudonym=subject.pseudonym)
-    tx.run(_SQL.rename_revokers, **whose, pseudonym=subject.pseudonym, quoted=_quoted(subject))
     tx.run(_SQL.rename_usage, **whose, pseudonym=subject.pseudonym)
     for statement in (_SQL.forget_usage, _SQL.forget_counters, _SQL.forget_reservations):
         tx.run(statement, **whose)
@@ -363,12 +385,14 @@ _RENAMED: Final = (
     _SQL.rename_requesters,
     _SQL.rename_voters,
     _SQL.rename_grants,
+    _SQL.rename_revokers,
     _SQL.rename_releases,
     _SQL.rename_switches,
     _SQL.rename_devices,
     _SQL.rename_invocations,
     _SQL.rename_operators,
     _SQL.rename_holders,
+    _SQL.rename_releasers,
     _SQL.rename_erasers,
     _SQL.rename_holds,
 )

@@ -12,7 +12,7 @@ from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
 from protocol.instants import to_instant
 from protocol.records import Actor, RunStep, Usage
-from storage import audit_log, budgets, run_rows, steers
+from storage import approval_ends, audit_log, budgets, run_rows, steers
 from storage.budget_values import OverBudget
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StaleFence
@@ -24,7 +24,6 @@ from storage.values import ClaimedRun
 
 _SQL = Queries("journal")
 _THREADS = Queries("threads")
-_APPROVALS = Queries("approvals")
 ONCE_MORE: Final = 2
 """In the column `repeatable`: a person allowed it, and it was not begun again since."""
 TOLD_ARGUMENTS_BYTES: Final = 4096
@@ -83,7 +82,11 @@ def _open(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> StepRo
             _note(tx, run, row, new, now_ms)
         return _step(_by_key(tx, run.id, new.key))
     if new.approval_id is not None:
-        _consume(tx, run, new, now_ms)
+        is_used = approval_ends.consume(tx, run, new.approval_id, now_ms, new.key, new.request_hash)
+        if not is_used:
+            raise Fault(
+                ErrorKind.APPROVAL_REQUIRED, f"The approval {new.approval_id} was used already, or is none"
+            )
     number = _insert(tx, row, new, now_ms)
     _note(tx, run, row, new, now_ms)
     if new.kind == "tool":
@@ -96,19 +99,6 @@ def _open(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> StepRo
             {"step": number, "name": new.name, "arguments": arguments},
         )
     return _step(_by_key(tx, run.id, new.key))
-
-
-def _consume(tx: Transaction, run: ClaimedRun, new: NewStep, now_ms: int) -> None:
-    """Use the leave for a step: once, by the run that asked for it."""
-    act = run_rows.agent_act(run, now_ms)
-    known = {"approval_id": new.approval_id or "", "run_id": run.id}
-    if not tx.run(_APPROVALS.consume, org_id=run.org_id, id=new.approval_id, run_id=run.id, now=now_ms):
-        raise Fault(
-            ErrorKind.APPROVAL_REQUIRED, f"The approval {new.approval_id} was used already, or is none"
-        )
-    audit_log.append(
-        tx, act, "approval.consume", known, detail={"step": new.key, "request_hash": new.request_hash}
-    )
 
 
 def _note(tx: Transaction, run: ClaimedRun, row: Row, new: NewStep, now_ms: int) -> None:

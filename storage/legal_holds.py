@@ -66,6 +66,13 @@ def held_fault(hold_id: str) -> Fault:
     )
 
 
+def refused(tx: Transaction, act: Act, action: str, subject: dict[str, str], hold_id: str) -> None:
+    """Record that somebody was kept from deleting, in a transaction of its own: theirs was undone."""
+    audit_log.append(
+        tx, act, action, subject, outcome="failure", reason="legal_hold", detail={"hold_id": hold_id}
+    )
+
+
 # --- holds themselves ------------------------------------------------------------------------------
 
 

@@ -151,7 +151,10 @@ class _Arrival:
         append(tx, tail, act.at_ms, [*self.facts, said, *after])
         if self.changed:
             tx.run(_SQL.change, id=thread["id"], **self.changed)
-        return tail.head_seq + len(self.facts) + 1
+        seq = tail.head_seq + len(self.facts) + 1
+        if new.from_outside:
+            tx.run(_SQL.mark_from_outside, thread_id=thread["id"], seq=seq)
+        return seq
 
     def result(
         self, seq: int, run_id: str, state: RunState, ahead: int = 0, *, steered: bool = False

@@ -88,12 +88,19 @@ class ErasureStore(Protocol):
         """
         ...
 
+    async def refused(self, act: Act, subject: Subject, hold_id: str) -> None:
+        """Record that a legal hold forbade it."""
+        ...
+
     async def going(self) -> list[Going]:
         """Erasures that are not over."""
         ...
 
-    async def erase_thread(self, act: Act, subject: Subject, thread_id: str) -> None:
-        """Delete a thread in which nobody else wrote. Raises Fault invalid_state (a legal hold)."""
+    async def erase_thread(self, act: Act, subject: Subject, thread_id: str) -> bool:
+        """Delete a thread in which nobody else wrote; False when somebody did meanwhile, and nothing was changed.
+
+        Raises Fault invalid_state (a legal hold).
+        """
         ...
 
     async def erase_in_thread(

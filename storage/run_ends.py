@@ -44,6 +44,7 @@ def complete(
         data["message_id"] = answer.said.message_id
     _append(tx, act, run, [*facts, Fact(EventKind.RUN_COMPLETED, data, act.actor, run["id"])])
     close(tx, run, move.target, act.at_ms, journal_hash=journal_hash)
+    approval_ends.consume_answer(tx, act, run)
     deliver(tx, run, parts, act.at_ms)
     steers.queue_untaken(tx, act, run)
     audit_log.append(tx, act, "run.complete", run_rows.subject(run), detail={"journal": journal_hash})

@@ -196,6 +196,7 @@ def _claimed(tx: Reader, row: Row, *, recovered: bool) -> ClaimedRun:
         message_ref=_message_ref(tx, row["message_id"], origin),
         files=blobs.of_message(tx, row["message_id"]),
         answer_files=blobs.of_message(tx, reply_id),
+        is_tainted=bool(tx.value(_THREADS.has_from_outside, thread_id=row["thread_id"])),
         refusal=Refusal(**from_text(row["refusal"])) if row["refusal"] else None,
     )
 

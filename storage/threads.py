@@ -54,7 +54,13 @@ class Threads:
         return await self._engine.write(_set_status, act, thread_id, ThreadStatus.ACTIVE)
 
     async def delete(self, act: Act, thread_id: str) -> RawJson:
-        return await self._engine.write(_delete, act, thread_id)
+        try:
+            return await self._engine.write(_delete, act, thread_id)
+        except Fault as fault:
+            if (hold_id := fault.data.get("hold_id")) is not None:
+                subject = {"thread_id": thread_id}
+                await self._engine.write(legal_holds.refused, act, "thread.delete", subject, hold_id)
+            raise
 
     async def history(
         self,

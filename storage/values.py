@@ -142,6 +142,7 @@ class NewMessage:
     on_busy="interrupt" ends the runs that are ahead; its notice is shown once. `steerable` are the agents whose
     running runs take what on_busy="steer" says; `messages_max` is how many messages a thread may have. `held` is how
     the run of a message ends at once whose thread a person has taken over; their name is put before its reason.
+    `from_outside`: its author is not of the organization.
     """
 
     message_id: str
@@ -160,6 +161,7 @@ class NewMessage:
     steerable: frozenset[str] = frozenset()
     messages_max: int = 10_000_000
     held: "Ending | None" = None
+    from_outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +246,7 @@ class ClaimedRun:
     message_ref: str | None = None
     files: "tuple[BlobRow, ...]" = ()
     answer_files: "tuple[BlobRow, ...]" = ()
+    is_tainted: bool = False
     refusal: "Refusal | None" = None
 
 

@@ -41,6 +41,7 @@ from gateway.services.pairings import Pairings
 from gateway.services.stopping import Stops
 from gateway.services.tokens import Tokens
 from gateway.services.usage import UsageView
+from gateway.services.usage_export import UsageExports
 from gateway.services.users import Users
 from gateway.settings import Settings
 from protocol import limits
@@ -136,8 +137,7 @@ def edge_context(
         devices=governs.devices,
         device_connections=governs.device_connections,
         presence=presence,
-        usage=usage,
-        redactors=governs.redactors,
+        usage_exports=UsageExports(usage, store.audit, governs.redactors),
         workers=answers.workers,
     )
 

@@ -80,7 +80,7 @@ def governance(
         releases=Releases(guard, approvals, store.approvals),
         admissions=Admissions(guard, approvals, store.audit, clock),
         approval_cards=ApprovalCards(store.approvals, channels, clock),
-        approval_times=ApprovalTimes(store.approvals, store.threads, channels, clock),
+        approval_times=ApprovalTimes(store.approvals, channels, clock),
         device_connections=connections,
         devices=Devices(store.devices, connections, denials, clock),
         invocations=Invocations(

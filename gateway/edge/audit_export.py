@@ -1,12 +1,11 @@
 """`GET /v1/audit/export?format=ndjson|csv|ocsf&…`: the audit log, streamed, with the filters of `audit.list`."""
 
-import asyncio
 from typing import Final
 
-import structlog
 from aiohttp import web
 
 from gateway.edge.authentication import Caller
+from gateway.edge.exporting import stream
 from gateway.edge.handlers.operations import filter_of
 from gateway.edge.websocket import EdgeContext
 from gateway.rules.scopes import require
@@ -15,9 +14,6 @@ from protocol.errors import ErrorKind, Fault, invalid_params
 from protocol.methods import validated
 from protocol.requests import AuditListParams
 from protocol.scopes import Scope
-from storage.errors import StoreUnavailable
-
-log = structlog.get_logger()
 
 FORMATS: Final[dict[str, tuple[Format, str, str]]] = {
     "ndjson": ("ndjson", "application/x-ndjson", "audit.ndjson"),
@@ -27,8 +23,6 @@ FORMATS: Final[dict[str, tuple[Format, str, str]]] = {
 FILTERS: Final = ("actor", "action", "entity", "outcome", "via", "since", "until")
 EXPORTS_AT_ONCE: Final = 4
 """Each reads the whole log."""
-READER_S: Final = 60.0
-"""A reader that takes nothing for so long is let go."""
 BUSY_RETRY_MS: Final = 5000
 
 
@@ -52,36 +46,9 @@ class AuditExportEdge:
         self._under_way += 1
         try:
             pieces = await self._exports.begin(caller.act(self._context.clock.now_ms()), form, wanted)
-            first = await anext(pieces, b"")
-            response = web.StreamResponse(
-                headers={
-                    "Content-Type": f"{media_type}; charset=utf-8",
-                    "Content-Disposition": f'attachment; filename="{name}"',
-                    "Cache-Control": "no-store",
-                    "X-Content-Type-Options": "nosniff",
-                }
-            )
-            await response.prepare(request)
-            try:
-                await _write(response, first)
-                async for piece in pieces:
-                    await _write(response, piece)
-                await response.write_eof()
-            except (TimeoutError, ConnectionError, StoreUnavailable, Fault) as error:
-                # What was sent is no whole export: without its end, the reader knows.
-                log.warning(
-                    "an export was broken off", action="audit_export_broken", error=type(error).__name__
-                )
-                if request.transport is not None:
-                    request.transport.abort()
-            return response
+            return await stream(request, pieces, media_type, name)
         finally:
             self._under_way -= 1
-
-
-async def _write(response: web.StreamResponse, piece: bytes) -> None:
-    async with asyncio.timeout(READER_S):
-        await response.write(piece)
 
 
 def _format(given: str) -> tuple[Format, str, str]:

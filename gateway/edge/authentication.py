@@ -89,9 +89,13 @@ class Authenticator:
         except CredentialRefused as refused:
             await self._denials.credential(refused.org_id, peer, via, refused.reason, refused.token_id)
             raise
+        self.used(bearer)
+        return Caller(bearer, via, effective(bearer.role, bearer.principal_role), peer)
+
+    def used(self, bearer: Bearer) -> None:
+        """A token is used just now; written later, with others."""
         if bearer.token_id != LOCAL_TOKEN and (bearer.token_id in self._used or len(self._used) < USED_MAX):
             self._used[bearer.token_id] = self._clock.now_ms()
-        return Caller(bearer, via, effective(bearer.role, bearer.principal_role), peer)
 
     async def note_used(self) -> None:
         """Write when tokens were last used; called once a minute. Raises StoreUnavailable."""

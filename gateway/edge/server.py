@@ -11,10 +11,11 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from gateway.edge import http, sse, usage_export, websocket
+from gateway.edge import http, sse, websocket
 from gateway.edge.audit_export import AuditExportEdge
 from gateway.edge.blobs import BlobEdge
 from gateway.edge.dispatch import store_fault
+from gateway.edge.usage_export import UsageExportEdge
 from gateway.edge.websocket import EdgeContext
 from gateway.metrics import CONTENT_TYPE
 from gateway.settings import LOOPBACK, Settings
@@ -60,6 +61,7 @@ class Server:
         self._degraded = degraded
         self._blobs = BlobEdge(context, context.uploads)
         self._audit_export = AuditExportEdge(context, context.audit_exports)
+        self._usage_export = UsageExportEdge(context, context.usage_exports)
         self._is_draining = False
         self._hosts: frozenset[str] = frozenset()
         self._origins: frozenset[str] = frozenset()
@@ -201,7 +203,7 @@ class Server:
 
     async def _usage(self, request: web.Request) -> web.StreamResponse:
         caller = await http.authenticate(self._context.authenticator, request)
-        return await usage_export.serve(self._context, request, caller)
+        return await self._usage_export.serve(caller, request)
 
     async def _schema(self, request: web.Request) -> web.StreamResponse:
         name = request.path.rsplit("/", 1)[-1]

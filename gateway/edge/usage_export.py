@@ -1,66 +1,54 @@
-"""`GET /v1/usage/export?format=csv|ndjson&from=&to=`: usage in its finest groups, streamed as it is read."""
+"""`GET /v1/usage/export?format=csv|ndjson&from=&to=&tag=`: usage in its finest groups, streamed as it is read."""
 
-from collections.abc import AsyncIterator
 from typing import Final
 
-import orjson
 from aiohttp import web
 
 from gateway.edge.authentication import Caller
+from gateway.edge.exporting import stream
 from gateway.edge.websocket import EdgeContext
-from gateway.rules.csv_cells import csv_line
 from gateway.rules.scopes import require
-from protocol.errors import invalid_params
+from gateway.services.usage_export import FINEST, Format, UsageExports
+from protocol.errors import ErrorKind, Fault, invalid_params
 from protocol.methods import validated
 from protocol.scopes import Scope
-from protocol.usage import UsageGetParams, UsageGroup
+from protocol.usage import TAG, UsageGetParams
 
-FORMATS: Final = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
-FINEST: Final = ("day", "agent", "person", "room", "token", "model")
-_NUMBERS: Final = ("runs", "input_tokens", "output_tokens", "cost_microusd")
-LINES_AT_ONCE: Final = 500
-"""Lines written together: some 50 KiB."""
-
-
-async def serve(context: EdgeContext, request: web.Request, caller: Caller) -> web.StreamResponse:
-    """Stream the export. Raises Fault before the first byte."""
-    context.dispatcher.take(caller)
-    require(caller.scopes, Scope.USAGE_READ)
-    form = request.query.get("format", "csv")
-    if form not in FORMATS:
-        raise invalid_params([{"path": "format", "message": f"It is one of {', '.join(FORMATS)}"}])
-    tag = request.query.get("tag")
-    by = [*FINEST, *([f"tag:{tag}"] if tag else [])]
-    asked = {key: request.query[key] for key in ("from", "to", "thread_id") if key in request.query}
-    groups = context.usage.all(caller.bearer.org_id, validated(UsageGetParams, {**asked, "by": by}))
-    columns = (*FINEST, *(["tag"] if tag else []), *_NUMBERS)
-    first = await anext(groups, None)  # what is wrong with the question is answered as a problem
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": f"{FORMATS[form]}; charset=utf-8",
-            "Content-Disposition": f'attachment; filename="usage.{form}"',
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-        }
-    )
-    await response.prepare(request)
-    lines = [csv_line(columns)] if form == "csv" else []
-    redactor = context.redactors.of_export(caller.bearer.org_id)
-    async for group in _from(first, groups):
-        values = {column: getattr(group, column) for column in columns}
-        if redactor is not None:
-            values = redactor.json(values)
-        lines.append(csv_line(values.values()) if form == "csv" else orjson.dumps(values).decode() + "\n")
-        if len(lines) >= LINES_AT_ONCE:
-            await response.write("".join(lines).encode())
-            lines = []
-    await response.write("".join(lines).encode())
-    await response.write_eof()
-    return response
+FORMATS: Final[dict[str, tuple[Format, str]]] = {
+    "csv": ("csv", "text/csv"),
+    "ndjson": ("ndjson", "application/x-ndjson"),
+}
+ASKED: Final = ("from", "to", "thread_id")
+EXPORTS_AT_ONCE: Final = 4
+"""Each reads a long time."""
+BUSY_RETRY_MS: Final = 5000
 
 
-async def _from(first: UsageGroup | None, rest: AsyncIterator[UsageGroup]) -> AsyncIterator[UsageGroup]:
-    if first is not None:
-        yield first
-    async for group in rest:
-        yield group
+class UsageExportEdge:
+    """The route."""
+
+    def __init__(self, context: EdgeContext, exports: UsageExports) -> None:
+        self._context = context
+        self._exports = exports
+        self._under_way = 0
+
+    async def serve(self, caller: Caller, request: web.Request) -> web.StreamResponse:
+        """Stream the export. Raises Fault before the first byte; after it, the connection ends in the middle."""
+        self._context.dispatcher.take(caller)
+        require(caller.scopes, Scope.USAGE_READ)
+        found = FORMATS.get(request.query.get("format", "csv"))
+        if found is None:
+            raise invalid_params([{"path": "format", "message": f"It is one of {', '.join(FORMATS)}"}])
+        form, media_type = found
+        tag = request.query.get("tag")
+        by = [*FINEST, *([f"{TAG}{tag}"] if tag else [])]
+        asked = {key: request.query[key] for key in ASKED if key in request.query}
+        params = validated(UsageGetParams, {**asked, "by": by})
+        if self._under_way >= EXPORTS_AT_ONCE:
+            raise Fault(ErrorKind.UNAVAILABLE, "Too many exports at once", retry_after_ms=BUSY_RETRY_MS)
+        self._under_way += 1
+        try:
+            pieces = await self._exports.begin(caller.act(self._context.clock.now_ms()), form, params)
+            return await stream(request, pieces, media_type, f"usage.{form}")
+        finally:
+            self._under_way -= 1

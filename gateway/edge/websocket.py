@@ -29,8 +29,7 @@ from gateway.services.audit_export import AuditExports
 from gateway.services.blobs import Uploads
 from gateway.services.device_connections import DeviceConnections
 from gateway.services.devices import Admission, Devices
-from gateway.services.redactors import Redactors
-from gateway.services.usage import UsageView
+from gateway.services.usage_export import UsageExports
 from gateway.settings import LimitSettings
 from protocol import limits
 from protocol.connection import (
@@ -87,8 +86,7 @@ class EdgeContext:
     devices: Devices
     device_connections: DeviceConnections
     presence: Presence
-    usage: UsageView
-    redactors: Redactors
+    usage_exports: UsageExports
     workers: WorkerPool = field(default_factory=WorkerPool)
     sessions: set["Session"] = field(default_factory=set)
     streams: set["EventStream"] = field(default_factory=set)
@@ -293,6 +291,7 @@ class Session:
             if self._connection.phase is Phase.CLOSED:  # what its access was is over, too
                 return
         assert self._caller is not None, "requests come after hello"
+        self._context.authenticator.used(self._caller.bearer)
         try:
             worker = self._worker.worker if self._worker is not None else None
             reply = await self._context.dispatcher.call(

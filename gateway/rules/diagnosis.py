@@ -31,6 +31,7 @@ class Cause(enum.Enum):
     BEHIND = enum.auto()
     FILES = enum.auto()
     AGENT_FULL = enum.auto()
+    BUDGET_FULL = enum.auto()
     NO_ROOM = enum.auto()
     NOT_BEGUN = enum.auto()
     ELSEWHERE = enum.auto()
@@ -77,7 +78,7 @@ class Present:
     """What this process knows at one instant.
 
     `driven` are the runs that have a turn here, with the seconds since their agent's last sign of life; None: it is
-    between two attempts.
+    between two attempts. `held_up` are the threads whose next run a budget of runs at the same time has no place for.
     """
 
     owner: str
@@ -85,6 +86,7 @@ class Present:
     has_room: bool
     driven: Mapping[str, float | None]
     agents: Mapping[str, AgentStanding]
+    held_up: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,13 @@ def _queued(run: RunProgress, present: Present) -> Diagnosis:
             Cause.AGENT_FULL,
             f"Its agent {run.agent_id} has as many runs as it may",
             "Raise `concurrent` of the agent, or wait",
+            since,
+        )
+    if run.thread_id in present.held_up:
+        return Diagnosis(
+            Cause.BUDGET_FULL,
+            "A budget has as many runs at the same time as it may",
+            "threadgate budgets shows which; raise its limit, or wait",
             since,
         )
     if not present.has_room:

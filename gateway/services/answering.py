@@ -7,7 +7,7 @@ What follows from how the attempt ended (another one, an ending, a wait) is deci
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -276,13 +276,16 @@ class Answering:
 
         async def ask(asked: AgentAsk) -> Decided:
             async with one_at_a_time:
-                if (known := decision_about(asked, speaking.run.decisions)) is not None:
+                known = decision_about(asked, speaking.run.decisions)
+                if known is not None and await self._waits.may_act(speaking.run, known):
                     return known
                 deadlines.pause()
                 try:
                     await speaking.settle()
                     life_s = agent.settings.wait_timeout_s
-                    return await self._waits.hold(speaking.journal, asked, speaking.shown, life_s)
+                    decided = await self._waits.hold(speaking.journal, asked, speaking.shown, life_s)
+                    is_good = await self._waits.may_act(speaking.run, decided)
+                    return decided if is_good else replace(decided, approved=False)
                 finally:
                     deadlines.go_on()
 

@@ -15,10 +15,9 @@ from gateway.clock import Clock
 from gateway.services import approval_faces
 from gateway.services.channels import Channels, freeze
 from protocol.ids import IdPrefix
-from storage.approval_ports import ApprovalStore, StaleCards
+from storage.approval_ports import ApprovalStore, CardsOf
 from storage.approval_values import ApprovalChanged, CardEdit
 from storage.errors import StoreUnavailable
-from storage.values import DEFAULT_ORG
 
 log = structlog.get_logger()
 
@@ -75,7 +74,7 @@ class ApprovalCards:
             if len(found) < AT_ONCE:
                 return
 
-    async def _show(self, stale: StaleCards) -> None:
+    async def _show(self, stale: CardsOf) -> None:
         edits = []
         for card in stale.cards:
             adapter = self._channels.find(card.channel, card.account)
@@ -83,5 +82,6 @@ class ApprovalCards:
                 continue  # the account is configured no more
             shown = approval_faces.shown(adapter, RoomRef(card.room, card.topic), stale.approval)
             edits.append(CardEdit(card.id, self._clock.new_id(IdPrefix.DELIVERY), freeze(shown)))
-        org_id = stale.cards[0].org_id if stale.cards else DEFAULT_ORG
-        await self._approvals.show(org_id, stale.approval.id, stale.revision, edits, self._clock.now_ms())
+        await self._approvals.show(
+            stale.org_id, stale.approval.id, stale.revision, edits, self._clock.now_ms()
+        )

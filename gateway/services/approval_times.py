@@ -9,17 +9,14 @@ from typing import Final
 
 import structlog
 
+from channels.messages import RoomRef
 from gateway.clock import Clock
 from gateway.services import approval_faces
 from gateway.services.channels import Channels, freeze
-from protocol.approvals import Approval
-from protocol.errors import Fault
 from protocol.ids import IdPrefix
-from storage.approval_ports import ApprovalStore
-from storage.approval_values import ApprovalChanged
+from storage.approval_ports import ApprovalStore, CardsOf
+from storage.approval_values import ApprovalChanged, CardEdit
 from storage.errors import StoreUnavailable
-from storage.ports import ThreadStore
-from storage.values import Notice
 
 log = structlog.get_logger()
 
@@ -34,11 +31,8 @@ STORE_RETRY_S: Final = 1.0
 class ApprovalTimes:
     """Keeps the times of approvals. Start with `start`, end with `stop`."""
 
-    def __init__(
-        self, approvals: ApprovalStore, threads: ThreadStore, channels: Channels, clock: Clock
-    ) -> None:
+    def __init__(self, approvals: ApprovalStore, channels: Channels, clock: Clock) -> None:
         self._approvals = approvals
-        self._threads = threads
         self._channels = channels
         self._clock = clock
         self._changed = asyncio.Event()
@@ -68,9 +62,8 @@ class ApprovalTimes:
         while await self._approvals.escalate(now_ms(), AT_ONCE) == AT_ONCE:
             pass
         while found := await self._approvals.to_remind(now_ms(), AT_ONCE):
-            for org_id, approval in found:
-                notice = await self._notice(org_id, approval)
-                await self._approvals.remind(org_id, approval.id, notice, now_ms())
+            for one in found:
+                await self._approvals.remind(one.org_id, one.approval.id, self._reminders(one), now_ms())
 
     async def _run(self) -> None:
         while True:
@@ -89,16 +82,13 @@ class ApprovalTimes:
             except TimeoutError:
                 pass
 
-    async def _notice(self, org_id: str, approval: Approval) -> Notice | None:
-        """What the thread's room is told; None when it has none."""
-        if approval.thread_id is None:
-            return None
-        try:
-            place = self._channels.of((await self._threads.get(org_id, approval.thread_id)).origin)
-        except Fault:
-            return None  # the thread was deleted
-        if place is None:
-            return None
-        adapter, room = place
-        content = adapter.render(approval_faces.reminder(approval), room)[0]
-        return Notice(self._clock.new_id(IdPrefix.DELIVERY), freeze(content))
+    def _reminders(self, found: CardsOf) -> list[CardEdit]:
+        """What the rooms of its cards are told."""
+        reminders = []
+        for card in found.cards:
+            adapter = self._channels.find(card.channel, card.account)
+            if adapter is not None:
+                text = approval_faces.reminder(found.approval)
+                content = adapter.render(text, RoomRef(card.room, card.topic))[0]
+                reminders.append(CardEdit(card.id, self._clock.new_id(IdPrefix.DELIVERY), freeze(content)))
+        return reminders

@@ -38,7 +38,7 @@ from protocol.records import Origin, Role
 from storage.approval_ports import ApprovalStore
 from storage.approval_values import Decide, Edited, NewGrant, Terms
 from storage.ports import ThreadStore
-from storage.values import Act, ClaimedRun, NewApproval, Notice, Outbound, PostedElsewhere
+from storage.values import Act, ClaimedRun, Decided, NewApproval, Notice, Outbound, PostedElsewhere
 
 log = structlog.get_logger()
 
@@ -192,6 +192,10 @@ class Approvals:
             remind_at_ms=after(terms.remind_s),
             escalate_at_ms=after(terms.escalate_s),
         )
+
+    async def use(self, run: ClaimedRun, decided: Decided) -> bool:
+        """Use leave for an act that is told and not journalled (a program's call): once. Raises StoreUnavailable."""
+        return await self._approvals.consume(run, decided.approval_id, decided.key, self._clock.now_ms())
 
     # --- through the protocol -----------------------------------------------------------------
 

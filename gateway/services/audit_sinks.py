@@ -84,7 +84,7 @@ def _sink_target(sink: SinkSettings, secret: SecretOf, directory: Path) -> Targe
         return FileTarget(directory / sink.path)
     if sink.kind == "syslog":
         host, _, port = str(sink.address).rpartition(":")
-        return SyslogTarget(host.removeprefix("[").removesuffix("]"), int(port))
+        return SyslogTarget(host, int(port), tls=sink.tls)
     headers = {name: secret(value) for name, value in sink.headers.items()}
     return HttpTarget(str(sink.url), NDJSON, headers)
 

@@ -8,6 +8,7 @@ import asyncio
 import os
 import re
 import socket
+import ssl
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -132,14 +133,15 @@ class AnchorFileTarget:
 
 
 class SyslogTarget:
-    """RFC 5424 messages over TCP, framed by octet counting (RFC 6587 §3.4.1).
+    """RFC 5424 messages over TCP, framed by octet counting (RFC 6587 §3.4.1), or the same over TLS (RFC 5425).
 
     Syslog has no answer. A batch counts as taken when the receiver's machine acknowledged its bytes; and since its
     program may still have lost them with the connection, the last batch is sent again on the next one.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, tls: bool = False) -> None:
         self._host, self._port = host, port
+        self._tls = ssl.create_default_context() if tls else None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._last: Sequence[Item] = ()
@@ -148,7 +150,9 @@ class SyslogTarget:
         if self._writer is None or self._writer.is_closing() or (self._reader and self._reader.at_eof()):
             await self.close()
             async with asyncio.timeout(CONNECT_S):
-                self._reader, self._writer = await asyncio.open_connection(self._host, self._port)
+                self._reader, self._writer = await asyncio.open_connection(
+                    self._host, self._port, ssl=self._tls
+                )
             writer, sent = self._writer, [*self._last, *batch]
         else:
             writer, sent = self._writer, list(batch)

@@ -105,16 +105,24 @@ class Erasures:
             raise invalid_params(
                 [{"path": "person", "message": "Nobody erases themselves: ask another owner"}]
             )
-        await self._traces(act, subject)  # a hold on anything is found before anything is gone
-        if (certificate := await self._store.begin(act, subject, reason)) is not None:
+        try:
+            await self._traces(act, subject)  # a hold on anything is found before anything is gone
+            certificate = await self._store.begin(act, subject, reason)
+        except Fault as fault:
+            if (hold_id := fault.data.get("hold_id")) is not None:
+                await self._store.refused(act, subject, hold_id)
+            raise
+        if certificate is not None:
             return DataEraseResult(counts=certificate["counts"], certificate=certificate)
         return await self._erase_all(act, subject)
 
     async def _erase_all(self, act: Act, subject: Subject) -> RawJson:
         traces = await self._traces(act, subject)
+        shared = list(traces.shared)
         for thread_id in traces.alone:
-            await self._store.erase_thread(act, subject, thread_id)
-        for thread_id in traces.shared:
+            if not await self._store.erase_thread(act, subject, thread_id):
+                shared.append(thread_id)
+        for thread_id in shared:
             while await self._store.erase_in_thread(act, subject, thread_id, CANCEL, BATCH):
                 pass
         place: int | None = 0

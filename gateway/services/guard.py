@@ -83,7 +83,7 @@ class Guard:
             account=run.origin.account or "",
             room=run.origin.room or "",
             person=run.requested_by,
-            tainted=not tools_used <= OWN_WORDS,
+            tainted=run.is_tainted or not tools_used <= OWN_WORDS,
         )
 
     def of_edit(self, approval: Approval, origin: Origin) -> Verdict:

@@ -243,6 +243,7 @@ class Intake:
             message = self._composer.message(
                 [said.text], origin, self._arrival(said), restore_archived=True, files=files
             )
+            message = replace(message, from_outside=said.sender.is_external)
         return Delivered(
             said.delivery_id,
             "accepted",

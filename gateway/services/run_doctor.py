@@ -40,6 +40,11 @@ class TurnsHere(Protocol):
         """Whether another turn may begin now."""
         ...
 
+    @property
+    def held_up(self) -> frozenset[str]:
+        """Threads whose next run waits for a place of a budget."""
+        ...
+
     def running(self, agent_id: str) -> int:
         """Turns of an agent."""
         ...
@@ -141,6 +146,7 @@ class RunDoctor:
             driven={
                 run.run_id: self.silent_s(run.run_id) for run in rows if self.turns.is_driven(run.run_id)
             },
+            held_up=self.turns.held_up,
             agents={agent.settings.id: self._standing(agent.settings.id) for agent in self.agents.all()},
         )
 

@@ -76,6 +76,7 @@ class Scheduler:
         """Turns by agent."""
         self._parked: dict[str, dict[str, None]] = {}
         """Threads whose next run waits until its agent, or a budget of runs at the same time, has room; by which."""
+        self._full_budgets: set[str] = set()
         self._freed = 0
         """How often a budget had room again."""
         self._claiming = asyncio.Lock()
@@ -101,6 +102,11 @@ class Scheduler:
     def has_room(self) -> bool:
         """Whether another turn may begin now."""
         return len(self._busy) - self._capacity.held() < self._capacity.total
+
+    @property
+    def held_up(self) -> frozenset[str]:
+        """Threads whose next run waits for a place of a budget."""
+        return frozenset(thread for place in self._full_budgets for thread in self._parked.get(place, ()))
 
     def running(self, agent_id: str) -> int:
         """Turns of an agent."""
@@ -239,6 +245,7 @@ class Scheduler:
         elif isinstance(run, HeldUp):
             if self._freed == freed:
                 self._parked.setdefault(run.place, {})[thread_id] = None
+                self._full_budgets.add(run.place)
             else:  # perhaps this place, in the same commit: ask again
                 self._queued[thread_id] = MANY
         elif run is not None:
@@ -319,6 +326,7 @@ class Scheduler:
             del parked[thread_id]
             if not parked:
                 del self._parked[place]
+                self._full_budgets.discard(place)
             self._queued[thread_id] = MANY
             self._ask(thread_id)
 

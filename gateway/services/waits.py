@@ -112,6 +112,12 @@ class Waits:
         assert decided is not None, "a run goes on when all it asked for is settled"
         return decided
 
+    async def may_act(self, run: ClaimedRun, decided: Decided) -> bool:
+        """Whether a decision is good for an act now: a denial stands, leave is used up by this. Raises StaleFence."""
+        if not decided.approved:
+            return True
+        return await until_stored(lambda: self._approvals.use(run, decided), "leave", run.id)
+
     async def expire(self) -> None:
         """Settle questions that nobody answered in time."""
         while await self._runs.expire_questions(self._clock.now_ms(), EXPIRE_AT_ONCE) == EXPIRE_AT_ONCE:

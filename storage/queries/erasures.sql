@@ -77,10 +77,12 @@ DELETE FROM journal_steps
 WHERE run_id IN (SELECT id FROM runs WHERE thread_id = :thread_id AND ended_at IS NOT NULL);
 
 -- name: rename_runs
--- The room of a direct chat may be called like the person.
-UPDATE runs SET requested_by = :pseudonym, token_id = '',
-  room = CASE WHEN room IN (SELECT value FROM json_each(:ids)) THEN '' ELSE room END
+UPDATE runs SET requested_by = :pseudonym, token_id = ''
 WHERE thread_id = :thread_id AND requested_by IN (SELECT value FROM json_each(:ids));
+
+-- name: forget_room_of_runs
+-- A direct chat may be called like the person.
+UPDATE runs SET room = '' WHERE thread_id = :thread_id AND room IN (SELECT value FROM json_each(:ids));
 
 -- name: empty_approvals_of_thread
 UPDATE approvals SET request = json_set(request, '$.title', 'erased', '$.body', ''), subject = 'null', edited = NULL,
@@ -148,9 +150,8 @@ UPDATE approval_grants SET granted_by = json_set(granted_by, '$.id', :pseudonym,
 WHERE org_id = :org_id AND json_extract(granted_by, '$.id') IN (SELECT value FROM json_each(:ids));
 
 -- name: rename_revokers
-UPDATE approval_grants SET revoked_by = :pseudonym
-WHERE org_id = :org_id AND (revoked_by IN (SELECT value FROM json_each(:ids))
-  OR EXISTS (SELECT 1 FROM json_each(:quoted) q WHERE instr(revoked_by, q.value)));
+UPDATE approval_grants SET revoked_by = json_set(revoked_by, '$.id', :pseudonym, '$.name', 'erased')
+WHERE org_id = :org_id AND json_extract(revoked_by, '$.id') IN (SELECT value FROM json_each(:ids));
 
 -- name: rename_releases
 UPDATE agent_releases SET approved_by = json_set(approved_by, '$.id', :pseudonym, '$.name', 'erased')
@@ -176,6 +177,10 @@ WHERE org_id = :org_id AND decided_by IN (SELECT value FROM json_each(:ids));
 UPDATE legal_holds SET placed_by = json_set(placed_by, '$.id', :pseudonym, '$.name', 'erased')
 WHERE org_id = :org_id AND json_extract(placed_by, '$.id') IN (SELECT value FROM json_each(:ids));
 
+-- name: rename_releasers
+UPDATE legal_holds SET released_by = json_set(released_by, '$.id', :pseudonym, '$.name', 'erased')
+WHERE org_id = :org_id AND json_extract(released_by, '$.id') IN (SELECT value FROM json_each(:ids));
+
 -- name: rename_erasers
 UPDATE erasures SET requested_by = json_set(requested_by, '$.id', :pseudonym, '$.name', 'erased')
 WHERE org_id = :org_id AND json_extract(requested_by, '$.id') IN (SELECT value FROM json_each(:ids));
@@ -187,19 +192,21 @@ DELETE FROM budget_counters WHERE org_id = :org_id AND counted IN (SELECT value 
 DELETE FROM budget_reservations WHERE org_id = :org_id AND counted IN (SELECT value FROM json_each(:ids));
 
 -- name: rename_usage
--- The numbers stay, added up where there are two lines now.
+-- The numbers stay, added up where there are two lines now. A direct chat may be called like the person.
 INSERT INTO usage_daily (org_id, day, agent_id, model, person, room, token_id, runs, input_tokens, output_tokens,
   cost_microusd)
 SELECT org_id, day, agent_id, model, :pseudonym, '', '', sum(runs), sum(input_tokens), sum(output_tokens),
   sum(cost_microusd)
-FROM usage_daily WHERE org_id = :org_id AND person IN (SELECT value FROM json_each(:ids))
+FROM usage_daily WHERE org_id = :org_id
+  AND (person IN (SELECT value FROM json_each(:ids)) OR room IN (SELECT value FROM json_each(:ids)))
 GROUP BY org_id, day, agent_id, model
 ON CONFLICT (org_id, day, agent_id, model, person, room, token_id) DO UPDATE SET
   runs = runs + excluded.runs, input_tokens = input_tokens + excluded.input_tokens,
   output_tokens = output_tokens + excluded.output_tokens, cost_microusd = cost_microusd + excluded.cost_microusd;
 
 -- name: forget_usage
-DELETE FROM usage_daily WHERE org_id = :org_id AND person IN (SELECT value FROM json_each(:ids));
+DELETE FROM usage_daily WHERE org_id = :org_id
+  AND (person IN (SELECT value FROM json_each(:ids)) OR room IN (SELECT value FROM json_each(:ids)));
 
 -- name: forget_links
 DELETE FROM chat_links
@@ -243,8 +250,7 @@ UPDATE outbox SET recipient = NULL, content = NULL, room = :pseudonym
 WHERE rowid > :after AND rowid <= :upto AND +org_id = :org_id AND phase IN ('sent', 'failed')
   AND room NOT LIKE 'erased:%'
   AND (thread_id IS NULL AND channel || ':' || recipient IN (SELECT value FROM json_each(:ids))
-    OR EXISTS (SELECT 1 FROM threads t WHERE t.id = outbox.thread_id AND t.status = 'deleted'
-      AND json_extract(t.origin, '$.room') IS NULL));
+    OR EXISTS (SELECT 1 FROM threads t WHERE t.id = outbox.thread_id AND json_extract(t.origin, '$.room') IS NULL));
 
 -- name: forget_stored_answers
 DELETE FROM idempotency

@@ -55,6 +55,12 @@ DELETE FROM events WHERE thread_id = :thread_id;
 INSERT INTO messages (log_offset, org_id, id, thread_id, seq, role, text, run_id, created_at)
 VALUES (:log_offset, :org_id, :id, :thread_id, :seq, :role, :text, :run_id, :created_at);
 
+-- name: mark_from_outside
+UPDATE messages SET from_outside = 1 WHERE thread_id = :thread_id AND seq = :seq;
+
+-- name: has_from_outside
+SELECT EXISTS (SELECT 1 FROM messages WHERE thread_id = :thread_id AND from_outside = 1);
+
 -- name: index_message
 INSERT INTO messages_text (rowid, text) VALUES (:log_offset, :text);
 

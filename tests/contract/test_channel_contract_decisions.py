@@ -7,7 +7,7 @@ from channels.messages import RoomRef
 from gateway.agent_settings import ScriptSettings
 from gateway.policy_settings import PolicySettings
 from tests.contract.contract_stage import ContractStage
-from tests.contract.networks import ADA, BOB, Network, Said, Shown, Spot
+from tests.contract.networks import ADA, BOB, GATE, Network, Said, Shown, Spot
 
 ASK = "approve a release"
 APPROVED = "so I did it"
@@ -277,3 +277,30 @@ async def test_what_a_card_cannot_show_whole_it_does_not_let_approve(
     await network.press(card, "Deny")
 
     await check_settled(stage, said, "Denied by Ada", DENIED)
+
+
+async def test_it_is_asked_in_another_room_as_well_and_both_cards_show_the_end(
+    stage: ContractStage, network: Network, tmp_path: Path
+) -> None:
+    board = network.room("elsewhere")
+    place = f"{network.kind}:{GATE}:{network.room_id(board)}"
+    bob = f"{network.kind}:{network.id_of(BOB)}"
+    play(stage, tmp_path, approvers=(bob,), rooms=(place,), remind_s=0.5)
+    await stage.go()
+    lobby = network.room()
+    said = network.mention(lobby, "how much is it?")
+    await card_of(stage, said)
+
+    def on_the_board() -> list[Shown]:
+        return [one for one in network.from_bot(board) if one.buttons]
+
+    await stage.eventually(on_the_board, lambda: network.from_bot(board))
+    await stage.eventually(lambda: "Still waiting" in everywhere(stage, board))
+    await stage.eventually(lambda: any("Still waiting" in one.text for one in network.answers(said)))
+    (card,) = on_the_board()
+    await network.press(card, "Approve", BOB)
+
+    await check_settled(stage, said, "Approved by Bob", '"result":"42"')
+    await stage.eventually(lambda: "Approved by Bob" in everywhere(stage, board))
+    assert not on_the_board()
+    assert '"result":"42"' not in everywhere(stage, board), "the answer is for the conversation alone"

@@ -111,12 +111,12 @@ async def actions(stage: Stage) -> list[str]:
 
 @contextmanager
 def logged() -> Iterator[io.StringIO]:
-    """Everything that is logged meanwhile, at its most talkative and as JSON lines, as the daemon sets it up."""
+    """All that is logged meanwhile, at its most talkative, as JSON lines, without the mask the daemon puts last."""
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     stderr, sys.stderr = sys.stderr, io.StringIO()
     try:
-        log.configure(level="debug", json=True)
+        log.configure(level="debug", json=True, redact=str)
         yield sys.stderr
     finally:
         sys.stderr = stderr

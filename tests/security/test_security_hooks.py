@@ -53,10 +53,12 @@ async def slack(tmp_path: Path) -> AsyncIterator[Stage]:
             "allow": ["U0ADA"],
         }
         made = Stage(tmp_path / "data", channels=(table,))
-        await made.start()
-        await until(lambda: made.gateway._channels.all()[0].health().state is HealthState.CONNECTED)
-        yield made
-        await made.close()
+        try:
+            await made.start()
+            await until(lambda: made.gateway.rooms.channels.all()[0].health().state is HealthState.CONNECTED)
+            yield made
+        finally:
+            await made.close()
 
 
 EVENT = json.loads((Path(__file__).parents[1] / "channels/slack/payloads/message_direct.json").read_text())
@@ -126,10 +128,12 @@ async def posted(tmp_path: Path) -> AsyncIterator[ChatStage]:
     made = ChatStage(tmp_path / "data", network)
     port = free_port()
     made._given["port"] = port
-    await made.go(mode="webhook", webhook_url=f"http://127.0.0.1:{port}")
-    yield made
-    await made.close()
-    await network.close()
+    try:
+        await made.go(mode="webhook", webhook_url=f"http://127.0.0.1:{port}")
+        yield made
+    finally:
+        await made.close()
+        await network.close()
 
 
 async def test_unsigned_webhooks_of_telegram(posted: ChatStage) -> None:

@@ -284,8 +284,8 @@ async def test_escalation_and_reminder_happen_once(scene: Scene) -> None:
     later = scene.now_ms + 50
     for _ in range(2):
         await scene.store.approvals.escalate(later, 10)
-        for org_id, approval in await scene.store.approvals.to_remind(later, 10):
-            await scene.store.approvals.remind(org_id, approval.id, scene.notice(), later)
+        for one in await scene.store.approvals.to_remind(later, 10):
+            await scene.store.approvals.remind(one.org_id, one.approval.id, [], later)
     found = await scene.store.approvals.get(DEFAULT_ORG, approval_id)
     assert found.reminded_at is not None and found.escalated_at is not None
     audited = await scene.audited()

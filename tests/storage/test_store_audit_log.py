@@ -84,8 +84,16 @@ async def act_on(scene: Scene, name: str) -> Callable:
     token, _ = await scene.store.identities.create_token(scene.act(), scene.token())
     if name == "threads.restore":
         await scene.store.threads.archive(scene.act(), run.thread_id)
-    is_asked = name in ("approvals.decide", "approvals.expire", "approvals.escalate", "approvals.remind")
+    is_asked = name in (
+        "approvals.decide",
+        "approvals.expire",
+        "approvals.escalate",
+        "approvals.remind",
+        "approvals.consume",
+    )
     asked = await scene.ask(run, escalate_at_ms=scene.now_ms + 5) if is_asked else ""
+    if name == "approvals.consume":
+        await scene.store.approvals.decide(scene.act(), scene.decide(asked))
     if name == "runs.retry":
         await scene.answer(run)
     pairing = await scene.stranger() if name.startswith("pairings") else ""
@@ -129,9 +137,10 @@ async def act_on(scene: Scene, name: str) -> Callable:
             act, run.thread_id, "msg_said", "run_said", "hello", scene.parts("hello")
         ),
         "approvals.decide": lambda: scene.store.approvals.decide(act, scene.decide(asked)),
+        "approvals.consume": lambda: scene.store.approvals.consume(run, asked, "call", scene.now_ms),
         "approvals.ask": lambda: scene.store.approvals.ask(act, scene.approval()),
         "approvals.escalate": lambda: scene.store.approvals.escalate(scene.now_ms + 10**6, 10),
-        "approvals.remind": lambda: scene.store.approvals.remind(act.org_id, asked, None, scene.now_ms),
+        "approvals.remind": lambda: scene.store.approvals.remind(act.org_id, asked, [], scene.now_ms),
         "approvals.expire": lambda: scene.store.approvals.expire(scene.now_ms + 10**9, 10),
         "inbox.commit": lambda: scene.receive(scene.delivery("hello"), cursor="5"),
         "inbox.report_gap": lambda: scene.store.inbox.report_gap(act, "telegram", "main", Gap(1, 2, "down")),
@@ -189,7 +198,7 @@ async def privacy_act_on(scene: Scene, name: str, thread_id: str) -> Callable:
     )
     if name == "holds.release":
         await holds.place(scene.act(), "hld_1", "thread", thread_id, "case")
-    subject = await erasures.subject(DEFAULT_ORG, "slack:U1", "ers_1")
+    subject = await erasures.subject(DEFAULT_ORG, "prn_ada", "ers_1")
     if name in ("erasures.erase_thread", "erasures.erase_person", "erasures.certify"):
         await erasures.begin(scene.act(), subject, "they asked")
     empty = (await scene.store.threads.create(scene.act(), scene.new_thread()), scene.now_ms)[1]
@@ -201,6 +210,7 @@ async def privacy_act_on(scene: Scene, name: str, thread_id: str) -> Callable:
         "retention.delete": lambda: retention.delete(act, "messages", empty + 1, old),
         "retention.finish": lambda: retention.finish(act, done),
         "erasures.begin": lambda: erasures.begin(act, subject, "they asked"),
+        "erasures.refused": lambda: erasures.refused(act, subject, "hld_1"),
         "erasures.erase_thread": lambda: erasures.erase_thread(act, subject, thread_id),
         "erasures.erase_person": lambda: erasures.erase_person(act, subject),
         "erasures.certify": lambda: erasures.certify(act, subject),
@@ -214,6 +224,7 @@ AUDITED = {
     "retention.delete": ["retention.delete"],
     "retention.finish": ["retention.run"],
     "erasures.begin": ["data.erase.begin"],
+    "erasures.refused": ["data.erase"],
     "erasures.erase_thread": ["thread.delete"],
     "erasures.erase_person": ["data.erase.person"],
     "erasures.certify": ["data.erase"],
@@ -231,6 +242,7 @@ AUDITED = {
     "runs.expire_questions": ["question.expire"],
     "handovers.assign": ["thread.assign"],
     "handovers.speak": ["message.send"],
+    "approvals.consume": ["approval.consume"],
     "approvals.ask": ["approval.request"],
     "approvals.decide": ["approval.vote", "approval.decide"],
     "approvals.escalate": ["approval.escalate"],

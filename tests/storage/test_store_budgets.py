@@ -357,3 +357,31 @@ class Life:
                 assert one.settled == self.begun <= 30
             else:
                 assert (one.settled, one.reserved) == (0, len(self.runs)) and one.reserved <= 3
+
+
+# --- the switch ---------------------------------------------------------------------------------------
+
+
+async def test_a_run_that_waits_ends_with_the_switch_and_what_it_asked_too(scene: Scene) -> None:
+    run = await scene.started()
+    asked = await scene.ask(run)
+    await scene.store.switches.off(scene.act(), "*", "maintenance", cancelled("off"), {})
+    assert (await scene.store.runs.get(DEFAULT_ORG, run.id)).state == "cancelled"
+    assert (await scene.store.approvals.get(DEFAULT_ORG, asked)).state == "cancelled"
+    assert await scene.resume(run) is None
+
+
+async def test_a_run_that_is_queued_behind_the_switch_is_refused_when_it_is_claimed(scene: Scene) -> None:
+    run = await scene.started()
+    await scene.end(run, failed())
+    await scene.store.switches.off(scene.act(), "demo", "it errs", cancelled(), {})
+    await scene.store.runs.retry(scene.act(), run.id, "run_again", 10)
+    again = await scene.claim(run.thread_id)
+    assert again.refusal is not None and again.refusal.kind == "agent_suspended"
+    assert again.refusal.reason == "The agent demo is switched off by ada: it errs"
+
+
+async def test_the_switch_of_one_organization_is_not_anothers(scene: Scene) -> None:
+    await scene.store.switches.off(scene.act(org_id=OTHER_ORG), "*", "theirs", cancelled(), {})
+    assert (await scene.started()).refusal is None
+    await refused(scene.say(org_id=OTHER_ORG), ErrorKind.INVALID_STATE)

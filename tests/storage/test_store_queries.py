@@ -50,6 +50,7 @@ SCANS_ALLOWED = {
     ("erasures", "rename_revokers"): "when a person is erased, once",
     ("erasures", "rename_devices"): "when a person is erased, once",
     ("erasures", "rename_invocations"): "when a person is erased, once",
+    ("erasures", "rename_releasers"): "when a person is erased, once",
     ("erasures", "rename_holders"): "when a person is erased, once",
     ("erasures", "rename_erasers"): "when a person is erased, once",
     ("erasures", "forget_reservations"): "when a person is erased, once",
@@ -101,6 +102,7 @@ WHOLE_TABLE = {
     ("erasures", "rename_devices"),
     ("erasures", "rename_invocations"),
     ("erasures", "rename_holders"),
+    ("erasures", "rename_releasers"),
     ("erasures", "rename_erasers"),
     ("erasures", "forget_reservations"),
 }

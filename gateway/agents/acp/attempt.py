@@ -166,7 +166,7 @@ class Attempt:
             decided = await self._ask(ask)
             self._is_asking = False
             if not decided.approved:
-                return asked.decide(permission.outcome_of(reject))
+                return asked.decide(permission.outcome_of(reject, decided.reason))
             verdict = self._judge(about.name, True)  # it may be another one by now
             if verdict.effect == "require_approval" and asked_under(about, verdict).key == ask.key:
                 return asked.decide(permission.outcome_of(allow))

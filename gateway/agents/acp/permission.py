@@ -21,6 +21,8 @@ TITLE_CHARS: Final = limits.TITLE_CHARS - limits.NAME_CHARS - len(" wants to: ")
 """What of a question's title is left beside the name of the agent."""
 CANCELLED: Final = RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
 """The answer when nobody will decide any more (session/cancel in the specification)."""
+WHY: Final = "threadgate/reason"
+"""The name of what people said, among a program's metadata."""
 _FENCE: Final = re.compile(r"`{3,}")
 
 
@@ -53,11 +55,13 @@ def find_options(options: list[PermissionOption]) -> tuple[PermissionOption, Per
     return allow, by_kind.get("reject_once")
 
 
-def outcome_of(chosen: PermissionOption | None) -> RequestPermissionResponse:
-    """What the agent is told: the option that was chosen, or that none was."""
+def outcome_of(chosen: PermissionOption | None, why: str = "") -> RequestPermissionResponse:
+    """What the agent is told: the option that was chosen, or that none was. The protocol has no words for `why`; they
+    go where extensions do (`_meta`), for programs that look there."""
     if chosen is None:
         return CANCELLED
-    return RequestPermissionResponse(outcome=AllowedOutcome(outcome="selected", option_id=chosen.option_id))
+    outcome = AllowedOutcome(outcome="selected", option_id=chosen.option_id)
+    return RequestPermissionResponse(outcome=outcome, field_meta={WHY: why} if why else None)
 
 
 def _lines(call: dict[str, Any]) -> list[str]:

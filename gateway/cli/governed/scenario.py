@@ -37,7 +37,8 @@ SETTLE_S: Final = 2.0
 TOOL_S: Final = 120.0
 """The longest a command of the command line may take."""
 TITLE: Final = "Threadgate 1.0"
-VERIFIER: Final = Path(__file__).parents[3] / "tools" / "verify_audit.py"
+VERIFIER: Final = "verify_audit.py"
+"""In `tools/` of a checkout, beside this file in an installed package; it shares no code with either."""
 
 
 class Failed(Exception):
@@ -169,7 +170,8 @@ async def _audit(gateway: Gateway, place: Path, say: Callable[[str], None]) -> N
     export = place / "audit.ndjson"
     key = (await gateway.command("audit", "key")).strip()
     await gateway.command("audit", "export", "--format", "ndjson", "--output", str(export))
-    verdict = await _run([sys.executable, str(VERIFIER), str(export), "--key", key])
+    verifier = str(_verifier())
+    verdict = await _run([sys.executable, verifier, str(export), "--key", key])
     say(f"The audit log is exported and verified by a script of its own: {verdict.strip()}")
 
     lines = export.read_text("utf-8").splitlines(keepends=True)
@@ -177,11 +179,16 @@ async def _audit(gateway: Gateway, place: Path, say: Callable[[str], None]) -> N
     forged.write_text("".join(lines).replace("approval.", "approvaI.", 1), "utf-8")
     _expect(forged.read_text("utf-8") != export.read_text("utf-8"), "an entry about the approval")
     try:
-        await _run([sys.executable, str(VERIFIER), str(forged), "--key", key])
+        await _run([sys.executable, verifier, str(forged), "--key", key])
     except Failed as error:
         say(f"With one letter changed it says: {str(error).strip().splitlines()[-1]}")
     else:
         raise Failed("the verifier did not notice a changed entry")
+
+
+def _verifier() -> Path:
+    beside = Path(__file__).with_name(VERIFIER)
+    return beside if beside.exists() else Path(__file__).parents[3] / "tools" / VERIFIER
 
 
 def _card(messages: list[Seen]) -> Seen | None:

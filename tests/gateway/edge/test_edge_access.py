@@ -303,4 +303,16 @@ async def test_last_use_is_written_by_housekeeping_and_not_by_requests(stage: St
     await asyncio.sleep(0.01)
     await stage.http(secret).post("/v1/server.info")
     await stage.gateway.governance.authenticator.note_used()
-    assert await eventually(shown) > first
+    second = await eventually(shown)
+    assert second > first
+    mine = await stage.connect(secret)
+    await stage.gateway.governance.authenticator.note_used()
+    third = await shown()
+    await asyncio.sleep(0.01)
+    await mine.call("server.info")
+    await stage.restart()
+    again = await stage.connect()
+    (token,) = [one for one in (await again.call("token.list"))["tokens"] if one["name"] == "used"]
+    assert token["last_used_at"] > third > second, (
+        "a connection uses it with every request; the end writes it"
+    )

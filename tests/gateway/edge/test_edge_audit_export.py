@@ -4,17 +4,20 @@ import csv
 import hashlib
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from gateway_stage import Frame, Stage, Wire, words
 
+from gateway import audit_key
 from gateway.edge import audit_export
 from gateway.edge.authentication import LOCAL_ACTOR
 from gateway.services import audit_export as service
 from protocol.records import Role
 from storage.audit_chain import Link
+from storage.audit_inspection import inspect_export
 from storage.errors import StoreUnavailable
 from storage.values import DEFAULT_ORG, Act
 
@@ -77,6 +80,27 @@ async def test_what_does_not_fit_and_what_is_not_ours_is_withheld_by_its_hash(
     some = await export(stage, action="thread.*")
     assert {one["action"] for one in lines_of(some) if "action" in one} == {"thread.update"}
     check_chain(some)
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"action": "thread.*"}, {"outcome": "failure"}, {"entity": "thr_1", "via": "test"}]
+)
+async def test_an_export_verifies_offline_whatever_is_filtered(
+    stage: Stage, tmp_path: Path, query: dict[str, str]
+) -> None:
+    for number in range(5):
+        await record(stage, "thread.update" if number % 2 else "run.cancelled")
+        await record(stage, "secret.act", org_id=OTHER)
+    path = tmp_path / "audit.ndjson"
+    path.write_bytes((await export(stage, **query)).content)
+    keys = audit_key.load(audit_key.path_of(None, tmp_path / "data")).verifiers
+    report = inspect_export(path, keys=keys)
+    assert report.broken is None and report.signed
+    assert report.place.seq == report.sealed >= 11, "the newest checkpoint is over all of it"
+    path.write_bytes(
+        path.read_bytes().replace(b"run.cancelled", b"run.cancelleb").replace(b'"leaf":"', b'"leaf":"0', 1)
+    )
+    assert inspect_export(path, keys=keys).broken is not None
 
 
 async def test_pages_are_no_limit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,11 @@ def test_people_are_warned_from_a_part_of_the_limit_on(settled: int, verdict: st
     assert Budgets((budget(),)).judge(counter, settled, 0, 1).verdict == verdict
 
 
+def test_nothing_at_the_same_time_is_no_budget() -> None:
+    with pytest.raises(ValueError, match="agents stop"):
+        budget(of="concurrent", limit=0)
+
+
 def test_a_budget_of_nothing_refuses_everything() -> None:
     assert judge(0, 0, 0, 1, 1).verdict == "refuse"
     assert counter_of(budget(limit=0), "x", NOON_MS).warn_from == 1

@@ -60,6 +60,10 @@ DRIVEN = present(driven={"run_1": 2.0})
             queued(), present(agents={"ada": AgentStanding(is_full=True)}, has_room=False),
             Cause.AGENT_FULL, "its agent ada has as many runs as it may",
         ),
+        (
+            queued(), present(held_up=frozenset({queued().thread_id})),
+            Cause.BUDGET_FULL, "a budget has as many runs at the same time as it may",
+        ),
         (queued(), present(has_room=False), Cause.NO_ROOM, "the gateway has as many runs as it may"),
         (queued(), present(), Cause.NOT_BEGUN, "nothing holds it up"),
         (queued(), present(agents={}), Cause.NOT_BEGUN, "there is no agent ada any more"),

@@ -2,13 +2,21 @@
 
 import json
 import re
+import ssl
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 from audit_receivers import Collector, SyslogReceiver, collecting, first_times
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from gateway_stage import Stage, eventually, until
 
 from channels.secrets import SecretUnavailable
@@ -218,6 +226,48 @@ async def test_what_a_dead_receiver_may_have_lost_comes_again(syslog: SyslogRece
     await until(lambda: b"two" in syslog.messages)
     await target.close()
     assert syslog.messages == [b"one", b"two"], "the last batch is sent again before the next"
+
+
+def certificate(directory: Path) -> Path:
+    """A certificate of 127.0.0.1 that signed itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "siem")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = directory / "siem.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(private + made.public_bytes(Encoding.PEM))
+    return path
+
+
+async def test_syslog_over_tls_trusts_known_authorities_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    receiver = SyslogReceiver()
+    await receiver.start(context)
+    host, _, port = receiver.address.rpartition(":")
+    stranger = SyslogTarget(host, int(port), tls=True)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await stranger.send([Item(1, b"one")])
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    target = SyslogTarget(host, int(port), tls=True)
+    await target.send([Item(1, b"one"), Item(2, b"two")])
+    await until(lambda: receiver.messages == [b"one", b"two"])
+    await target.close()
+    await receiver.stop()
 
 
 def test_a_message_says_no_more_in_its_head_than_syslog_takes() -> None:

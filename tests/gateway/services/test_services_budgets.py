@@ -132,6 +132,8 @@ async def test_runs_at_the_same_time_wait_and_go_on_when_there_is_room(stage: St
     second = await wire.call("message.send", content=words("say hi"))
     await until(lambda: stage.gateway.runs.scheduler._parked)
     assert (await wire.call("run.get", run_id=second["run_id"]))["run"]["state"] == "queued"
+    (found,) = (await wire.call("run.diagnose", run_id=second["run_id"]))["findings"]
+    assert found["reason"] == "A budget has as many runs at the same time as it may" and not found["is_stuck"]
     await wire.call("run.cancel", run_id=first["run_id"])
     log = await ended(stage, second["thread_id"], second["run_id"])
     assert log[-1]["kind"] == "run.completed"
@@ -172,7 +174,7 @@ async def test_usage_is_told_apart_by_what_is_asked_for(stage: Stage, endpoint: 
     people = (await wire.call("usage.get", by=["person", "token", "tag:team"]))["groups"]
     assert len(people) == 2 and {one["tag"] for one in people} == {"support"}
     assert {one["person"] for one in people} == {"local", other.hello["principal"]["id"]}
-    assert "local" in {one["token"] for one in people}
+    assert {one["token"].partition("_")[0] for one in people} == {"", "tok"}, "the local operator has none"
     (thread,) = (await wire.call("usage.get", thread_id=log[0]["thread_id"]))["groups"]
     assert (thread["runs"], thread["output_tokens"], thread["day"]) == (1, 20, day["day"])
     assert (await wire.call("usage.get", from_="2020-01-01", to="2020-01-31"))["groups"] == []
@@ -225,6 +227,8 @@ async def test_usage_is_exported_as_csv_and_as_lines(stage: Stage, endpoint: Ope
     viewer = stage.http(await stage.token(Role.VIEWER))
     assert (await viewer.get("/v1/usage/export")).status_code == 403
     assert (await stage.http(None).get("/v1/usage/export")).status_code == 401
+    entries = (await wire.call("audit.list", action="usage.export"))["entries"]
+    assert [one["detail"]["format"] for one in entries] == ["csv", "ndjson"], "what left is on record"
 
 
 # --- the switch ---------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from gateway_stage import TelegramStage, Wire
 from policy_stage import AGENT, SCRIPT, PolicyStage, decide, pending
 
 from channels.emulators.telegram import TelegramEmulator
+from channels.messages import Addressed, Inbound, RoomRef, Sender
 from gateway.services import reloading
 from gateway.settings import load
 
@@ -109,8 +110,8 @@ async def test_what_an_agent_read_may_decide_whether_it_is_asked(stage: PolicySt
 class RoomStage(TelegramStage):
     """A gateway with a room, and policies."""
 
-    def __init__(self, directory: Path, emulator: TelegramEmulator, policies: str) -> None:
-        super().__init__(directory / "data", emulator)
+    def __init__(self, directory: Path, emulator: TelegramEmulator, policies: str, **channel: object) -> None:
+        super().__init__(directory / "data", emulator, **channel)
         self.path = directory / "config.toml"
         self.path.write_text(AGENT + policies)
         (directory / "script.yaml").write_text(SCRIPT)
@@ -136,6 +137,40 @@ async def test_a_room_sees_nothing_of_an_answer_before_it_is_approved(
         assert stage.texts() == (shown or [NOTICE])
     finally:
         await stage.close()
+
+
+@pytest.mark.parametrize("is_external", [True, False])
+async def test_the_words_of_somebody_from_outside_are_those_of_a_stranger(
+    tmp_path: Path, emulator: TelegramEmulator, is_external: bool
+) -> None:
+    stage = RoomStage(tmp_path, emulator, f"{ASK}tainted = true\n", allow_external=True)
+    await stage.start()
+    try:
+        wire = await stage.connect()
+        await said(stage, "first", "/mended", is_external=is_external)
+        if is_external:
+            await decide(wire)
+        thread_id = await stage.only_thread()
+        await stage.settled(thread_id)
+        await said(stage, "second", "/secret")
+        if is_external:
+            approval = await decide(wire)
+            assert ANSWER in approval["body"], "what was said before is part of what the agent reads"
+        await stage.settled(thread_id, 2)
+        told = [event for event in await stage.log(thread_id) if event["kind"] == "message.created"]
+        assert told[-1]["data"]["message"]["content"] == [{"type": "text", "text": ANSWER}]
+    finally:
+        await stage.close()
+
+
+async def said(stage: RoomStage, delivery_id: str, text: str, *, is_external: bool = False) -> None:
+    """Somebody writes to the bot directly."""
+    _, intake = stage.gateway._intakes[0]
+    message = Inbound(
+        delivery_id, RoomRef("1001"), delivery_id, Sender("1001", "Ada", is_external=is_external), text,
+        Addressed.DIRECT, is_direct=True, occurred_at_ms=stage.clock.now_ms(), thread_key="1001",
+    )  # fmt: skip
+    await intake.commit([message], {})
 
 
 # --- what people want changed ---------------------------------------------------------------------

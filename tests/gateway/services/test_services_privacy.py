@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gateway_stage import Frame, TelegramStage, Wire, eventually, until, words
@@ -11,6 +12,8 @@ from gateway.edge.authentication import LOCAL_ACTOR
 from gateway.governance_settings import DetectorSettings, PrivacySettings, RetentionSettings
 from protocol.records import Role
 from storage.engine import Reader, Transaction
+from storage.erasures import Erasures
+from storage.errors import StoreUnavailable
 from storage.store import verify_audit
 from storage.values import DEFAULT_ORG, Act
 
@@ -140,8 +143,14 @@ async def test_a_legal_hold_keeps_the_person_and_their_threads_until_it_is_relea
     await wire.call("data.erase", action="release", person=person, reason="case closed")
     assert (await wire.call("data.erase", action="list"))["holds"] == []
     await wire.call("thread.delete", thread_id=thread_id)
-    actions = [entry["action"] for entry in (await wire.call("audit.list", limit=500))["entries"]]
-    assert [a for a in actions if a.startswith("hold.")] == ["hold.place", "hold.release"]
+    entries = (await wire.call("audit.list", limit=500))["entries"]
+    assert [e["action"] for e in entries if e["action"].startswith("hold.")] == ["hold.place", "hold.release"]
+    refused = [e for e in entries if e["outcome"] == "failure"]
+    assert [(e["action"], e["detail"]) for e in refused] == [
+        ("data.erase", {"hold_id": hold["id"]}),
+        ("thread.delete", {"hold_id": hold["id"]}),
+    ]
+    assert person not in str([e["body"] for e in entries])
 
 
 async def test_only_an_owner_erases_and_says_why(telegram: TelegramStage) -> None:
@@ -171,6 +180,53 @@ async def test_an_erasure_that_was_cut_off_is_finished_by_the_next_process(teleg
 
     await eventually(is_done)
     assert person not in await telegram.store.engine.read(everything)
+
+
+class CutOff:
+    """A store of erasures that is there for so many steps and then is not."""
+
+    def __init__(self, store: Erasures, steps: int) -> None:
+        self._store = store
+        self._steps = steps
+
+    def __getattr__(self, name: str) -> Any:
+        async def step(*args: Any, **choices: Any) -> Any:
+            if name not in LOOKS:
+                if not self._steps:
+                    raise StoreUnavailable("the disk is full")
+                self._steps -= 1
+            return await getattr(self._store, name)(*args, **choices)
+
+        return step
+
+
+LOOKS = {"subject", "last_place", "threads", "traces", "count", "going"}
+
+
+@pytest.mark.parametrize("steps", range(10))
+async def test_wherever_an_erasure_is_cut_off_the_next_process_finishes_it(
+    telegram: TelegramStage, steps: int
+) -> None:
+    thread_id, wire = await talked(telegram), await telegram.connect()
+    person = await person_of(telegram, thread_id)
+    await wire.call("message.send", thread_id=thread_id, content=words("say something of mine"))
+    await telegram.settled(thread_id, deliveries=2)
+    erasures = telegram.gateway.governance.erasures
+    erasures._store = CutOff(telegram.store.erasures, steps)  # type: ignore[assignment]
+    refusal = await wire.refusal("data.erase", action="erase", person=person, reason="they asked for it")
+    assert refusal.kind == "unavailable"
+    await telegram.restart()
+
+    async def is_done() -> bool:
+        return not await telegram.store.erasures.going()
+
+    await eventually(is_done)
+    if steps:  # before the first one nothing was recorded, and nobody was told that it would be done
+        assert person not in await telegram.store.engine.read(everything)
+        (row,) = await telegram.store.engine.read(lambda tx: tx.all("SELECT certificate FROM erasures"))
+        assert json.loads(row["certificate"])["counts"]["messages"] == 1
+    else:
+        assert person in await telegram.store.engine.read(everything)
 
 
 async def test_retention_counts_first_and_then_deletes_what_is_over_its_time(telegram: TelegramStage) -> None:
