@@ -65,53 +65,20 @@ def edge_context(
 ) -> EdgeContext:
     """What connections share."""
     identity = ServerIdentity(name="threadgate", version=VERSION)
-    agents = answers.agents
+    presence = Presence()
+    usage = UsageView(store.usage, store.budgets, settings.budgets, answers.cost_tags, clock)
     info = ServerInfoResult(
         server=identity,
         epoch=store.identity.epoch,
         minors=list(limits.MINORS),
         limits=connection_limits(settings.limits),
-        default_agent_id=agents.default_id,
+        default_agent_id=answers.agents.default_id,
         started_at=to_instant(clock.now_ms()),
     )
-    handovers = Handovers(
-        store.handovers, store.threads, agents, rooms.channels, hub, answers.composer, clock
-    )
-    conversations = Conversations(
-        store.threads,
-        store.runs,
-        agents,
-        answers.routing,
-        handovers,
-        hub,
-        answers.composer,
-        clock,
-        store.blobs,
-        settings.limits.attachments,
-    )
-    tokens = Tokens(store.identities, store.users, clock)
-    presence = Presence()
-    usage = UsageView(store.usage, store.budgets, settings.budgets, answers.cost_tags, clock)
     table = handlers.table(
-        Conversational(store.threads, store.runs, conversations, handovers, agents),
+        _conversational(settings, store, clock, hub, rooms, answers),
         Deciding(store.approvals, governs.approvals),
-        Operational(
-            info,
-            AgentsView(
-                agents,
-                answers.scheduler.running,
-                answers.breakers.state,
-                answers.workers.count,
-                answers.switches.of,
-                governs.releases.state_of,
-            ),
-            answers.routing,
-            answers.reloading,
-            rooms.health,
-            tokens,
-            store.identities,
-            store.audit,
-        ),
+        _operational(info, store, clock, rooms, governs, answers),
         Delivering(store.deliveries),
         Subscriptions(hub, store.position),
         Pairing(Pairings(store.pairings, rooms.channels, clock, governs.admissions)),
@@ -177,4 +144,47 @@ def _intake(
         Stops(store.inbox, store.threads, hub, answers.composer),
         of.org,
         Obstacles(governs.budgets.refusals, answers.switches.refusals),
+    )
+
+
+def _conversational(
+    settings: Settings, store: Store, clock: Clock, hub: Hub, rooms: Rooms, answers: Runs
+) -> Conversational:
+    agents, composer = answers.agents, answers.composer
+    handovers = Handovers(store.handovers, store.threads, agents, rooms.channels, hub, composer, clock)
+    conversations = Conversations(
+        store.threads,
+        store.runs,
+        agents,
+        answers.routing,
+        handovers,
+        hub,
+        composer,
+        clock,
+        store.blobs,
+        settings.limits.attachments,
+    )
+    return Conversational(store.threads, store.runs, conversations, handovers, agents)
+
+
+def _operational(
+    info: ServerInfoResult, store: Store, clock: Clock, rooms: Rooms, governs: Governance, answers: Runs
+) -> Operational:
+    agents = AgentsView(
+        answers.agents,
+        answers.scheduler.running,
+        answers.breakers.state,
+        answers.workers.count,
+        answers.switches.of,
+        governs.releases.state_of,
+    )
+    return Operational(
+        info,
+        agents,
+        answers.routing,
+        answers.reloading,
+        rooms.health,
+        Tokens(store.identities, store.users, clock),
+        store.identities,
+        store.audit,
     )

@@ -96,9 +96,6 @@ async def act_on(scene: Scene, name: str) -> Callable:
         await scene.store.approvals.decide(scene.act(), scene.decide(asked))
     if name == "runs.retry":
         await scene.answer(run)
-    pairing = await scene.stranger() if name.startswith("pairings") else ""
-    device = await scene.device() if name.startswith(("devices", "invocations")) else ""
-    invocation = await scene.invocation(device) if name == "invocations.settle" else ""
     if name == "runs.expire_questions":
         await scene.wait(run, questions=[scene.question()])
     act, threads, runs, handovers = scene.act(), scene.store.threads, scene.store.runs, scene.store.handovers
@@ -117,6 +114,8 @@ async def act_on(scene: Scene, name: str) -> Callable:
         return lambda: scene.store.audit.reveal(act, [newest])
     if name.startswith(("users", "links")):
         return await act_on_users(scene, name)
+    if name.startswith(("pairings", "devices", "invocations", "checkpoints")):
+        return await act_on_machines(scene, name)
     if name.startswith(("holds", "retention", "erasures")):
         return await privacy_act_on(scene, name, run.thread_id)
     calls = {
@@ -144,6 +143,22 @@ async def act_on(scene: Scene, name: str) -> Callable:
         "approvals.expire": lambda: scene.store.approvals.expire(scene.now_ms + 10**9, 10),
         "inbox.commit": lambda: scene.receive(scene.delivery("hello"), cursor="5"),
         "inbox.report_gap": lambda: scene.store.inbox.report_gap(act, "telegram", "main", Gap(1, 2, "down")),
+        "identities.create_token": lambda: scene.store.identities.create_token(act, scene.token()),
+        "identities.revoke_token": lambda: scene.store.identities.revoke_token(act, token.id),
+        "switches.off": lambda: scene.store.switches.off(act, "demo", "it errs", cancelled(), {}),
+        "switches.on": lambda: scene.store.switches.on(act, "demo"),
+        "audit.record": lambda: scene.store.audit.record(act, "login", {}, "failure", {"why": "x"}),
+    }
+    return calls[name]
+
+
+async def act_on_machines(scene: Scene, name: str) -> Callable:
+    """The stage set for who wants to be let in, for devices, and for what the log itself records."""
+    pairing = await scene.stranger() if name.startswith("pairings") else ""
+    device = await scene.device() if name.startswith(("devices", "invocations")) else ""
+    invocation = await scene.invocation(device) if name == "invocations.settle" else ""
+    act = scene.act()
+    calls = {
         "devices.ask": lambda: scene.store.devices.ask(act, scene.device_offer()),
         "devices.revoke": lambda: scene.store.devices.revoke(act, device),
         "devices.rename": lambda: scene.store.devices.rename(act, device, "attic"),
@@ -157,17 +172,12 @@ async def act_on(scene: Scene, name: str) -> Callable:
             act, invocation, InvocationOutcome("done", {"x": 1})
         ),
         "pairings.reject": lambda: scene.store.pairings.reject(act, PairingKey(pairing)),
-        "identities.create_token": lambda: scene.store.identities.create_token(act, scene.token()),
-        "identities.revoke_token": lambda: scene.store.identities.revoke_token(act, token.id),
-        "switches.off": lambda: scene.store.switches.off(act, "demo", "it errs", cancelled(), {}),
-        "switches.on": lambda: scene.store.switches.on(act, "demo"),
         "checkpoints.begin_epoch": lambda: scene.store.checkpoints.begin_epoch(
             act, NewEpoch(2, "epo_2", "behind", "log", 7, "00")
         ),
         "checkpoints.rotate_key": lambda: scene.store.checkpoints.rotate_key(
             act, KeyRotation("log+01+a", "log+02+b", "sig")
         ),
-        "audit.record": lambda: scene.store.audit.record(act, "login", {}, "failure", {"why": "x"}),
     }
     return calls[name]
 
