@@ -193,7 +193,13 @@ _ROWS: Final = (
     Method("run.step", RunStepParams, RunStepResult, Scope.AGENT_SERVE, "Journal a step (agent processes)"),
     Method("agent.list", NoParams, AgentListResult, Scope.AGENT_READ, "All agents"),
     Method("agent.get", AgentParams, AgentResult, Scope.AGENT_READ, "Read one agent"),
-    Method("agent.reload", NoParams, AgentReloadResult, Scope.AGENT_CONTROL, "Read agents and routes again"),
+    Method(
+        "agent.reload",
+        NoParams,
+        AgentReloadResult,
+        Scope.AGENT_CONTROL,
+        "Read agents, routes, policies again",
+    ),
     Method(
         "agent.switch",
         AgentSwitchParams,

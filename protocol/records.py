@@ -456,7 +456,8 @@ class AuditEntry(Record):
 
     `body` is the canonical text that was sealed: `hash` is SHA-256 of a zero byte and its UTF-8 bytes
     (an RFC 6962 leaf), and the body names its predecessor's hash as `prev`. The other fields repeat what
-    the body says, for reading.
+    the body says, for reading; `content` and `address` are what it commits to, when they were asked for and are
+    still there.
     """
 
     seq: int
@@ -469,3 +470,5 @@ class AuditEntry(Record):
     detail: dict[str, Any]
     hash: str
     body: str
+    content: Any = None
+    address: str | None = None

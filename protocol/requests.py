@@ -594,7 +594,8 @@ class AuditListParams(Page):
     """Entries in order after `after_seq`, those that fit every filter given.
 
     `action` is whole, or its beginning up to a dot: `approval.*`. `actor` and `entity` are ids as entries have them; an
-    actor may be `NETWORK:ID`, an entity `KIND:ID` (`run_id:run_…`). `since` counts, `until` does not.
+    actor may be `NETWORK:ID`, an entity `KIND:ID` (`run_id:run_…`). `since` counts, `until` does not. `content`
+    also asks for what entries commit to, which leaves an entry of its own.
     """
 
     after_seq: Count = 0
@@ -605,6 +606,7 @@ class AuditListParams(Page):
     via: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     since: Instant | None = None
     until: Instant | None = None
+    content: bool = False
 
 
 class AuditListResult(Record):

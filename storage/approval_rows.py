@@ -55,7 +55,7 @@ def hash_of(row: Row) -> str:
 def record(tx: Reader, row: Row) -> Approval:
     """The approval as it is shown."""
     request = from_text(row["request"])
-    edited = row["edited"]
+    edited, is_open = row["edited"], row["state"] == ApprovalState.PENDING
     grant = tx.one(_SQL.grant_of, approval_id=row["id"])
     return Approval(
         id=row["id"],
@@ -72,7 +72,7 @@ def record(tx: Reader, row: Row) -> Approval:
         rule=row["rule"],
         rules=ApprovalRules.model_validate(from_text(row["terms"])),
         state=ApprovalState(row["state"]),
-        votes=[_vote(vote) for vote in votes(tx, row["id"])],
+        votes=[_vote(vote) for vote in votes(tx, row["id"]) if not (is_open and vote["is_void"])],
         requested_by=row["requested_by"],
         created_at=to_instant(row["created_at"]),
         expires_at=to_instant(row["expires_at"]),

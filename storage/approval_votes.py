@@ -183,6 +183,7 @@ def _count(tx: Transaction, act: Act, row: Row, terms: Terms, voter: Voter, want
     known = {
         vote["principal_id"]: (vote["vote"], vote["subject_hash"])
         for vote in approval_rows.votes(tx, row["id"])
+        if not vote["is_void"]
     }
     mine = (wanted.vote, effective)
     if known.get(voter.principal_id) == mine and wanted.edited is None:

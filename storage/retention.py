@@ -114,11 +114,11 @@ def _delete_journal(tx: Transaction, act: Act, key: Key, row: Row) -> None:
 
 
 def _delete_usage(tx: Transaction, act: Act, key: Key, row: Row) -> None:
-    tx.run(_SQL.forget_usage, place=key)
+    tx.run(_SQL.forget_usage, org_id=act.org_id, place=key)
 
 
 def _delete_content(tx: Transaction, act: Act, key: Key, row: Row) -> None:
-    tx.run(_SQL.forget_content, seq=key)
+    tx.run(_SQL.forget_content, org_id=act.org_id, seq=key)
 
 
 _FINDERS: Final[dict[RetentionClass, str]] = {

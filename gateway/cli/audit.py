@@ -30,6 +30,7 @@ from storage.audit_inspection import ExportError, inspect_export, inspect_store
 from storage.audit_notes import Note, NoteError, Verifier
 from storage.audit_ports import Sealer
 from storage.audit_verify import Report
+from storage.files import DATABASE_NAME
 
 app = typer.Typer(help="The audit log.", no_args_is_help=True)
 
@@ -175,6 +176,8 @@ def rotate_key(
 ) -> None:
     """Sign with a new key from now on, while the gateway is stopped; the old key signs for the new one in the log."""
     settings = settings_of(config, data_dir)
+    if not (settings.data_dir / DATABASE_NAME).exists():  # opening a store makes it
+        fail(f"There is no store in {settings.data_dir}.", "threadgate serve makes it.", EXIT_UNUSABLE)
     print(asyncio.run(rotate_audit_key(settings, Clock(), lost=lost)))
 
 

@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
 
 import typer
-from threadgate_client import Client
+from threadgate_client import AuditEntry, Client
 
 from gateway.cli.audit_download import download
 from gateway.cli.connecting import endpoint_of, running_on, with_client
 from gateway.cli.failures import EXIT_FAILED, EXIT_UNUSABLE, explained, fail, note
 from gateway.cli.options import Config, DataDir, Json, Token, Url, settings_of
-from gateway.cli.printing import local_time, print_json, print_table
+from gateway.cli.printing import local_time, one_line, print_json, print_table
 from gateway.cli.refusals import answered
 from gateway.cli.stopped_export import export_from_store
 from gateway.cli.threads import Limit, first
 from gateway.rules.audit_gaps import NotALine, Received, place
+from protocol.canonical import canonical
 from protocol.limits import PAGE_MAX
 from storage.files import DATABASE_NAME
 
@@ -78,12 +79,16 @@ async def list_(
     via: Via = None,
     since: Since = None,
     until: Until = None,
+    content: Annotated[
+        bool, typer.Option("--content", help="Also what entries commit to; that you looked is recorded.")
+    ] = False,
     limit: Limit = _LISTED,
     json: Json = False,
 ) -> None:
     """List entries that fit, in order."""
     wanted = _filters(actor, action, entity, outcome, via, since, until)
-    found = await first(client.audit.list(**wanted, limit=min(limit, PAGE_MAX)), limit)
+    listing = client.audit.list(**wanted, content=content or None, limit=min(limit, PAGE_MAX))
+    found = await first(listing, limit)
     if json:
         print_json(found)
         return
@@ -95,10 +100,18 @@ async def list_(
             entry.outcome,
             entry.actor.name,
             " ".join(f"{kind}={value}" for kind, value in entry.subject.items()),
+            *([_behind(entry)] if content else []),
         )
         for entry in found
     ]
-    print_table(("seq", "at", "action", "outcome", "actor", "subject"), rows, "No entries.")
+    heads = ("seq", "at", "action", "outcome", "actor", "subject", *(["content"] if content else []))
+    print_table(heads, rows, "No entries.")
+
+
+def _behind(entry: AuditEntry) -> str:
+    """What an entry commits to, on one line."""
+    parts = [entry.address] if entry.address is not None else []
+    return one_line(" ".join([*parts, canonical(entry.content) if entry.content is not None else ""]))
 
 
 @explained

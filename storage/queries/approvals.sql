@@ -64,7 +64,10 @@ WHERE run_id = :run_id AND run_id IS NOT NULL AND kind = :kind AND name = :name 
 ORDER BY created_at DESC, id DESC LIMIT 1;
 
 -- name: votes
-SELECT * FROM approval_votes WHERE approval_id = :approval_id;
+-- Those of people whose account was disabled since count no more while it is open: `is_void`.
+SELECT v.*, p.disabled_at IS NOT NULL AS is_void
+FROM approval_votes v LEFT JOIN principals p ON p.id = v.principal_id
+WHERE v.approval_id = :approval_id;
 
 -- name: vote
 INSERT INTO approval_votes (org_id, approval_id, principal_id, actor, vote, subject_hash, reason, via, at)

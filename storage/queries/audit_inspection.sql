@@ -4,7 +4,7 @@
 SELECT audit_log_id FROM store WHERE id = 1;
 
 -- name: entries
-SELECT seq, org_id, at, action, CAST(body AS TEXT), CAST(hash AS TEXT) FROM audit_entries ORDER BY seq;
+SELECT seq, org_id, at, action, CAST(body AS BLOB), CAST(hash AS BLOB) FROM audit_entries ORDER BY seq;
 
 -- name: checkpoints
 SELECT size, root, note FROM audit_checkpoints ORDER BY size;

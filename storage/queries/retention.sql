@@ -54,7 +54,7 @@ SELECT r.thread_id FROM usage u LEFT JOIN runs r ON r.id = u.run_id
 WHERE u.org_id = :org_id AND u.rowid = :key AND u.at < :before;
 
 -- name: forget_usage
-DELETE FROM usage WHERE rowid = :place;
+DELETE FROM usage WHERE org_id = :org_id AND rowid = :place;
 
 -- name: old_content
 -- What stands behind an entry is kept by a hold on whom, or on the thread, it is about.
@@ -75,7 +75,7 @@ FROM audit_content c CROSS JOIN audit_keys k ON k.id = c.key_id CROSS JOIN audit
 WHERE c.seq = :key AND c.org_id = :org_id AND e.at < :before;
 
 -- name: forget_content
-DELETE FROM audit_content WHERE seq = :seq;
+DELETE FROM audit_content WHERE org_id = :org_id AND seq = :seq;
 
 -- name: forget_addresses
 -- Where people came from is sealed once a day for all their entries; a hold on them keeps it.

@@ -186,6 +186,15 @@ async def test_asking_for_changes_ends_it_and_tells_the_run(scene: Scene) -> Non
     assert (await scene.store.approvals.get(DEFAULT_ORG, again)).supersedes == approval_id
 
 
+async def test_a_vote_of_somebody_who_was_disabled_since_does_not_count(scene: Scene) -> None:
+    approval_id = await scene.ask(await scene.started(), terms=Terms(quorum=2))
+    await decide(scene, approval_id)
+    await scene.store.engine.write(disable, "prn_grace")
+    assert (await scene.store.approvals.get(DEFAULT_ORG, approval_id)).votes == []
+    assert (await decide(scene, approval_id, who="ada")).state == "pending"
+    assert (await decide(scene, approval_id, who="bob")).state == "approved"
+
+
 async def test_who_is_disabled_does_not_decide(scene: Scene) -> None:
     approval_id = await scene.ask(await scene.started())
     await scene.store.engine.write(disable, "prn_grace")

@@ -136,6 +136,9 @@ class AuditEntry:
     hash: str
     body: str
     reason: str | None = None
+    content: Any = None
+    """What the entry commits to; like `address` only when it was asked for and is still there."""
+    address: str | None = None
 
     @classmethod
     def from_json(cls, value: object) -> "AuditEntry":
@@ -152,6 +155,8 @@ class AuditEntry:
             hash=wire.text("hash"),
             body=wire.text("body"),
             reason=wire.maybe_text("reason"),
+            content=wire.maybe("content", lambda content: content),
+            address=wire.maybe_text("address"),
         )
 
 

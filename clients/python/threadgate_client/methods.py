@@ -477,13 +477,15 @@ class Audit(Group):
         via: str | None = None,
         since: str | None = None,
         until: str | None = None,
+        content: bool | None = None,
         limit: int = limits.PAGE_DEFAULT,
         cursor: str | None = None,
     ) -> Listing[AuditEntry]:
         """Entries in order after `after_seq` that fit every filter given.
 
         `action` may end with `.*`; `actor` is an id or `NETWORK:ID`, `entity` an id or `KIND:ID`; `since` counts,
-        `until` does not, both RFC 3339 in UTC with three decimals.
+        `until` does not, both RFC 3339 in UTC with three decimals. `content` also asks for what entries commit to,
+        which leaves an entry of its own.
         """
         return self._listing(
             "audit.list",
@@ -498,6 +500,7 @@ class Audit(Group):
             via=via,
             since=since,
             until=until,
+            content=content,
             limit=limit,
         )
 

@@ -11,9 +11,11 @@ from protocol.errors import ErrorKind, Fault, invalid_params
 from protocol.frames import Result
 from protocol.instants import from_instant
 from protocol.limits import INTEGER_MAX
+from protocol.records import AuditEntry
 from storage.audit_ports import AuditStore
 from storage.audit_values import AuditFilter
 from storage.identity_ports import IdentityStore
+from storage.values import Act
 
 
 class Operational:
@@ -89,7 +91,21 @@ class Operational:
             entries, cursor = await self._audit.page(org_id, after, params.action, params.limit)
         else:
             entries, cursor = await self._audit.find(org_id, wanted, after, params.limit)
+        if params.content:
+            entries = await self._revealed(call.act, entries)
         return wire.AuditListResult(entries=entries, next_cursor=cursor)
+
+    async def _revealed(self, act: Act, entries: list[AuditEntry]) -> list[AuditEntry]:
+        """The entries with what they commit to; that somebody looked is an entry, too."""
+        found = await self._audit.reveal(act, [entry.seq for entry in entries])
+        return [
+            entry.model_copy(
+                update={"content": found[entry.seq].content, "address": found[entry.seq].address}
+            )
+            if entry.seq in found
+            else entry
+            for entry in entries
+        ]
 
 
 def filter_of(params: wire.AuditListParams) -> AuditFilter:

@@ -155,6 +155,8 @@ def test_the_key_is_for_its_owner_alone(cli: Cli) -> None:
 
 def test_what_is_not_there_cannot_be_verified(cli: Cli, tmp_path: Path) -> None:
     assert "There is no store" in cli.run("audit", "verify").stderr
+    assert "There is no store" in cli.refused("audit", "rotate-key")
+    assert not (cli.data_dir / DATABASE).exists()
     export = tmp_path / "x.ndjson"
     export.write_text("nonsense\n")
     assert "line 1 is not JSON" in cli.refused("audit", "verify", "--export", str(export))

@@ -78,3 +78,24 @@ def test_what_is_no_export_is_not_judged(tmp_path: Path) -> None:
     received.write_text('{"v":2,"seq":1}\nhello\n')
     done = CliRunner().invoke(app, ["gaps", str(received)])
     assert done.exit_code == 2 and "line 2" in done.stderr
+
+
+def test_a_sink_misses_nothing_of_a_gateway_that_is_killed(tmp_path: Path) -> None:
+    cli, received = Cli(tmp_path), tmp_path / "received.ndjson"
+    (tmp_path / ".config" / "threadgate").mkdir(parents=True)
+    (tmp_path / ".config" / "threadgate" / "config.toml").write_text(
+        f'[[audit.sinks]]\nname = "disk"\nkind = "file"\npath = "{received}"\n'
+    )
+    for number in range(3):
+        process, _ = cli.serve()
+        try:
+            cli.lines("send", f"say {number}")
+        finally:
+            process.kill()
+            process.communicate()
+    with cli.serving():
+        cli.lines("send", "say at last")
+    newest = cli.json("audit", "verify")["entries"]
+    done = CliRunner().invoke(app, ["gaps", str(received), "--json"])
+    (told,) = json.loads(done.stdout)["epochs"].values()
+    assert (told["first"], told["last"], told["missing"]) == (1, newest, [])

@@ -169,6 +169,18 @@ async def test_an_entry_commits_to_where_its_act_came_from(stage: Stage, wire: W
         assert await address_behind(stage, entry) == "127.0.0.1"
 
 
+async def test_what_entries_commit_to_is_shown_to_who_asks_and_that_is_recorded(
+    stage: Stage, wire: Wire
+) -> None:
+    await wire.call("token.create", role="viewer", name="a screen in the hall")
+    plain = (await wire.call("audit.list", action="token.create"))["entries"][-1]
+    assert "content" not in plain and "address" not in plain
+    shown = (await wire.call("audit.list", action="token.create", content=True))["entries"][-1]
+    assert (shown["content"], shown["address"]) == ({"name": "a screen in the hall"}, "127.0.0.1")
+    (looked,) = await entries(wire, "audit.reveal")
+    assert plain["seq"] in looked["detail"]["entries"]
+
+
 async def test_a_refused_credential_is_recorded(stage: Stage, wire: Wire) -> None:
     made = await wire.call("token.create", role="viewer")
     await wire.call("token.revoke", token_id=made["token"]["id"])
