@@ -20,6 +20,7 @@ from gateway.cli.failures import EXIT_UNUSABLE, explained, fail
 from gateway.cli.options import Config, DataDir, Json, Org, settings_of
 from gateway.cli.printing import local_time, print_json, print_table
 from gateway.cli.refusals import answered
+from gateway.cli.serve import configure_log
 from gateway.clock import Clock
 from gateway.daemon import open_store
 from gateway.edge.authentication import LOCAL_ACTOR
@@ -224,6 +225,7 @@ async def _over_wire(settings: Settings, use: Callable[[Client], Awaitable[T]], 
 
 
 async def _stopped(settings: Settings, use: Callable[[Store], Awaitable[T]]) -> T:
+    configure_log(settings)  # opening a store may log, and what is printed here is a secret and nothing else
     store = await open_store(settings, Clock())
     try:
         return await use(store)

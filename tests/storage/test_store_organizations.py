@@ -27,7 +27,6 @@ OF_THE_GATEWAY = {
     "identities": {"forget_answers", "note_used", "oldest_answers", "position"},
     "invocations": {"forget", "overdue"},
     "questions": {"overdue"},
-    "retention": {"forget_content", "forget_usage"},
     "runs": {"abandoned", "count_by_state", "renew_leases", "resumable", "running", "threads_with_queued"},
 }  # fmt: skip
 """Work queues and housekeeping: they serve all organizations and answer to none. What they find has its own."""
