@@ -9,12 +9,13 @@ from typing import Any
 
 from protocol.events import EventKind
 from storage import audit_log, blobs, legal_holds, run_ends, steers
+from storage.channel_values import Amendment
 from storage.engine import Row, Transaction
 from storage.event_log import Fact, Tail, append, preview_of
 from storage.queries import Queries
 from storage.texts import from_text
 from storage.thread_rows import find as find_thread
-from storage.values import Act, Amendment, Ending
+from storage.values import Act, Ending
 
 _SQL = Queries("threads")
 _RUNS = Queries("runs")

@@ -10,11 +10,12 @@ from protocol.events import EventKind
 from protocol.records import Actor, PairingState
 from protocol.scopes import Scope
 from storage import approval_rows, audit_log, pairings, run_rows
+from storage.channel_values import PairingKey
 from storage.device_values import DeviceGrant
 from storage.engine import Row, Transaction
 from storage.queries import Queries
 from storage.texts import from_text, to_text
-from storage.values import GATEWAY, Act, ClaimedRun, Notice, PairingKey
+from storage.values import GATEWAY, Act, ClaimedRun, Notice
 
 _SQL = Queries("approvals")
 _EXPIRED: Final = "nobody decided in time"

@@ -21,18 +21,17 @@ from storage import audit_log, blob_files, run_rows
 from storage.blob_files import BlobWriter, Written
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.errors import StoreDamaged
+from storage.file_values import BlobRow, NewFile
 from storage.idempotency import once
 from storage.ports import FileDraft
 from storage.queries import Queries
 from storage.texts import from_text
 from storage.values import (
     Act,
-    BlobRow,
     ClaimedRun,
     FilesArriving,
     FilesDropped,
     FilesSettled,
-    NewFile,
     NewMessage,
     Notice,
     OutboxChanged,

@@ -23,21 +23,20 @@ from storage import (
 )
 from storage.approval_values import Decide
 from storage.budget_values import OverBudget
-from storage.engine import Engine, Reader, Transaction
-from storage.queries import Queries
-from storage.values import (
-    Act,
+from storage.channel_values import (
     Amendment,
     Delivered,
     Gap,
     LinkTyped,
-    Notice,
     Outcome,
     PairingOffer,
     Standing,
     Stop,
     Telling,
 )
+from storage.engine import Engine, Reader, Transaction
+from storage.queries import Queries
+from storage.values import Act, Notice
 
 _SQL = Queries("channels")
 _THREADS = Queries("threads")

@@ -13,19 +13,12 @@ from protocol.events import EventKind
 from protocol.records import Actor, ThreadStatus
 from storage import run_rows
 from storage.approval_values import ApprovalChanged
+from storage.channel_values import Gap
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.event_log import Fact, Tail, append
 from storage.queries import Queries
 from storage.texts import from_text
-from storage.values import (
-    GATEWAY,
-    ClaimedRun,
-    DeliveryCounts,
-    DeliveryStep,
-    Gap,
-    OutboxChanged,
-    OutboxRow,
-)
+from storage.values import GATEWAY, ClaimedRun, DeliveryCounts, DeliveryStep, OutboxChanged, OutboxRow
 
 _SQL = Queries("channels")
 _THREADS = Queries("threads")

@@ -15,12 +15,13 @@ from protocol.frames import RawJson
 from protocol.instants import to_instant
 from protocol.records import PairingState
 from storage import audit_log, audit_people, device_pairings, notices
+from storage.channel_values import Delivered, PairingKey, PairingOffer, PairingPlace, Standing
 from storage.device_values import DeviceGrant
 from storage.engine import Engine, Reader, Row, Transaction
 from storage.idempotency import once
 from storage.pairing_codes import code_hash
 from storage.queries import Queries
-from storage.values import Act, Delivered, Notice, PairingKey, PairingOffer, PairingPlace, Standing
+from storage.values import Act, Notice
 
 _SQL = Queries("pairings")
 _LAST_ID = "~"

@@ -21,26 +21,21 @@ from protocol.records import (
     Thread,
 )
 from protocol.requests import SearchMatch
+from storage.channel_values import Delivered, Gap, Outcome, PairingKey, PairingPlace
 from storage.device_values import DeviceGrant
+from storage.file_values import BlobRow, NewFile
 from storage.values import (
     Act,
-    BlobRow,
     ClaimedRun,
-    Delivered,
     DeliveryCounts,
     DeliveryFilter,
     DeliveryStep,
-    Gap,
     LogPage,
-    NewFile,
     NewMessage,
     NewThread,
     Notice,
     OutboxChanged,
     OutboxRow,
-    Outcome,
-    PairingKey,
-    PairingPlace,
     Said,
     ThreadHead,
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
 
-from storage.values import EVERYBODY, Entry, Standing
+from storage.channel_values import EVERYBODY, Entry, Standing
 
 _LET_IN: Final[frozenset[Standing]] = frozenset({"allowed"})
 _NOT_SHUT_OUT: Final[frozenset[Standing]] = frozenset({"unknown", "allowed"})

@@ -18,8 +18,9 @@ from gateway.rules.media_types import media_type
 from gateway.rules.sizes import size_text
 from protocol.ids import IdPrefix
 from storage.errors import BlobTooLarge, StoreUnavailable
+from storage.file_values import BlobRow, NewFile
 from storage.ports import BlobStore
-from storage.values import BlobRow, ClaimedRun, NewFile
+from storage.values import ClaimedRun
 
 STORE_RETRY_S: Final = 1.0
 """Pause before storing a file again when the store did not take it."""

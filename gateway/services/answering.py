@@ -44,9 +44,10 @@ from protocol.ids import IdPrefix
 from protocol.records import Usage
 from protocol.scopes import Scope
 from storage.errors import StaleFence
+from storage.file_values import BlobRow
 from storage.ports import ThreadStore
 from storage.run_ports import RunStore
-from storage.values import BlobRow, ClaimedRun, Decided, Said
+from storage.values import ClaimedRun, Decided, Said
 
 log = structlog.get_logger()
 

@@ -25,8 +25,9 @@ from gateway.services.channels import Channels, freeze
 from protocol.errors import Fault
 from protocol.ids import IdPrefix
 from storage.errors import BlobTooLarge, StoreUnavailable
+from storage.file_values import BlobRow
 from storage.ports import BlobStore, FileDraft, ThreadStore
-from storage.values import BlobRow, FilesArriving, FilesDropped, Notice
+from storage.values import FilesArriving, FilesDropped, Notice
 
 log = structlog.get_logger()
 

@@ -16,8 +16,9 @@ from protocol.errors import ErrorKind, Fault
 from protocol.frames import RawJson
 from protocol.ids import IdPrefix
 from storage.errors import BlobTooLarge, StoreDamaged
+from storage.file_values import BlobRow, NewFile
 from storage.ports import BlobStore, FileDraft
-from storage.values import Act, BlobRow, NewFile
+from storage.values import Act
 
 PENDING_RETRY_MS: Final = 1000
 """When to ask again for a file that is being fetched: most take less than a second."""

@@ -19,7 +19,8 @@ from gateway.services.channels import Channels, freeze
 from gateway.services.routing import Routing
 from protocol.ids import IdPrefix
 from protocol.records import Origin
-from storage.values import ArrivingFile, Ending, NewMessage, NewThread, Notice
+from storage.file_values import ArrivingFile
+from storage.values import Ending, NewMessage, NewThread, Notice
 
 REPLACED: Final = "a newer message took its place"
 """Why on_busy="interrupt" ends a run."""

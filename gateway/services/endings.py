@@ -16,9 +16,10 @@ from gateway.services.composing import Composer
 from gateway.services.patience import until_stored
 from protocol.ids import IdPrefix
 from protocol.records import Usage
+from storage.file_values import BlobRow
 from storage.run_ports import RunStore
 from storage.run_values import Repetition
-from storage.values import BlobRow, ClaimedRun, Ending, Outbound
+from storage.values import ClaimedRun, Ending, Outbound
 
 RENDER_HERE_CHARS: Final = 8_000
 """Longer answers are rendered in a thread: a large list takes tens of milliseconds, which the loop has not."""

@@ -22,9 +22,10 @@ from gateway.services.traffic import Traffic
 from protocol.errors import ErrorKind, Fault
 from protocol.instants import to_instant
 from protocol.records import Channel, ChannelGap, ChannelState
+from storage.channel_values import Gap
 from storage.errors import StoreUnavailable
 from storage.ports import OutboxStore
-from storage.values import DeliveryCounts, Gap
+from storage.values import DeliveryCounts
 
 log = structlog.get_logger()
 

@@ -40,18 +40,9 @@ from gateway.services.stopping import Stops, is_stop
 from protocol.ids import IdPrefix
 from protocol.records import Actor, ActorKind, Origin
 from storage.approval_values import Decide
+from storage.channel_values import EVERYBODY, Amendment, Delivered, Entry, Gap, PairingOffer, Telling
 from storage.ports import InboxStore
-from storage.values import (
-    EVERYBODY,
-    GATEWAY,
-    Act,
-    Amendment,
-    Delivered,
-    Entry,
-    Gap,
-    PairingOffer,
-    Telling,
-)
+from storage.values import GATEWAY, Act
 
 NOTICE_INTERVAL_MS: Final = 10 * 60 * 1000
 """Somebody who is not taken is told so at most every ten minutes: two bots must not talk for ever."""

@@ -14,7 +14,7 @@ from gateway.rules.rate import TokenBucket
 from gateway.services import notices
 from gateway.services.notices import RoomNotices
 from gateway.services.pairings import GUESSERS_MAX, GUESSES, GUESSES_S, new_code, normalized
-from storage.values import LinkTyped
+from storage.channel_values import LinkTyped
 
 _LINK: Final = re.compile(r"([/!]?)link\s+([A-HJKMNP-TV-Z2-9]{4}[ -]?[A-HJKMNP-TV-Z2-9]{4})", re.IGNORECASE)
 """The letters are those of `pairings.ALPHABET`. `!link` is for networks that keep what begins with a slash to

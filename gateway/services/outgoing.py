@@ -14,8 +14,9 @@ from gateway.agents.port import AgentAsk, AgentFailure
 from gateway.rules.policy import Verdict
 from gateway.rules.visible import fenced
 from gateway.services.guard import Guard
+from storage.file_values import BlobRow
 from storage.run_values import Steered
-from storage.values import BlobRow, ClaimedRun, Decided
+from storage.values import ClaimedRun, Decided
 
 KEY: Final = "message/final"
 """Of the question about an answer."""

@@ -23,9 +23,10 @@ from protocol.frames import RawJson
 from protocol.ids import IdPrefix
 from protocol.records import PairingState
 from protocol.scopes import Scope
+from storage.channel_values import PairingKey, PairingPlace
 from storage.device_values import DeviceGrant
 from storage.ports import PairingStore
-from storage.values import Act, Notice, PairingKey, PairingPlace
+from storage.values import Act, Notice
 
 ALPHABET: Final = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
 """Without I, L, O, U, 0 and 1, which are taken for one another or make words."""

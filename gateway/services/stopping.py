@@ -13,8 +13,8 @@ from gateway.services import notices
 from gateway.services.composing import Composer
 from protocol.errors import Fault
 from protocol.records import Actor, Origin
+from storage.channel_values import Stop, Telling
 from storage.ports import InboxStore, ThreadStore
-from storage.values import Stop, Telling
 
 WORDS: Final = frozenset({"stop", "/stop", "!stop"})
 

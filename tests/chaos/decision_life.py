@@ -25,8 +25,9 @@ from protocol.errors import Fault
 from protocol.records import Actor, ActorKind
 from storage import approval_ends, approval_people, approval_rows, approval_votes
 from storage.approval_values import Decide, Edited, Judge, Terms
+from storage.channel_values import Delivered
 from storage.engine import Row, Transaction
-from storage.values import DEFAULT_ORG, Act, ClaimedRun, Delivered
+from storage.values import DEFAULT_ORG, Act, ClaimedRun
 from tests.storage.store_stage import Scene, open_store
 
 SAID = "said.ndjson"

@@ -2,8 +2,8 @@
 
 import pytest
 
+from storage.channel_values import Delivered
 from storage.errors import StoreUnavailable
-from storage.values import Delivered
 from tests.contract.contract_stage import ContractStage
 from tests.contract.networks import BOB, Network
 

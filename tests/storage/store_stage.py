@@ -25,24 +25,21 @@ from protocol.frames import RawJson
 from protocol.records import Actor, ActorKind, Origin, Role, Usage
 from protocol.requests import MessageSendResult
 from storage.approval_values import Decide
+from storage.channel_values import Delivered, Entry, LinkTyped, PairingKey, PairingOffer, Telling
 from storage.device_values import DeviceOffer, NewInvocation
 from storage.engine import Reader, Transaction
+from storage.file_values import ArrivingFile, NewFile
 from storage.ports import FileDraft
 from storage.run_values import NewQuestion, NewStep, Repetition, StepEnd, StepKind, StepRow
 from storage.store import Store
 from storage.values import (
     DEFAULT_ORG,
     Act,
-    ArrivingFile,
     Claim,
     ClaimedRun,
     CommittedEvent,
-    Delivered,
     Ending,
-    Entry,
-    LinkTyped,
     NewApproval,
-    NewFile,
     NewMessage,
     NewThread,
     NewToken,
@@ -50,9 +47,6 @@ from storage.values import (
     Outbound,
     OutboxChanged,
     OutboxRow,
-    PairingKey,
-    PairingOffer,
-    Telling,
 )
 
 START_MS = 1_795_000_000_000

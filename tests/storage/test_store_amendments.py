@@ -7,7 +7,8 @@ from store_stage import CHAT, ROOM, Scene, actor, cancelled, refused
 
 from gateway.rules import delivery_states as states
 from protocol.errors import ErrorKind
-from storage.values import DEFAULT_ORG, Amendment, CommittedEvent, Delivered, Entry, FilesDropped, PairingKey
+from storage.channel_values import Amendment, Delivered, Entry, PairingKey
+from storage.values import DEFAULT_ORG, CommittedEvent, FilesDropped
 
 
 async def said(scene: Scene, text: str = "first words", **choices: Any) -> tuple[str, Delivered]:

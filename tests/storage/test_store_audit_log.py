@@ -27,12 +27,12 @@ from storage import (
 )
 from storage.audit_chain import leaf_hash
 from storage.audit_values import KeyRotation, NewEpoch
+from storage.channel_values import Gap, PairingKey
 from storage.device_values import DeviceGrant, InvocationOutcome
 from storage.engine import DATABASE_NAME
 from storage.errors import StaleFence
 from storage.identity_values import NewLinkCode, NewUser, UserChange
 from storage.store import DEFAULT_ORG, verify_audit
-from storage.values import Gap, PairingKey
 
 READS = {
     "threads.get", "threads.page", "threads.history", "threads.replay", "threads.search", "threads.heads",

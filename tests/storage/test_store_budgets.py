@@ -15,9 +15,10 @@ from protocol.canonical import canonical, digest
 from protocol.errors import ErrorKind
 from protocol.records import Usage
 from storage.budget_values import HeldUp, OverBudget, PlaceFreed
+from storage.channel_values import Telling
 from storage.engine import Reader, Transaction
 from storage.run_values import NewStep, StepEnd
-from storage.values import DEFAULT_ORG, ClaimedRun, Telling
+from storage.values import DEFAULT_ORG, ClaimedRun
 
 
 def allow(scene: Scene, *budgets: dict[str, Any]) -> None:

@@ -10,8 +10,9 @@ from store_stage import CODE_MS, OTHER_ORG, Scene, open_scene, read, refused
 from protocol.devices import DeviceCommand
 from protocol.errors import ErrorKind
 from protocol.scopes import Scope
+from storage.channel_values import PairingKey
 from storage.device_values import DeviceChanged, DeviceGrant, InvocationOutcome
-from storage.values import DEFAULT_ORG, PairingKey
+from storage.values import DEFAULT_ORG
 
 
 async def standing(scene: Scene, device_id: str) -> str:

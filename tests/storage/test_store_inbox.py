@@ -6,7 +6,8 @@ import pytest
 from store_stage import ROOM, Scene
 
 from gateway.rules import delivery_states as states
-from storage.values import DEFAULT_ORG, CommittedEvent, Notice, OutboxChanged, Telling
+from storage.channel_values import Telling
+from storage.values import DEFAULT_ORG, CommittedEvent, Notice, OutboxChanged
 
 
 async def cursor(scene: Scene, account: str = "main") -> str | None:

@@ -9,7 +9,8 @@ from store_stage import CODE_MS, OTHER_ORG, ROOM, Scene, claim, read, refused
 from protocol.devices import Pairing
 from protocol.errors import ErrorKind
 from protocol.records import PairingState
-from storage.values import DEFAULT_ORG, Act, Delivered, Entry, PairingKey, Telling
+from storage.channel_values import Delivered, Entry, PairingKey, Telling
+from storage.values import DEFAULT_ORG, Act
 
 
 async def page(scene: Scene, state: PairingState | None = None) -> list[Pairing]:

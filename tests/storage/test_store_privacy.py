@@ -14,10 +14,11 @@ from storage import erasure_certificate
 from storage.audit_notes import Checkpoint, NoteError, Signer, Verifier
 from storage.audit_proof import proof_text
 from storage.audit_tree import leaf_hash
+from storage.channel_values import Amendment
 from storage.engine import Reader, Transaction
 from storage.privacy_values import RetentionClass, Subject
 from storage.store import verify_audit
-from storage.values import DEFAULT_ORG, Act, Amendment, FilesDropped, ThreadDeleted
+from storage.values import DEFAULT_ORG, Act, FilesDropped, ThreadDeleted
 
 EVE = Actor(id="telegram:7", kind=ActorKind.PERSON, name="Eve Adamczyk")
 BOB = Actor(id="telegram:8", kind=ActorKind.PERSON, name="Bob")

@@ -6,8 +6,9 @@ from store_stage import CHAT, Scene, cancelled, failed, interrupted, refused
 from protocol.errors import ErrorKind
 from protocol.records import RunState
 from protocol.requests import MessageSendResult
+from storage.channel_values import Amendment, Telling
 from storage.run_values import Repetition, Steered
-from storage.values import DEFAULT_ORG, Amendment, ClaimedRun, Telling
+from storage.values import DEFAULT_ORG, ClaimedRun
 
 DEMO = frozenset({"demo"})
 

@@ -13,8 +13,9 @@ from gateway.rules.run_states import TRANSITIONS, RunEvent
 from gateway.vault_key import cipher_beside
 from protocol.ids import IdPrefix
 from protocol.records import Actor, ActorKind, Origin
+from storage.channel_values import Amendment, Delivered
 from storage.store import Store
-from storage.values import DEFAULT_ORG, Act, Amendment, Delivered, Ending, NewMessage, NewThread
+from storage.values import DEFAULT_ORG, Act, Ending, NewMessage, NewThread
 
 EVE = Actor(id="telegram:1", kind=ActorKind.PERSON, name="Eve")
 

@@ -13,8 +13,9 @@ from gateway.content_keys import ContentSealer
 from gateway.vault_key import cipher_beside
 from protocol.ids import IdPrefix
 from protocol.records import Actor, ActorKind
+from storage.channel_values import Delivered, Entry, PairingOffer, Telling
 from storage.store import Store
-from storage.values import DEFAULT_ORG, Act, Delivered, Entry, Notice, PairingOffer, Telling
+from storage.values import DEFAULT_ORG, Act, Notice
 
 STRANGERS = {"1": "AAAA-1111", "2": "AAAA-2222", "3": "AAAA-3333"}
 """The network's id of a person → the code they were told."""

@@ -13,8 +13,9 @@ from gateway.content_keys import ContentSealer
 from gateway.vault_key import cipher_beside
 from protocol.ids import IdPrefix
 from protocol.records import Actor, ActorKind, Origin
+from storage.channel_values import Delivered
 from storage.store import Store
-from storage.values import DEFAULT_ORG, Act, Delivered, NewMessage, NewThread
+from storage.values import DEFAULT_ORG, Act, NewMessage, NewThread
 
 EVE = Actor(id="telegram:1", kind=ActorKind.PERSON, name="Eve")
 

@@ -19,9 +19,10 @@ from gateway.settings import OrganizationSettings
 from protocol.devices import DeviceCommand
 from protocol.ids import IdPrefix
 from protocol.records import Actor, ActorKind, Role
+from storage.channel_values import Delivered, Entry, PairingKey, PairingOffer, Telling
 from storage.device_values import DeviceGrant, DeviceOffer, NewInvocation
 from storage.identity_values import NewLinkCode
-from storage.values import Act, Delivered, Entry, NewToken, Notice, PairingKey, PairingOffer, Telling
+from storage.values import Act, NewToken, Notice
 
 ACME = "org_acme"
 MARK = "the secret plans of acme"

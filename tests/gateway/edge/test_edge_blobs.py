@@ -16,7 +16,7 @@ from protocol.ids import IdPrefix
 from protocol.records import Role
 from protocol.requests import BlobResult
 from storage.errors import StoreUnavailable
-from storage.values import ArrivingFile
+from storage.file_values import ArrivingFile
 
 LIMIT = 300_000
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + b"\x00" * 40

@@ -16,8 +16,9 @@ from protocol.errors import HTTP_STATUS, ErrorKind
 from protocol.ids import IdPrefix
 from protocol.methods import METHODS
 from protocol.records import Actor, ActorKind, Role
+from storage.channel_values import Delivered, Entry, PairingOffer, Telling
 from storage.errors import StoreUnavailable
-from storage.values import DEFAULT_ORG, Act, Delivered, Entry, Notice, PairingOffer, Telling
+from storage.values import DEFAULT_ORG, Act, Notice
 
 READS = sorted(
     name

@@ -15,7 +15,8 @@ from gateway.rules.breaker import BreakerState
 from gateway.services import health
 from gateway.services.health import ChannelHealth
 from protocol.errors import ErrorKind, Fault
-from storage.values import DEFAULT_ORG, GATEWAY, Act, Gap
+from storage.channel_values import Gap
+from storage.values import DEFAULT_ORG, GATEWAY, Act
 
 
 @pytest.fixture
