@@ -33,6 +33,7 @@ def erase_thread(tx: Transaction, act: Act, row: Row) -> None:
     tx.run(_QUESTIONS.delete_of_thread, thread_id=thread_id)
     tx.run(_CHANNELS.abandon_thread, thread_id=thread_id, now=act.at_ms)
     tx.run(_CHANNELS.erase_thread, thread_id=thread_id)
+    tx.run(_CHANNELS.erase_cards, thread_id=thread_id)
     tx.run(_ERASURES.empty_approvals_of_thread, thread_id=thread_id)
     tx.run(_ERASURES.empty_votes_of_thread, thread_id=thread_id)
     blobs.forget_thread(tx, thread_id)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from gateway import audit_start
+from gateway.cli.serve import configure_log
 from gateway.clock import Clock
 from gateway.composition.audit import audit_exports
 from gateway.daemon import open_store
@@ -21,6 +22,7 @@ async def export_from_store(
     settings: Settings, form: Format, wanted: Mapping[str, Any], file: BinaryIO
 ) -> None:
     """Write the export to a file; its entry is one of the local operator. Raises Fault and StoreError."""
+    configure_log(settings)  # opening a store may log, and an export is an export and nothing else
     clock = Clock()
     store = await open_store(settings, clock)
     try:

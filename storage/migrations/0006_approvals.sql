@@ -34,6 +34,9 @@ CREATE INDEX approvals_escalations ON approvals (escalate_at) WHERE state = 'pen
 CREATE INDEX approvals_stale ON approvals (id) WHERE shown < revision;
 CREATE INDEX approvals_pending ON approvals (org_id, id) WHERE state = 'pending';
 
+-- What was sent to rooms apart from any thread: cards that ask there, too, and what was edited into them.
+CREATE INDEX outbox_apart ON outbox (channel, account, room, ref) WHERE thread_id IS NULL AND ref IS NOT NULL;
+
 CREATE TABLE approval_votes (
   org_id TEXT NOT NULL,
   approval_id TEXT NOT NULL REFERENCES approvals (id),

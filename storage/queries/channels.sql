@@ -136,3 +136,10 @@ WHERE thread_id = :thread_id AND phase NOT IN ('sent', 'failed');
 -- name: erase_thread
 -- What a thread owes comes from its runs, and those are found without reading the whole outbox.
 UPDATE outbox SET content = NULL WHERE run_id IN (SELECT id FROM runs WHERE thread_id = :thread_id);
+
+-- name: erase_cards
+-- Cards of its approvals in other rooms, and what was edited into them.
+UPDATE outbox SET content = NULL
+WHERE phase IN ('sent', 'failed') AND thread_id IS NULL AND ref IS NOT NULL AND (channel, account, room, ref) IN (
+  SELECT o.channel, o.account, o.room, o.ref FROM outbox o JOIN approvals a ON a.id = o.approval_id
+  WHERE a.run_id IN (SELECT id FROM runs WHERE thread_id = :thread_id));

@@ -1,4 +1,4 @@
-"""governance.md §3.4: secrets are references; whatever the settings hold is never shown, nor written back resolved."""
+"""Secrets are references; whatever the settings hold is never shown, nor written back resolved."""
 
 import re
 import traceback

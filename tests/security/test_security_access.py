@@ -105,7 +105,7 @@ async def test_self_declared_scopes(stage: Stage) -> None:
 
 
 async def test_the_organization_of_a_request_is_ignored(stage: Stage, wire: Wire) -> None:
-    """Cross-tenant read (governance.md §6.2, multi-tenant): an organization is never taken from a request."""
+    """Cross-tenant read: an organization is never taken from a request."""
     thread = (await wire.call("thread.create", title="ours", org_id="org_other"))["thread"]
     for extra in ({"org_id": "org_other"}, {"organization": "org_other"}, {"tenant": "org_other"}):
         listed = (await wire.call("thread.list", **extra))["threads"]
@@ -253,7 +253,7 @@ async def test_revoked_access_ends_at_once(stage: Stage) -> None:
 
 
 async def test_a_session_key_is_no_authorization(stage: Stage, wire: Wire) -> None:
-    """Session keys taken as authorization (governance.md §3.1): knowing an id opens nothing."""
+    """Session keys taken as authorization: knowing an id opens nothing."""
     thread = (await wire.call("thread.create", title="secret"))["thread"]
     for known in (
         thread["id"],

@@ -108,7 +108,7 @@ async def test_a_missing_argument_opens_nothing(stage: Stage, wire: Wire, missin
 
 
 async def test_replay_of_a_consumed_approval(stage: Stage, wire: Wire) -> None:
-    """OpenAI SDK #4257, #4447; governance.md §1.3.13: an approval that was used lets nothing else happen."""
+    """OpenAI SDK #4257, #4447: an approval that was used lets nothing else happen."""
     thread_id, approval_id = await asking(wire)
     await wire.call("approval.decide", approval_id=approval_id, decision="approve")
     await wire.event("run.completed")
@@ -124,7 +124,7 @@ async def test_replay_of_a_consumed_approval(stage: Stage, wire: Wire) -> None:
 
 
 async def test_two_decide_at_once(stage: Stage, wire: Wire) -> None:
-    """governance.md §1.3.15: by two people, at once, over two transports: one wins and the other is told who."""
+    """By two people, at once, over two transports: one wins and the other is told who."""
     _, approval_id = await asking(wire)
     http = stage.http(await stage.token(Role.APPROVER))
     answers = await asyncio.gather(

@@ -36,7 +36,7 @@ async def test_cross_site_websocket_hijacking(stage: Stage, origin: str) -> None
 
 
 async def test_dns_rebinding(stage: Stage) -> None:
-    """DNS rebinding (governance.md §6.2, WS handshake): a name of theirs that points to us is no name of ours."""
+    """DNS rebinding: a name of theirs that points to us is no name of ours."""
     _, port = place(stage)
     for host in (
         f"rebound.evil.example:{port}",
@@ -80,7 +80,7 @@ async def test_csrf_on_the_http_twin(stage: Stage) -> None:
 
 
 async def test_no_page_elsewhere_may_read_an_answer(stage: Stage) -> None:
-    """CORS (governance.md §6.2): no preflight is granted, no answer is shared, whatever the origin."""
+    """CORS: no preflight is granted, no answer is shared, whatever the origin."""
     asked = {
         "Origin": "https://evil.example",
         "Access-Control-Request-Method": "POST",
@@ -94,7 +94,7 @@ async def test_no_page_elsewhere_may_read_an_answer(stage: Stage) -> None:
 
 
 async def test_clickjacking_and_sniffing(stage: Stage) -> None:
-    """Clickjacking (governance.md §6.2, console): nothing of ours is framed, sniffed or referred to."""
+    """Clickjacking: nothing of ours is framed, sniffed or referred to."""
     for answer in (await stage.http(None).get("/"), await stage.http(None).get("/nowhere")):
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"

@@ -150,7 +150,7 @@ async def test_ssrf_by_spelling(inside: Inside, url: str) -> None:
 
 
 async def test_ssrf_by_redirect(inside: Inside) -> None:
-    """SSRF by redirect (governance.md §3.5): each hop is judged again, by its name and by its address."""
+    """SSRF by redirect: each hop is judged again, by its name and by its address."""
     start = f"http://example.com:{inside.port}/?to="
     for target in (
         "http://127.0.0.1:1/",
@@ -169,7 +169,7 @@ async def test_ssrf_by_redirect(inside: Inside) -> None:
 
 
 async def test_ssrf_by_dns_rebinding(inside: Inside) -> None:
-    """DNS rebinding (governance.md §3.5): the address that is connected to counts, not one resolved before."""
+    """DNS rebinding: the address that is connected to counts, not one resolved before."""
     with pytest.raises(StepFailed):
         await fetch(f"http://example.com:{inside.port}/", "127.0.0.1")
     with pytest.raises(StepFailed):

@@ -117,7 +117,7 @@ async def test_names_of_files_from_chat_networks(chat: ChatStage, network: Netwo
 
 
 async def test_a_symlink_in_the_store_leads_nowhere(stage: Stage, tmp_path: Path) -> None:
-    """Symlink-safe open (governance.md §6.2, attachments): who could put a link beside the files gains nothing."""
+    """Symlink-safe open: who could put a link beside the files gains nothing."""
     uploaded = (await stage.http().post("/v1/blobs", content=b"mine")).json()["blob"]
     (stored,) = [
         path for path in (tmp_path / "data").rglob("*") if path.is_file() and path.read_bytes() == b"mine"

@@ -74,7 +74,7 @@ async def test_log_poisoning_by_content(stage: Stage) -> None:
 
 
 def test_a_record_is_one_line_whatever_is_in_it() -> None:
-    """Log poisoning (governance.md §2.2): control characters of a field cannot begin a record of their own."""
+    """Log poisoning: control characters of a field cannot begin a record of their own."""
     with logged() as log:
         structlog.get_logger().warning("a name", action="named", name=f"{POISON}\n" + '{"event":"forged"}')
         logging.getLogger("a.library").warning("it said %s", POISON + "\r\nforged")
@@ -136,7 +136,7 @@ def test_secrets_in_settings() -> None:
 
 
 async def test_file_modes(stage: Stage, tmp_path: Path) -> None:
-    """Infostealer and storage theft (governance.md §6.2): what is on disk is for the gateway's user alone."""
+    """Infostealer and storage theft: what is on disk is for the gateway's user alone."""
     directory = tmp_path / "data"
     await (await stage.connect()).call("message.send", content=words("say hello"))
     await stage.http().post("/v1/blobs", content=b"a file")

@@ -45,7 +45,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 async def test_json_bombs(stage: Stage, wire: Wire, name: str) -> None:
-    """DoS by unbounded input (4 of 83 advisories); governance.md R6: deep, long, and odd JSON, both ways in."""
+    """DoS by unbounded input (4 of 83 advisories): deep, long, and odd JSON, both ways in."""
     value = BOMBS[name].encode("utf-8", "surrogateescape")
     body = b'{"title":' + value + b"}"
     began = time.monotonic()
@@ -62,7 +62,7 @@ async def test_json_bombs(stage: Stage, wire: Wire, name: str) -> None:
 
 
 async def test_duplicate_keys(stage: Stage) -> None:
-    """Duplicate keys (governance.md §2.2.3): two readers must not read two things; the one that acts is the last."""
+    """Duplicate keys: two readers must not read two things; the one that acts is the last."""
     twice = b'{"title":"first","title":"second"}'
     thread = (await stage.http().post("/v1/thread.create", content=twice)).json()["thread"]
     assert thread["title"] == "second"
@@ -75,14 +75,14 @@ async def test_duplicate_keys(stage: Stage) -> None:
 
 
 async def test_numbers_that_change_on_the_way(stage: Stage, wire: Wire) -> None:
-    """RFC 8785 limits (governance.md §2.2.2): numbers are integers that arrive as sent, or are refused; never 500."""
+    """RFC 8785 limits: numbers are integers that arrive as sent, or are refused; never 500."""
     for number in (-1, 2**53, 2**62, 2**63, 1.5, True, "1", [1]):
         refused = await wire.refusal("audit.list", after_seq=number)
         assert refused.code == -32602, number
 
 
 async def test_slowloris(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slowloris (governance.md R6): who says nothing, or never ends saying hello, is shown out; others are served."""
+    """Slowloris: who says nothing, or never ends saying hello, is shown out; others are served."""
     monkeypatch.setattr(limits, "HELLO_TIMEOUT_S", 0.2)
     silent = [await stage.open() for _ in range(20)]
     held = [await asyncio.open_connection(*place(stage)) for _ in range(20)]
@@ -96,7 +96,7 @@ async def test_slowloris(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_too_many_connections(stage: Stage) -> None:
-    """Floods (governance.md §6.2, DoS): connections that say nothing have a limit, and it is told."""
+    """Floods: connections that say nothing have a limit, and it is told."""
     await stage.restart(limits=LimitSettings(connections=3))
     opened = [await stage.open() for _ in range(3)]
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13"}
@@ -114,7 +114,7 @@ async def test_a_stranger_gets_small_frames_only(stage: Stage) -> None:
 
 
 async def test_deflate_bomb(stage: Stage) -> None:
-    """Deflate bomb 1000:1 (governance.md R6): with compression on, what unpacks beyond the frame limit is cut off."""
+    """Deflate bomb 1000:1: with compression on, what unpacks beyond the frame limit is cut off."""
     await stage.restart(compression=True)
     wire = await stage.open(compression="deflate")
     await wire.receive()
@@ -146,7 +146,7 @@ async def test_bombs_in_http_bodies(stage: Stage) -> None:
 
 @pytest.mark.parametrize("pattern", EVIL_PATTERNS)
 def test_regex_dos(pattern: str) -> None:
-    """Regex DoS (governance.md §6.2): a pattern that may take for ever is refused where it is written."""
+    """Regex DoS: a pattern that may take for ever is refused where it is written."""
     with pytest.raises(ValidationError, match=r"far too long|refer back"):
         RouteSettings.model_validate({"agent": "demo", "pattern": pattern})
     with pytest.raises(ValidationError, match=r"far too long|refer back"):

@@ -130,7 +130,7 @@ async def test_pairing_approved_without_the_scope(telegram: ChatStage) -> None:
 
 
 async def test_pairing_by_flood(telegram: ChatStage) -> None:
-    """Pairing flood (governance.md §6.2): strangers cannot fill the list of who wants in."""
+    """Pairing flood: strangers cannot fill the list of who wants in."""
     await telegram.go(dm_policy="pairing")
     network = telegram.network
     for number in range(20, 32):

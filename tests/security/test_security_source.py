@@ -82,7 +82,7 @@ def test_certificates_are_verified() -> None:
 
 
 def test_secrets_are_compared_in_constant_time() -> None:
-    """Timing of comparisons (governance.md §6.2, WS handshake): where a secret is checked, `compare_digest` does it."""
+    """Timing of comparisons: where a secret is checked, `compare_digest` does it."""
     for name in ("gateway/edge/authentication.py", "channels/telegram/webhook.py"):
         assert "hmac.compare_digest" in (ROOT / name).read_text(), name
 

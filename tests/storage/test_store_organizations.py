@@ -50,7 +50,7 @@ FOUND_BEFORE = {
     },
     "budgets": {"release", "reserved_by_run", "reserved_by_step"},
     "channels": {
-        "abandon_thread", "erase_thread", "find_outbound", "live_outbound", "pass_live_on",
+        "abandon_thread", "erase_cards", "erase_thread", "find_outbound", "live_outbound", "pass_live_on",
         "point_outbound", "update_outbound", "write_outbound",
     },
     "devices": {"declare", "grant", "recode", "rename", "replace", "revoke", "seen"},

@@ -1,4 +1,4 @@
-"""governance.md §2.2, §3.5 in the store: what is over its time, what a legal hold keeps, what an erasure leaves."""
+"""In the store: what is over its time, what a legal hold keeps, what an erasure leaves."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""governance.md §3.5: what is personal data or a secret, by shape, length and checksum; and what only looks like it."""
+"""What is personal data or a secret, by shape, length and checksum; and what only looks like it."""
 
 import string
 import time

@@ -1,4 +1,4 @@
-"""governance.md §3.5: findings are masked, named or dropped; twice is as good as once; numbers stay numbers."""
+"""Findings are masked, named or dropped; twice is as good as once; numbers stay numbers."""
 
 import re
 

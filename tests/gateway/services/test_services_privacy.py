@@ -1,4 +1,4 @@
-"""governance.md §2.2, §3.5 from outside: a person is erased, holds forbid it; retention; what agents read."""
+"""From outside: a person is erased, holds forbid it; retention; what agents read."""
 
 import json
 from pathlib import Path
