@@ -401,7 +401,7 @@ async def test_health_readiness_metrics_and_the_index(stage: Stage, wire: Wire) 
     nobody = stage.http(None)
     assert (await nobody.get("/healthz")).json() == {"status": "alive"}
     ready = await nobody.get("/readyz", headers={"Host": "10.1.2.3:9"})
-    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "missing": []})
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "missing": [], "degraded": []})
     metrics = await nobody.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert 'threadgate_requests_total{method="server.info",outcome="ok"} 1.0' in metrics.text
