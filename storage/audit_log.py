@@ -116,7 +116,9 @@ class AuditLog:
     async def page(
         self, org_id: str, after_seq: int, action: str | None, limit: int
     ) -> tuple[list[AuditEntry], str | None]:
-        return await self._engine.read(_page, org_id, after_seq, action, limit)
+        if action is not None:
+            return await self.find(org_id, AuditFilter(action=action), after_seq, limit)
+        return await self._engine.read(_page, org_id, after_seq, limit)
 
     async def find(
         self, org_id: str, wanted: AuditFilter, after_seq: int, limit: int
@@ -154,14 +156,8 @@ class AuditLog:
         return await self._engine.write(_reveal, act, seqs)
 
 
-def _page(
-    tx: Reader, org_id: str, after_seq: int, action: str | None, limit: int
-) -> tuple[list[AuditEntry], str | None]:
-    values: dict[str, Any] = {"org_id": org_id, "after": after_seq, "limit": limit + 1}
-    if action is not None:
-        values["action"] = action
-    rows = tx.all(_SQL.page if action is None else _SQL.page_of_action, **values)
-    return _paged(tx, org_id, rows, limit)
+def _page(tx: Reader, org_id: str, after_seq: int, limit: int) -> tuple[list[AuditEntry], str | None]:
+    return _paged(tx, org_id, tx.all(_SQL.page, org_id=org_id, after=after_seq, limit=limit + 1), limit)
 
 
 def _find(

@@ -3,6 +3,7 @@
 ALTER TABLE store ADD COLUMN audit_indexed INTEGER NOT NULL DEFAULT 0;    -- up to which entry the two tables below are made
 
 -- By what an entry can be found; written when somebody looks, not when it is appended.
+DROP INDEX audit_by_action;
 CREATE TABLE audit_index (
   org_id TEXT NOT NULL,
   field TEXT NOT NULL,              -- actor, action, entity, outcome, via

@@ -183,7 +183,6 @@ async def test_nothing_sorts_what_an_index_has_in_order(scene: Scene) -> None:
         ("audit_index", "first_since", "PRIMARY KEY (org_id=? AND hour>?)"),
         ("audit_index", "last_until", "PRIMARY KEY (org_id=? AND hour<?)"),
         ("audit_trail", "lines", "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
-        ("audit", "page_of_action", "audit_by_action (org_id=? AND action=? AND seq>?)"),
         ("threads", "events_after", "events_by_thread (thread_id=? AND seq>?)"),
         ("threads", "heads_after", "threads_by_head (org_id=? AND head_offset>?)"),
         ("identities", "position", "threads_by_head (org_id=?)"),

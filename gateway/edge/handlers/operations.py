@@ -87,10 +87,10 @@ class Operational:
             )
         after = int(params.cursor) if params.cursor is not None else params.after_seq
         org_id, wanted = call.act.org_id, filter_of(params)
-        if wanted.names in ([], ["action"]) and not (params.action or "").endswith("*"):
-            entries, cursor = await self._audit.page(org_id, after, params.action, params.limit)
-        else:
+        if wanted.names:
             entries, cursor = await self._audit.find(org_id, wanted, after, params.limit)
+        else:
+            entries, cursor = await self._audit.page(org_id, after, None, params.limit)
         if params.content:
             entries = await self._revealed(call.act, entries)
         return wire.AuditListResult(entries=entries, next_cursor=cursor)
