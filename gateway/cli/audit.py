@@ -4,7 +4,6 @@ Exit codes of `verify` and `verify-proof`: 0 it is as it was written, 1 it is no
 unbroken, but entries were lost when the store was restored from a backup, as the log says.
 """
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -20,9 +19,8 @@ from gateway.cli.connecting import with_client
 from gateway.cli.failures import EXIT_FAILED, EXIT_UNUSABLE, explained, fail, note
 from gateway.cli.options import Config, DataDir, Json, settings_of
 from gateway.cli.printing import print_json
-from gateway.clock import Clock
+from gateway.cli.stopped import part
 from gateway.content_keys import ContentSealer
-from gateway.daemon import rotate_audit_key
 from gateway.settings import Settings
 from gateway.vault_key import KEY_NAME, vault_cipher
 from storage import audit_proof, erasure_certificate
@@ -178,7 +176,7 @@ def rotate_key(
     settings = settings_of(config, data_dir)
     if not (settings.data_dir / DATABASE_NAME).exists():  # opening a store makes it
         fail(f"There is no store in {settings.data_dir}.", "threadgate serve makes it.", EXIT_UNUSABLE)
-    print(asyncio.run(rotate_audit_key(settings, Clock(), lost=lost)))
+    print(part("key").rotate(settings, lost=lost))
 
 
 def _given(vkeys: list[str] | None) -> list[Verifier]:

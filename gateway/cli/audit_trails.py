@@ -21,7 +21,7 @@ from gateway.cli.failures import EXIT_FAILED, EXIT_UNUSABLE, explained, fail, no
 from gateway.cli.options import Config, DataDir, Json, Token, Url, settings_of
 from gateway.cli.printing import local_time, one_line, print_json, print_table
 from gateway.cli.refusals import answered
-from gateway.cli.stopped_export import export_from_store
+from gateway.cli.stopped import part
 from gateway.cli.threads import Limit, first
 from gateway.rules.audit_gaps import NotALine, Received, place
 from protocol.canonical import canonical
@@ -148,7 +148,7 @@ def export(
                 fail(
                     f"There is no store in {settings.data_dir}.", "threadgate serve makes it.", EXIT_UNUSABLE
                 )
-            asyncio.run(export_from_store(settings, form.value, wanted, file))
+            asyncio.run(part("export").export_from_store(settings, form.value, wanted, file))
         else:
             download(endpoint_of(config, data_dir, url, token), form.value, wanted, file)
 

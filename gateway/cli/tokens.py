@@ -1,7 +1,7 @@
 """`threadgate token …`: make, list and revoke tokens, with the gateway running or stopped.
 
-Running, the commands go through the protocol like everybody's; stopped, they open the store themselves (its
-lock makes sure that only one process ever writes).
+Running, the commands go through the protocol like everybody's; stopped, they open the store themselves
+(`stopped_tokens.py`; its lock makes sure that only one process ever writes).
 """
 
 import asyncio
@@ -20,12 +20,7 @@ from gateway.cli.failures import EXIT_UNUSABLE, explained, fail
 from gateway.cli.options import Config, DataDir, Json, Org, settings_of
 from gateway.cli.printing import local_time, print_json, print_table
 from gateway.cli.refusals import answered
-from gateway.cli.serve import configure_log
-from gateway.clock import Clock
-from gateway.daemon import open_store
-from gateway.edge.authentication import LOCAL_ACTOR
-from gateway.rules.scopes import ROLE_SCOPES
-from gateway.services import tokens as service
+from gateway.cli.stopped import part
 from gateway.settings import Settings, organizations_of
 from protocol.errors import ErrorKind, Fault
 from protocol.limits import PAGE_MAX
@@ -33,8 +28,7 @@ from protocol.methods import validated
 from protocol.records import Role
 from protocol.requests import TokenCreateParams
 from storage.files import DATABASE_NAME, LOCK_NAME, is_locked
-from storage.store import Store
-from storage.values import DEFAULT_ORG, Act
+from storage.values import DEFAULT_ORG
 
 T = TypeVar("T")
 app = typer.Typer(help="Tokens that let programs and people in.", no_args_is_help=True)
@@ -100,13 +94,8 @@ def create(
         answer = await client.request("token.create", wanted.model_dump(mode="json", exclude_none=True))
         return str(answer["secret"])
 
-    async def on_store(store: Store) -> str:
-        tokens = service.Tokens(store.identities, store.users, Clock())
-        issued = await tokens.issue(_act(settings, org), ROLE_SCOPES[Role.OWNER], wanted)
-        return issued.secret or ""
-
     try:
-        print(_run(settings, over_wire, on_store, org))
+        print(_run(settings, over_wire, org, "create", wanted))
     except Fault as fault:
         fail(_told(fault), fault.data.get("hint", ""))
 
@@ -133,18 +122,9 @@ def list_(config: Config = None, data_dir: DataDir = None, org: Org = None, json
     async def over_wire(client: Client) -> list[TokenRecord]:
         return [token async for token in client.tokens.list(limit=PAGE_MAX)]
 
-    async def on_store(store: Store) -> list[TokenRecord]:
-        found: list[TokenRecord] = []
-        cursor: str | None = None
-        while True:
-            page, cursor = await store.identities.list_tokens(org or DEFAULT_ORG, PAGE_MAX, cursor)
-            found += [TokenRecord.from_json(token.model_dump(mode="json")) for token in page]
-            if cursor is None:
-                return found
-
     settings = settings_of(config, data_dir)
     _need_store(settings)
-    tokens = _run(settings, over_wire, on_store, org)
+    tokens = _run(settings, over_wire, org, "listed")
     if json:
         print_json(tokens)
         return
@@ -190,29 +170,29 @@ def revoke(token_id: str, config: Config = None, data_dir: DataDir = None, org: 
         except NotFound:
             _no_such(token_id)
 
-    async def on_store(store: Store) -> None:
-        try:
-            await store.identities.revoke_token(_act(settings, org), token_id)
-        except Fault as fault:
-            if fault.data["kind"] != ErrorKind.NOT_FOUND:
-                raise
-            _no_such(token_id)
-
     settings = settings_of(config, data_dir)
     _need_store(settings)
-    _run(settings, over_wire, on_store, org)
+    try:
+        _run(settings, over_wire, org, "revoke", token_id)
+    except Fault as fault:
+        if fault.data["kind"] != ErrorKind.NOT_FOUND:
+            raise
+        _no_such(token_id)
     print(f"revoked {token_id}")
 
 
 def _run(
     settings: Settings,
     over_wire: Callable[[Client], Awaitable[T]],
-    on_store: Callable[[Store], Awaitable[T]],
     org: str | None,
+    stopped: str,
+    *given: object,
 ) -> T:
-    """Through the gateway when it runs on this data directory, else on the store itself."""
-    is_running = (settings.data_dir / LOCK_NAME).exists() and is_locked(settings.data_dir)
-    return asyncio.run(_over_wire(settings, over_wire, org) if is_running else _stopped(settings, on_store))
+    """Through the gateway when it runs on this data directory, else by a function of `stopped_tokens.py`."""
+    if (settings.data_dir / LOCK_NAME).exists() and is_locked(settings.data_dir):
+        return asyncio.run(_over_wire(settings, over_wire, org))
+    found: T = getattr(part("token"), stopped)(settings, _organization(settings, org), *given)
+    return found
 
 
 async def _over_wire(settings: Settings, use: Callable[[Client], Awaitable[T]], org: str | None) -> T:
@@ -222,15 +202,6 @@ async def _over_wire(settings: Settings, use: Callable[[Client], Awaitable[T]], 
     secret = in_organization(running.secret, org)
     async with client_for(Endpoint(running.url, lambda: secret)) as client:
         return await use(client)
-
-
-async def _stopped(settings: Settings, use: Callable[[Store], Awaitable[T]]) -> T:
-    configure_log(settings)  # opening a store may log, and what is printed here is a secret and nothing else
-    store = await open_store(settings, Clock())
-    try:
-        return await use(store)
-    finally:
-        await store.close()
 
 
 def _need_store(settings: Settings) -> None:
@@ -265,11 +236,11 @@ def _no_such(token_id: str) -> NoReturn:
     fail(f"There is no token {token_id}.", "threadgate token list shows what there is.")
 
 
-def _act(settings: Settings, org: str | None) -> Act:
+def _organization(settings: Settings, org: str | None) -> str:
     if org is not None and org not in organizations_of(settings):
         known = ", ".join(sorted(organizations_of(settings)))
         fail(f"There is no organization {org}.", f"The configuration has {known}.", EXIT_UNUSABLE)
-    return Act(org or DEFAULT_ORG, LOCAL_ACTOR, "cli", Clock().now_ms())
+    return org or DEFAULT_ORG
 
 
 def _seconds(option: str, ttl: str) -> int:
