@@ -59,8 +59,9 @@ class Cli:
         done = self.run(*args)
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
-        assert done.stderr.startswith(("error: ", "Usage: ")), done.stderr
-        return done.stderr
+        said = "".join(line for line in done.stderr.splitlines(keepends=True) if not line.startswith('{"'))
+        assert said.startswith(("error: ", "Usage: ")), done.stderr  # behind the records of its log, if any
+        return said
 
     def command(self, *args: str) -> list[str]:
         """The argument list of a command, with the data directory unless it names one."""

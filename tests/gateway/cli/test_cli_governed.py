@@ -53,8 +53,8 @@ def test_its_configuration_is_valid(tmp_path: Path) -> None:
         tmp_path,
         port=0,
         channels=[{"kind": "telegram", "account": "demo", "token": "1:x"}],
-        approvers=["slack:U1"],
-        room="discord:demo:1",
+        approvers=["slack:U1", "discord:2"],
+        room="telegram:demo:1",
         ledger=tmp_path / "published",
     )
     settings = load(path, {}, {})
