@@ -30,7 +30,7 @@ Address = Annotated[str, AfterValidator(_checked_address)]
 class Section(BaseModel):
     """A table of the configuration: unknown keys are refused, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
 
 
 class AgentSettings(Section):
