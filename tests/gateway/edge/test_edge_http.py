@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from device_stage import paired
-from gateway_stage import Frame, Stage, Wire, until, words
+from gateway_stage import Frame, Stage, Wire, eventually, until, words
 
 from gateway.rules.delivery_states import refused as refused_for_good
 from protocol import limits
@@ -419,15 +419,20 @@ async def test_metrics_hold_no_ids(stage: Stage, wire: Wire) -> None:
 
 async def test_a_store_that_takes_no_writes_is_not_ready_until_it_does(stage: Stage) -> None:
     real = stage.store.runs.renew_leases
-    stage.store.engine.writable = False
 
     async def refuses(*args: object) -> None:
         raise StoreUnavailable("The store did not take the write: disk full")
 
     stage.store.runs.renew_leases = refuses  # type: ignore[method-assign,assignment]
-    response = await stage.http(None).get("/readyz")
-    assert (response.status_code, response.json()["status"]) == (503, "not ready")
-    assert "disk full" in response.json()["missing"][0]
+
+    async def refusal() -> Frame | None:
+        stage.store.engine.writable = False  # until the next write succeeds, such as one that a start still owes
+        response = await stage.http(None).get("/readyz")
+        return response.json() if response.status_code == 503 else None
+
+    told = await eventually(refusal)
+    assert told["status"] == "not ready"
+    assert "disk full" in told["missing"][0]
     stage.store.runs.renew_leases = real  # type: ignore[method-assign]
     assert (await stage.http(None).get("/readyz")).status_code == 200
 
