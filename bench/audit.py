@@ -58,16 +58,13 @@ def _entries(kept: bool) -> Iterator[None]:
 async def _overhead() -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="threadgate-bench-") as scratch:
         store = await _open(scratch)
-        threads = [f"thr_{number:026d}" for number in range(PRODUCERS)]
-        for thread_id in threads:
-            act = Act(DEFAULT_ORG, _ACTOR, "bench", 1)
-            await store.threads.create(act, NewThread(thread_id, "demo", "bench", Origin(kind="client")))
-        numbers = itertools.count()
+        numbers, names = itertools.count(), itertools.count()
         done = dict.fromkeys(_SEVERAL, 0)
         took = dict.fromkeys(_SEVERAL, 0.0)
         used = dict.fromkeys(_SEVERAL, 0.0)
         for _ in range(ROUNDS):
             for name, address in _SEVERAL.items():
+                threads = [await _thread(store, next(names)) for _ in range(PRODUCERS)]
                 act = Act(DEFAULT_ORG, _ACTOR, "bench", time.time_ns() // 1_000_000, address=address)
                 began, cpu = time.perf_counter(), time.process_time()
                 with _entries(name != "without"):
@@ -83,6 +80,14 @@ async def _overhead() -> dict[str, Any]:
         "share_with_address": round(1 - rates["with_address"] / rates["without"], 3),
         **{f"{name}_cpu_us": round(us) for name, us in cpu_us.items()},
     }
+
+
+async def _thread(store: Store, number: int) -> str:
+    """A thread of its own for every block: a longer queue makes a message dearer, whatever else it costs."""
+    thread_id = f"thr_{number:026d}"
+    act = Act(DEFAULT_ORG, _ACTOR, "bench", 1)
+    await store.threads.create(act, NewThread(thread_id, "demo", "bench", Origin(kind="client")))
+    return thread_id
 
 
 async def _block(store: Store, threads: list[str], act: Act, numbers: "itertools.count[int]") -> int:
