@@ -17,7 +17,6 @@ import asyncio
 import contextlib
 import inspect
 import logging
-import signal
 import ssl
 from typing import Final, Literal, TypeVar
 
@@ -25,6 +24,7 @@ from threadgate_client import limits
 from threadgate_client.engine import Engine, TokenSource
 from threadgate_client.executions import Executions, Handler
 from threadgate_client.outputs import Served
+from threadgate_client.signals import serve_until_signal
 
 H = TypeVar("H", bound=Handler)
 logger: Final = logging.getLogger("threadgate_client")
@@ -137,17 +137,4 @@ class Agent:
             logger.warning("runs did not end in time", extra={"action": "agent.stop_timeout"})
 
     async def _serve_until_signal(self) -> None:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None, "a coroutine runs in a task"
-
-        def on_signal() -> None:
-            if self._stopping.is_set():
-                task.cancel()
-            self.stop()
-
-        with contextlib.suppress(
-            NotImplementedError
-        ):  # no such signals on this platform: Ctrl-C raises there
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, on_signal)
-        await self.run()
+        await serve_until_signal(self.run, self.stop, self._stopping)

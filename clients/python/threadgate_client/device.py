@@ -17,7 +17,6 @@ The first time it prints a code; whoever may (`threadgate pairing approve CODE`)
 import asyncio
 import contextlib
 import logging
-import signal
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +31,7 @@ from threadgate_client.device_results import Results
 from threadgate_client.engine import Engine
 from threadgate_client.errors import ClientClosed, PairingRequired, Unauthorized
 from threadgate_client.outputs import Served
+from threadgate_client.signals import serve_until_signal
 
 H = TypeVar("H", bound=Handler)
 logger: Final = logging.getLogger("threadgate_client")
@@ -233,17 +233,4 @@ class Device:
             logger.warning("commands did not end in time", extra={"action": "device.stop_timeout"})
 
     async def _serve_until_signal(self) -> None:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None, "a coroutine runs in a task"
-
-        def on_signal() -> None:
-            if self._stopping.is_set():
-                task.cancel()
-            self.stop()
-
-        with contextlib.suppress(
-            NotImplementedError
-        ):  # no such signals on this platform: Ctrl-C raises there
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, on_signal)
-        await self.run()
+        await serve_until_signal(self.run, self.stop, self._stopping)

@@ -426,7 +426,8 @@ async def test_a_store_that_takes_no_writes_is_not_ready_until_it_does(stage: St
     stage.store.runs.renew_leases = refuses  # type: ignore[method-assign,assignment]
 
     async def refusal() -> Frame | None:
-        stage.store.engine.writable = False  # until the next write succeeds, such as one that a start still owes
+        # Until the next write succeeds, such as one that a start still owes.
+        stage.store.engine.writable = False
         response = await stage.http(None).get("/readyz")
         return response.json() if response.status_code == 503 else None
 
