@@ -65,7 +65,7 @@ def hash_of(approval: Approval) -> str:
 def reminder(approval: Approval) -> str:
     """What a room is told when nobody has decided for a while."""
     return (
-        f"*Still waiting for a decision*, until {approval.expires_at}: {approval.title[:TITLE_CHARS]} "
+        f"*Still waiting for a decision*, until {_minute(approval.expires_at)}: {approval.title[:TITLE_CHARS]} "
         f"(`{code_of(approval)}`)"
     )
 
@@ -107,8 +107,10 @@ def _footer(approval: Approval, is_whole: bool) -> str:
     if approval.escalated_at is not None and approval.rules is not None:
         lines.append(f"Escalated: {', '.join(approval.rules.escalate_to)} may decide, too.")
     code = code_of(approval)
-    verbs = "approve|deny|changes" if is_whole else "deny|changes"
-    lines.append(f"`{hash_of(approval)[:CODE_CHARS]}` · or say `{verbs} {code}` and why")
+    words = [*([f"`approve {code}`"] if is_whole else []), f"`deny {code} WHY`"]
+    if approval.run_id is not None:
+        words.append(f"`changes {code} WHAT`")
+    lines.append(f"Action `{hash_of(approval)[:CODE_CHARS]}` · or write {', '.join(words)}")
     return "\n\n".join(lines)
 
 
@@ -130,11 +132,16 @@ def _progress(approval: Approval) -> str:
     )
 
 
+def _minute(instant: str) -> str:
+    """An instant for people, to the minute; they need not share a time zone."""
+    return f"{instant[:10]} {instant[11:16]} UTC"
+
+
 def _outcome(approval: Approval) -> str | None:
     """How it ended: what, by whom, why, when; None while it has not."""
     if approval.state is ApprovalState.PENDING:
         return None
-    at = f" ({approval.decided_at})" if approval.decided_at is not None else ""
+    at = f" ({_minute(approval.decided_at)})" if approval.decided_at is not None else ""
     if approval.state is ApprovalState.EXPIRED:
         return f"Expired: nobody decided in time{at}."
     if approval.state is ApprovalState.CANCELLED:
