@@ -3,29 +3,22 @@
 Nothing is decided by a timer: the store goes by the stored times, also when nobody comes to look.
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final
-
-import structlog
 
 from channels.messages import RoomRef
 from gateway.clock import Clock
 from gateway.services import approval_faces
 from gateway.services.channels import Channels, freeze
+from gateway.services.watcher import Watcher
 from protocol.ids import IdPrefix
 from storage.approval_ports import ApprovalStore, CardsOf
 from storage.approval_values import ApprovalChanged, CardEdit
-from storage.errors import StoreUnavailable
-
-log = structlog.get_logger()
 
 AT_ONCE: Final = 100
 """Approvals that are dealt with in one transaction."""
 LOOK_AGAIN_S: Final = 60.0
 """It is looked at least this often: clocks are set, machines sleep."""
-STORE_RETRY_S: Final = 1.0
-"""Pause after the store did not answer."""
 
 
 class ApprovalTimes:
@@ -35,24 +28,20 @@ class ApprovalTimes:
         self._approvals = approvals
         self._channels = channels
         self._clock = clock
-        self._changed = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._watcher = Watcher("approval times", self._keep)
 
     async def start(self) -> None:
         """Begin with what became due while nothing ran."""
-        self._task = asyncio.create_task(self._run(), name="approval times")
+        self._watcher.start()
 
     async def stop(self) -> None:
         """End. Idempotent."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
+        await self._watcher.stop()
 
     def on_commit(self, signals: Sequence[object]) -> None:
         """The store's commit hook: another time may be the next."""
         if any(isinstance(signal, ApprovalChanged) for signal in signals):
-            self._changed.set()
+            self._watcher.wake()
 
     async def look(self) -> None:
         """Do what is due now. Raises StoreUnavailable."""
@@ -65,22 +54,11 @@ class ApprovalTimes:
             for one in found:
                 await self._approvals.remind(one.org_id, one.approval.id, self._reminders(one), now_ms())
 
-    async def _run(self) -> None:
-        while True:
-            self._changed.clear()
-            try:
-                await self.look()
-                due_ms = await self._approvals.next_due_ms()
-            except StoreUnavailable as error:
-                log.warning("approvals wait for the store", action="approvals_wait", error=str(error))
-                await asyncio.sleep(STORE_RETRY_S)
-                continue
-            wait_s = LOOK_AGAIN_S if due_ms is None else (due_ms - self._clock.now_ms()) / 1000
-            try:
-                async with asyncio.timeout(min(max(wait_s, 0.0), LOOK_AGAIN_S)):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+    async def _keep(self) -> float:
+        await self.look()
+        due_ms = await self._approvals.next_due_ms()
+        wait_s = LOOK_AGAIN_S if due_ms is None else (due_ms - self._clock.now_ms()) / 1000
+        return min(max(wait_s, 0.0), LOOK_AGAIN_S)
 
     def _reminders(self, found: CardsOf) -> list[CardEdit]:
         """What the rooms of its cards are told."""

@@ -22,6 +22,7 @@ from gateway.rules.media_types import media_type
 from gateway.rules.retry import backoff_s
 from gateway.rules.sizes import size_text
 from gateway.services.channels import Channels, freeze
+from gateway.services.watcher import Watcher
 from protocol.errors import Fault
 from protocol.ids import IdPrefix
 from storage.errors import BlobTooLarge, StoreUnavailable
@@ -63,14 +64,12 @@ class Attachments:
         self._limit = limit_bytes
         self._fetching: dict[str, asyncio.Task[None]] = {}
         self._dropped: list[str] = []
-        self._wake = asyncio.Event()
-        self._worker: asyncio.Task[None] | None = None
+        self._worker = Watcher("attachments", self._work)
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Go on with what an earlier process left."""
-        self._wake.set()
-        self._worker = asyncio.create_task(self._work(), name="attachments")
+        self._worker.start()
         self._sweeper = asyncio.create_task(self._sweep(), name="attachments sweep")
 
     def on_commit(self, signals: Sequence[object]) -> None:
@@ -78,13 +77,14 @@ class Attachments:
         for signal in signals:
             if isinstance(signal, FilesDropped):
                 self._dropped += signal.hashes
-                self._wake.set()
+                self._worker.wake()
             elif isinstance(signal, FilesArriving):
-                self._wake.set()
+                self._worker.wake()
 
     async def stop(self) -> None:
         """Break off; the next start begins these attempts again."""
-        tasks = [task for task in (self._worker, self._sweeper, *self._fetching.values()) if task is not None]
+        await self._worker.stop()
+        tasks = [task for task in (self._sweeper, *self._fetching.values()) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -97,21 +97,10 @@ class Attachments:
 
     # --- whose turn it is ---------------------------------------------------------------------
 
-    async def _work(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                await self._discard()
-                await self._begin_due()
-                wait_s = await self._until_next()
-            except StoreUnavailable as error:
-                log.warning("files wait for the store", action="files_wait", error=str(error))
-                wait_s = STORE_RETRY_S
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+    async def _work(self) -> float | None:
+        await self._discard()
+        await self._begin_due()
+        return await self._until_next()
 
     async def _begin_due(self) -> None:
         free = AT_ONCE - len(self._fetching)
@@ -125,7 +114,7 @@ class Attachments:
 
     def _done(self, blob_id: str, task: "asyncio.Task[None]") -> None:
         self._fetching.pop(blob_id, None)
-        self._wake.set()
+        self._worker.wake()
         if not task.cancelled() and task.exception() is not None:
             log.error("fetching a file broke", action="fetch_broke", exc_info=task.exception())
 

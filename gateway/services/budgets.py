@@ -4,7 +4,6 @@ Counting is the store's, judging is `gateway/rules/budget.py`. A room is told of
 it, once: what is still to be told is a row that goes with the message into the outbox, so a crash loses nothing.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,11 +13,11 @@ import structlog
 from gateway.clock import Clock
 from gateway.rules.budget import Budgets
 from gateway.services.channels import Channels, freeze
+from gateway.services.watcher import Watcher
 from protocol.errors import Fault
 from protocol.ids import IdPrefix
 from storage.budget_ports import BudgetStore
 from storage.budget_values import BudgetCrossed, RoomNotice
-from storage.errors import StoreUnavailable
 from storage.ports import ThreadStore
 from storage.values import Notice
 
@@ -26,8 +25,6 @@ log = structlog.get_logger()
 
 NOTICES_AT_ONCE: Final = 100
 """Rows read at once."""
-RETRY_S: Final = 1.0
-"""Pause when the store did not take it."""
 KEEP_MS: Final = 40 * 86_400_000
 """How long counters are kept after their span: the month before can still be looked at."""
 FORGET_AT_ONCE: Final = 1_000
@@ -63,8 +60,7 @@ class BudgetCare:
         self._channels = channels
         self._clock = clock
         self._budgets = budgets
-        self._crossed = asyncio.Event()
-        self._teller: asyncio.Task[None] | None = None
+        self._teller = Watcher("budget notices", self._tell)
 
     async def start(self) -> None:
         """Release what an earlier process left, and tell what is still to be told. Without budgets nothing happens."""
@@ -73,19 +69,16 @@ class BudgetCare:
         released = await self._store.recover()
         if released:
             log.info("reservations of ended runs were released", action="budgets_recovered", count=released)
-        self._crossed.set()
-        self._teller = asyncio.create_task(self._keep_telling(), name="budget notices")
+        self._teller.start()
 
     async def stop(self) -> None:
         """Tell no more; what is left is told at the next start."""
-        if self._teller is not None:
-            self._teller.cancel()
-            await asyncio.gather(self._teller, return_exceptions=True)
+        await self._teller.stop()
 
     def on_commit(self, signals: Sequence[object]) -> None:
         """The store's commit hook: a budget was crossed."""
         if any(isinstance(signal, BudgetCrossed) for signal in signals):
-            self._crossed.set()
+            self._teller.wake()
 
     def refusals(self) -> Mapping[str, str]:
         """What is said when a budget is used up, by its name."""
@@ -96,18 +89,10 @@ class BudgetCare:
         if self._budgets is not None:
             await self._store.forget(self._clock.now_ms() - KEEP_MS, FORGET_AT_ONCE)
 
-    async def _keep_telling(self) -> None:
-        while True:
-            await self._crossed.wait()
-            self._crossed.clear()
-            try:
-                while waiting := await self._store.notices(NOTICES_AT_ONCE):
-                    for told in waiting:
-                        await self._store.tell(told, await self._notice(told), self._clock.now_ms())
-            except StoreUnavailable as error:
-                log.warning("a room was not told", action="budget_notice_failed", error=str(error))
-                await asyncio.sleep(RETRY_S)
-                self._crossed.set()
+    async def _tell(self) -> None:
+        while waiting := await self._store.notices(NOTICES_AT_ONCE):
+            for told in waiting:
+                await self._store.tell(told, await self._notice(told), self._clock.now_ms())
 
     async def _notice(self, told: RoomNotice) -> Notice | None:
         """As its network shows it; None when there is no such room any more."""

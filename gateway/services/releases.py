@@ -5,7 +5,6 @@ policies are asked whenever the configuration is read; where they want people to
 the agent is released at the moment in which it is approved, and stays so through restarts.
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -19,12 +18,12 @@ from gateway.policy_settings import ApprovalTerms
 from gateway.rules.policy import Policies, Proposed, Verdict
 from gateway.services.approvals import Approvals
 from gateway.services.guard import Guard
+from gateway.services.watcher import Watcher
 from protocol import limits
 from protocol.approvals import ApprovalKind
 from protocol.canonical import digest
 from storage.approval_ports import ApprovalStore
 from storage.approval_values import ApprovalChanged
-from storage.errors import StoreUnavailable
 from storage.values import DEFAULT_ORG, Act
 
 log = structlog.get_logger()
@@ -56,8 +55,7 @@ class Releases:
         self._approvals = approvals
         self._store = store
         self._held = Held()
-        self._changed = asyncio.Event()
-        self._watcher: asyncio.Task[None] | None = None
+        self._watcher = Watcher("releases", self._release_approved)
 
     def state_of(self, settings: AgentSettings) -> State:
         """What the agent is: as its settings say, but a draft while its release is held."""
@@ -68,19 +66,16 @@ class Releases:
         """Judge the agents of the configuration, and ask about those that need it."""
         held = await self.judge(agents, self._guard.policies)
         await self.hold(held, agents, act)
-        self._watcher = asyncio.create_task(self._watch(), name="releases")
+        self._watcher.start()
 
     async def stop(self) -> None:
         """Watch no more. Idempotent."""
-        watcher, self._watcher = self._watcher, None
-        if watcher is not None:
-            watcher.cancel()
-            await asyncio.wait({watcher})
+        await self._watcher.stop()
 
     def on_commit(self, signals: Sequence[object]) -> None:
         """The store's commit hook: a release may have been decided."""
         if self._held.versions and any(isinstance(signal, ApprovalChanged) for signal in signals):
-            self._changed.set()
+            self._watcher.wake()
 
     async def judge(self, agents: Iterable[AgentSettings], policies: Policies) -> Held:
         """Which of these would be held under these policies. Changes nothing."""
@@ -140,17 +135,8 @@ class Releases:
             policy_version=verdict.version,
         )
 
-    async def _watch(self) -> None:
-        """Release what was approved."""
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            try:
-                await self._release_approved()
-            except StoreUnavailable as error:
-                log.warning("releases wait for the store", action="releases_wait", error=str(error))
-
     async def _release_approved(self) -> None:
+        """Those whose approval came; what else changes is judged when the configuration is read."""
         looked_at = self._held
         left = {}
         for agent_id, (version, verdict) in looked_at.versions.items():
