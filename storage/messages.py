@@ -5,7 +5,9 @@ at all. Both ways in use it: `message.send` (through `threads.py`) and the chann
 also be what the thread's active run waits for, or is told while it runs; then it makes no run.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from protocol.errors import ErrorKind, Fault
 from protocol.events import EventKind
@@ -53,15 +55,10 @@ def accept(tx: Transaction, act: Act, new: NewMessage) -> RawJson:
         consumer = _consumer(act, new, thread)
         if (over := budgets.count(tx, act, "messages", consumer, thread["id"])) is not None:
             raise budgets.BudgetExceeded(over)
-        _refuse(_run_obstacle(tx, act, new, thread, consumer))
-        arrival = _Arrival(tx, act, new, thread, facts, changed)
-        if _is_held(thread, new):
-            return _hold(arrival)
-        question = _open_question(tx, thread, new)
-        if question is not None:
-            return _answer(arrival, question)
-        run = _steered(tx, thread, new)
-        return _queue(arrival) if run is None else _steer(arrival, run)
+        taker = _taker(tx, thread, new)
+        if taker is None:
+            _refuse(_run_obstacle(tx, act, consumer))
+        return (taker or _queue)(_Arrival(tx, act, new, thread, facts, changed))
 
     return once(tx, act, effect)
 
@@ -78,28 +75,22 @@ def obstacle(tx: Transaction, act: Act, new: NewMessage, thread: Row | None) -> 
     """
     consumer = _consumer(act, new, thread)
     over = budgets.refusal(tx, ("messages",), consumer, act.at_ms)
-    return over or _run_obstacle(tx, act, new, thread, consumer)
+    if over is not None or (thread is not None and _taker(tx, thread, new) is not None):
+        return over
+    return _run_obstacle(tx, act, consumer)
 
 
-def _run_obstacle(
-    tx: Transaction, act: Act, new: NewMessage, thread: Row | None, consumer: Consumer
-) -> OverBudget | Row | None:
-    """What keeps a message from having a run, when it needs one."""
-    if thread is not None and _needs_no_run(tx, thread, new):
-        return None
+def _run_obstacle(tx: Transaction, act: Act, consumer: Consumer) -> OverBudget | Row | None:
+    """What keeps a message from having a run of its own."""
     off = switches.find(tx, act.org_id, consumer.agent_id)
     return off or budgets.refusal(tx, ("runs", *budgets.SPENT), consumer, act.at_ms)
 
 
 def is_full(tx: Reader, thread: Row, new: NewMessage) -> bool:
     """Whether a message would have to wait in a queue that is as long as it may be."""
-    if _needs_no_run(tx, thread, new):
+    if _taker(tx, thread, new) is not None:
         return False
     return bool(tx.value(_RUNS.count_unfinished, thread_id=thread["id"]) >= new.queue_max)
-
-
-def _needs_no_run(tx: Reader, thread: Row, new: NewMessage) -> bool:
-    return bool(_is_held(thread, new) or _open_question(tx, thread, new) or _steered(tx, thread, new))
 
 
 def _refuse(found: OverBudget | Row | None) -> None:
@@ -229,26 +220,23 @@ def _steer(arrival: _Arrival, run: Row) -> MessageSendResult:
     return arrival.result(seq, run["id"], RunState.RUNNING, steered=True)
 
 
-def _is_held(thread: Row, new: NewMessage) -> bool:
-    return thread["assignee"] is not None and new.held is not None
+def _taker(tx: Reader, thread: Row, new: NewMessage) -> "Callable[[_Arrival], MessageSendResult] | None":
+    """Who takes a message so that it needs no run: a person who holds the thread, or the run that is active.
 
-
-def _open_question(tx: Reader, thread: Row, new: NewMessage) -> Row | None:
+    A run that waits takes what answers its question, one that is running what is said to it meanwhile.
+    """
+    if thread["assignee"] is not None and new.held is not None:
+        return _hold
     if new.on_busy not in ("queue", "steer"):
         return None
     run = tx.one(_RUNS.active, thread_id=thread["id"])
-    if run is None or run["state"] != RunState.WAITING:
+    if run is None:
         return None
-    return questions.oldest_open(tx, run["id"])
-
-
-def _steered(tx: Reader, thread: Row, new: NewMessage) -> Row | None:
-    if new.on_busy != "steer":
-        return None
-    run = tx.one(_RUNS.active, thread_id=thread["id"])
-    if run is None or run["state"] != RunState.RUNNING or run["agent_id"] not in new.steerable:
-        return None
-    return run
+    if run["state"] == RunState.WAITING:
+        question = questions.oldest_open(tx, run["id"])
+        return partial(_answer, question=question) if question is not None else None
+    is_steered = new.on_busy == "steer" and run["agent_id"] in new.steerable
+    return partial(_steer, run=run) if is_steered and run["state"] == RunState.RUNNING else None
 
 
 # --- threads ----------------------------------------------------------------------------------------
