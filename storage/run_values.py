@@ -169,12 +169,5 @@ class RunProgress:
     open_steps: tuple[tuple[str, str, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class JournalHash:
-    """What a completed run is sealed with; `gateway/rules/journal.py` says how it is made."""
-
-    value: str
-
-
 Facts = dict[str, Any]
 """What a run's record says about how it was answered, as JSON."""

@@ -127,9 +127,7 @@ def verify_proof(
     data_dir: DataDir = None,
 ) -> None:
     """Check a proof offline, and print the entry it proves."""
-    keys = _given(key) or _own_keys(settings_of(config, data_dir))
-    if not keys:
-        fail("A proof is checked against a public key.", "Give it with --key.", EXIT_UNUSABLE)
+    keys = _needed(key, config, data_dir, "A proof")
     try:
         proof = audit_proof.parse(file.read_text(errors="replace"))
         signer = proof.verify(keys)
@@ -149,9 +147,7 @@ def verify_certificate(
     data_dir: DataDir = None,
 ) -> None:
     """Check the certificate of an erasure offline: the log says the same, under a signature of the key."""
-    keys = _given(key) or _own_keys(settings_of(config, data_dir))
-    if not keys:
-        fail("A certificate is checked against a public key.", "Give it with --key.", EXIT_UNUSABLE)
+    keys = _needed(key, config, data_dir, "A certificate")
     try:
         certificate = orjson.loads(file.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
@@ -184,6 +180,14 @@ def _given(vkeys: list[str] | None) -> list[Verifier]:
         return [Verifier.parse(vkey) for vkey in vkeys or []]
     except NoteError as error:
         fail(f"--key: {error}", "threadgate audit key prints it.", EXIT_UNUSABLE)
+
+
+def _needed(vkeys: list[str] | None, config: Config, data_dir: DataDir, what: str) -> list[Verifier]:
+    """The keys that were given, else our own; `what` cannot be checked without one."""
+    keys = _given(vkeys) or _own_keys(settings_of(config, data_dir))
+    if not keys:
+        fail(f"{what} is checked against a public key.", "Give it with --key.", EXIT_UNUSABLE)
+    return keys
 
 
 def _own_keys(settings: Settings) -> list[Verifier]:

@@ -9,6 +9,7 @@ from storage.device_values import DeviceChanged
 from storage.identity_values import PrincipalChanged, TokenShortened
 from storage.values import Bearer, TokenRevoked
 
+_CHANGES: Final = (TokenRevoked, TokenShortened, PrincipalChanged, DeviceChanged)
 _DEVICE_CLOSES: Final = {
     "revoked": (CloseCode.UNAUTHORIZED, "the device was revoked"),
     "replaced": (CloseCode.UNAUTHORIZED, "the device has another key now"),
@@ -18,17 +19,20 @@ _DEVICE_CLOSES: Final = {
 
 def on_commit(context: EdgeContext, signals: Sequence[object]) -> None:
     """The store's commit hook."""
-    context.authenticator.on_commit(signals)
-    for signal in signals:
-        match signal:
+    changes = [signal for signal in signals if isinstance(signal, _CHANGES)]
+    if not changes:  # as nearly always: messages come in between
+        return
+    context.authenticator.on_commit(changes)
+    for change in changes:
+        match change:
             case TokenRevoked(token_id):
                 _end(context, token_id, CloseCode.UNAUTHORIZED, "the token was revoked")
             case PrincipalChanged(principal_id, is_disabled=True):
                 _end(context, principal_id, CloseCode.UNAUTHORIZED, "the principal was disabled")
             case PrincipalChanged(principal_id):
                 _end(context, principal_id, CloseCode.ACCESS_CHANGED, "the role was changed")
-            case DeviceChanged(device_id, change):
-                code, reason = _DEVICE_CLOSES[change]
+            case DeviceChanged(device_id, how):
+                code, reason = _DEVICE_CLOSES[how]
                 for session in tuple(context.sessions):
                     if session.device_id == device_id:
                         session.close(code, reason)
